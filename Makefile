@@ -1,0 +1,51 @@
+# Lockstep. "make help" lists the targets.
+
+KUBE_VERSION := 1.37.2
+kube_parts   := $(subst ., ,$(KUBE_VERSION))
+version_pkg  := k8s.io/component-base/version
+LDFLAGS      := -s -w \
+	-X $(version_pkg).gitVersion=v$(KUBE_VERSION) \
+	-X $(version_pkg).gitMajor=$(word 1,$(kube_parts)) \
+	-X $(version_pkg).gitMinor=$(word 2,$(kube_parts))
+
+GO      ?= go
+BIN     := $(CURDIR)/bin
+TOOL    := $(GO) tool -modfile=hack/tools/go.mod
+IMAGE   ?= lockstep:dev
+PROGRAMS = $(notdir $(patsubst %/main.go,%,$(wildcard cmd/*/main.go)))
+
+export LOCKSTEP_BIN_DIR = $(BIN)
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-short bench lint generate manifests image
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build every program into bin/
+	@mkdir -p $(BIN)
+	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/ $(PROGRAMS:%=./cmd/%)
+	@ln -sf lockstep $(BIN)/kubectl-lockstep
+
+demo: build ## run the sample job from nothing to Succeeded, leave nothing running
+	$(BIN)/lockstep demo
+
+test: build ## run every test
+	$(GO) test -p 2 ./...
+
+test-short: ## run the tests that need no control plane
+	$(GO) test -p 2 -short ./...
+
+bench: build ## run the benchmarks with their peers; JSON goes to bench/out/
+	$(BIN)/lockstep bench all --out bench/out
+
+lint: ## formatter, vet, linters, known vulnerabilities, generated files up to date
+	hack/lint.sh
+
+generate: ## deep copies, CRDs, RBAC, docs of flags and API
+	hack/generate.sh
+
+manifests: generate ## the same as generate: manifests are generated with the rest
+
+image: ## build the container image (IMAGE=name:tag)
+	docker build --build-arg KUBE_VERSION=$(KUBE_VERSION) -t $(IMAGE) .
