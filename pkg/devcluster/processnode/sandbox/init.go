@@ -1,0 +1,181 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// initMain is the life of one container: set up, run the command, wait for it, end what it left behind.
+// It returns the command's exit code.
+func initMain() int {
+	// Rights belong to threads: the one that drops them must be the one that starts the command.
+	runtime.LockOSThread()
+	log, verdict := os.NewFile(3, "log"), os.NewFile(4, "verdict")
+	syscall.CloseOnExec(3)
+	syscall.CloseOnExec(4)
+	var task initTask
+	if err := json.NewDecoder(os.Stdin).Decode(&task); err != nil {
+		return fail(verdict, fmt.Errorf("read the task: %w", err))
+	}
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+
+	isolated := task.Config.Mode.Isolated()
+	if isolated {
+		if err := enterRoot(task.Spec); err != nil {
+			return fail(verdict, err)
+		}
+	}
+	if len(task.Spec.Argv) == 0 { // a trial run
+		json.NewEncoder(verdict).Encode(initVerdict{})
+		return 0
+	}
+	output := newLogger(log)
+	pid, err := startCommand(task, output)
+	if err != nil {
+		return fail(verdict, err)
+	}
+	json.NewEncoder(verdict).Encode(initVerdict{})
+	verdict.Close()
+
+	go func() {
+		for s := range signals {
+			syscall.Kill(-pid, s.(syscall.Signal))
+		}
+	}()
+	code := reap(pid)
+	if isolated {
+		unix.Kill(-1, unix.SIGKILL)
+	} else {
+		unix.Kill(-pid, unix.SIGKILL)
+	}
+	output.drain()
+	return code
+}
+
+// fail tells the keeper why the command cannot run. 128 is what container runtimes use for it.
+func fail(verdict *os.File, err error) int {
+	json.NewEncoder(verdict).Encode(initVerdict{Error: err.Error()})
+	return 128
+}
+
+// startCommand starts the command in its own process group, without rights.
+func startCommand(task initTask, output *logger) (int, error) {
+	spec := task.Spec
+	dir := spec.Dir
+	if dir == "" {
+		dir = "/"
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return 0, fmt.Errorf("working directory %q: no such directory", dir)
+	}
+	path, err := lookPath(spec.Argv[0], dir, spec.Env)
+	if err != nil {
+		return 0, err
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	stdout, err := output.stream("stdout")
+	if err != nil {
+		return 0, err
+	}
+	defer stdout.Close()
+	stderr, err := output.stream("stderr")
+	if err != nil {
+		return 0, err
+	}
+	defer stderr.Close()
+	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if task.Config.UID != 0 {
+		attr.Credential = &syscall.Credential{Uid: uint32(task.Config.UID), Gid: uint32(task.Config.GID)}
+	}
+	if err := dropRights(task.Config.Mode); err != nil {
+		return 0, err
+	}
+	pid, err := syscall.ForkExec(path, spec.Argv, &syscall.ProcAttr{
+		Dir: dir, Env: spec.Env, Sys: attr,
+		Files: []uintptr{null.Fd(), stdout.Fd(), stderr.Fd()},
+	})
+	if err != nil {
+		return 0, fmt.Errorf("exec %q: %w", path, err)
+	}
+	return pid, nil
+}
+
+// reap waits for children until the command ends, and returns its exit code.
+func reap(command int) int {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, 0, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil:
+			return 128
+		case pid == command && status.Signaled():
+			return 128 + int(status.Signal())
+		case pid == command && status.Exited():
+			return status.ExitStatus()
+		}
+	}
+}
+
+// lookPath finds a command as execvp would, in the container's PATH.
+func lookPath(name, dir string, env []string) (string, error) {
+	if strings.Contains(name, "/") {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(dir, name)
+		}
+		return name, executable(name)
+	}
+	for _, entry := range filepath.SplitList(valueOf(env, "PATH")) {
+		path := filepath.Join(entry, name)
+		if executable(path) == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("exec: %q: executable file not found in $PATH", name)
+}
+
+func executable(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("exec: %q: no such file or directory", path)
+	}
+	if info.IsDir() || info.Mode()&0o111 == 0 {
+		return fmt.Errorf("exec: %q: permission denied", path)
+	}
+	return nil
+}
+
+// valueOf is the effective value: the last entry of a name.
+func valueOf(env []string, name string) string {
+	value := ""
+	for _, entry := range env {
+		if rest, ok := strings.CutPrefix(entry, name+"="); ok {
+			value = rest
+		}
+	}
+	return value
+}
+
+// logger copies the command's output to the log.
+type logger struct {
+	mu   sync.Mutex
+	file *os.File
+	busy sync.WaitGroup
+}
+
+func newLogger(file *os.File) *logger { return &logger{file: file} }

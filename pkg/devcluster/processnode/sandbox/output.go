@@ -1,0 +1,63 @@
+package sandbox
+
+import (
+	"bufio"
+	"os"
+	"time"
+)
+
+// longestLine is where a line without an end is cut in two; the first part is marked P.
+const longestLine = 16 << 10
+
+// stream makes a pipe whose lines are appended to the log.
+func (l *logger) stream(name string) (*os.File, error) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	l.busy.Add(1)
+	go func() {
+		defer l.busy.Done()
+		defer read.Close()
+		in := bufio.NewReaderSize(read, longestLine)
+		for {
+			line, err := in.ReadSlice('\n')
+			if len(line) > 0 {
+				l.write(name, line)
+			}
+			if err != nil && err != bufio.ErrBufferFull {
+				return
+			}
+		}
+	}()
+	return write, nil
+}
+
+// write appends one record with one system call, so that records of two streams never mix.
+func (l *logger) write(stream string, line []byte) {
+	record := time.Now().UTC().AppendFormat(make([]byte, 0, len(line)+64), time.RFC3339Nano)
+	record = append(record, ' ')
+	record = append(record, stream...)
+	if line[len(line)-1] == '\n' {
+		record = append(record, " F "...)
+		record = append(record, line...)
+	} else {
+		record = append(record, " P "...)
+		record = append(record, line...)
+		record = append(record, '\n')
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// A full disk loses log lines; it must not stop the command.
+	_, _ = l.file.Write(record)
+}
+
+// drain waits until all output is in the log. A process that escaped its group may hold the pipe: it gets a moment.
+func (l *logger) drain() {
+	done := make(chan struct{})
+	go func() { l.busy.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(2 * time.Second):
+	}
+}
