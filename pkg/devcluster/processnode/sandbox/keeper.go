@@ -65,6 +65,10 @@ func (k *keeper) configure(c config) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
+	// The machine's /proc shows other process numbers than this PID namespace has.
+	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
+	}
 	var err error
 	k.networks, err = newNetworks(c.Gateway)
 	return err
