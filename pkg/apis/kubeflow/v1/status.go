@@ -1,0 +1,120 @@
+package v1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// JobStatus is what the controller has seen of a job.
+type JobStatus struct {
+	// Conditions in the order of their last change: the last one is the job's current
+	// state, and its status is True.
+	//
+	// +optional
+	Conditions []JobCondition `json:"conditions,omitempty"`
+
+	// ReplicaStatuses counts the pods of each role.
+	//
+	// +optional
+	ReplicaStatuses map[ReplicaType]*ReplicaStatus `json:"replicaStatuses,omitempty"`
+
+	// StartTime is the first status write, or the last resume.
+	//
+	// +optional
+	StartTime *metav1.Time `json:"startTime,omitempty"`
+
+	// CompletionTime is set on every end.
+	//
+	// +optional
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+
+	// LastReconcileTime is the time of the last status write.
+	//
+	// +optional
+	LastReconcileTime *metav1.Time `json:"lastReconcileTime,omitempty"`
+
+	// Progress is what must outlive the pods (superset).
+	//
+	// +optional
+	Progress *Progress `json:"progress,omitempty"`
+}
+
+// JobCondition is one state that a job is or was in.
+type JobCondition struct {
+	Type   JobConditionType       `json:"type"`
+	Status corev1.ConditionStatus `json:"status"`
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// +optional
+	Message string `json:"message,omitempty"`
+	// +optional
+	LastUpdateTime metav1.Time `json:"lastUpdateTime,omitempty"`
+	// +optional
+	LastTransitionTime metav1.Time `json:"lastTransitionTime,omitempty"`
+}
+
+// JobConditionType names a state.
+type JobConditionType string
+
+// The states that every PyTorchJob controller knows.
+const (
+	JobCreated    JobConditionType = "Created"
+	JobRunning    JobConditionType = "Running"
+	JobRestarting JobConditionType = "Restarting"
+	JobSuspended  JobConditionType = "Suspended"
+	JobSucceeded  JobConditionType = "Succeeded"
+	JobFailed     JobConditionType = "Failed"
+)
+
+// ReplicaStatus counts the pods of one role. Terminating pods count nowhere.
+type ReplicaStatus struct {
+	// Active pods are in phase Running.
+	//
+	// +optional
+	Active int32 `json:"active,omitempty"`
+	// +optional
+	Succeeded int32 `json:"succeeded,omitempty"`
+	// +optional
+	Failed int32 `json:"failed,omitempty"`
+
+	// LabelSelector is the deprecated form of Selector; read, never written.
+	//
+	// +optional
+	LabelSelector *metav1.LabelSelector `json:"labelSelector,omitempty"`
+
+	// Selector selects the pods of this role, as a string; autoscalers read it through /scale.
+	//
+	// +optional
+	Selector string `json:"selector,omitempty"`
+}
+
+// Progress is the controller's memory of pods that may be gone.
+type Progress struct {
+	// Restarts is the number of restarts that count against backoffLimit since the start
+	// or the last resume.
+	//
+	// +optional
+	Restarts int32 `json:"restarts,omitempty"`
+
+	// Counted says, by pod UID, how many restarts of a present pod are in Restarts already.
+	//
+	// +optional
+	Counted map[string]int32 `json:"counted,omitempty"`
+
+	// Incident is when the first failure of the last incident happened. Peers that fall
+	// shortly after it are its consequences.
+	//
+	// +optional
+	Incident *metav1.MicroTime `json:"incident,omitempty"`
+
+	// Completed names the pods that have succeeded; they aren't run again when they are deleted.
+	//
+	// +optional
+	Completed []string `json:"completed,omitempty"`
+
+	// Stopped is set when the job ended at a limit (deadline, backoff): its pods are
+	// stopped whatever cleanPodPolicy says.
+	//
+	// +optional
+	Stopped bool `json:"stopped,omitempty"`
+}

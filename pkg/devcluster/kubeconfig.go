@@ -1,0 +1,58 @@
+package devcluster
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+)
+
+const contextName = "lockstep-devcluster"
+
+// kubeconfig describes one user's way to the cluster.
+func kubeconfig(server string, caPEM []byte, user *api.AuthInfo) *api.Config {
+	config := api.NewConfig()
+	config.Clusters[contextName] = &api.Cluster{Server: server, CertificateAuthorityData: caPEM}
+	config.AuthInfos[contextName] = user
+	config.Contexts[contextName] = &api.Context{Cluster: contextName, AuthInfo: contextName, Namespace: "default"}
+	config.CurrentContext = contextName
+	return config
+}
+
+func userByCert(pair KeyPair) *api.AuthInfo {
+	return &api.AuthInfo{ClientCertificateData: pair.CertPEM, ClientKeyData: pair.KeyPEM}
+}
+
+func userByToken(token string) *api.AuthInfo {
+	return &api.AuthInfo{Token: token}
+}
+
+// writeKubeconfig replaces the file at once, so that nobody reads half of it.
+func writeKubeconfig(path string, config *api.Config) error {
+	data, err := clientcmd.Write(*config)
+	if err != nil {
+		return fmt.Errorf("kubeconfig %s: %w", path, err)
+	}
+	return writeFileAtomically(path, data)
+}
+
+func writeFileAtomically(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary.Name()) // fails after the rename, as it should
+	if _, err := temporary.Write(data); err != nil {
+		temporary.Close()
+		return err
+	}
+	if err := temporary.Close(); err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), path)
+}

@@ -1,0 +1,136 @@
+package devcluster
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// stopGrace is how long a process may take to end after SIGTERM.
+const stopGrace = 10 * time.Second
+
+// command is a process to be started.
+type command struct {
+	name string // for messages
+	path string
+	args []string
+	env  []string // added to this process's environment
+	log  string   // file for stdout and stderr; appended to
+	dir  string   // working directory
+	// dieWithPipe: the program watches the death pipe.
+	dieWithPipe bool
+}
+
+// Process is a running (or ended) sub-process of a cluster. Its methods may be
+// called from any goroutine, and again after the end.
+type Process struct {
+	name    string
+	logPath string
+	cmd     *exec.Cmd
+	done    chan struct{}
+	err     error // set before done is closed
+}
+
+func (s *spawner) run(c command) (*Process, error) {
+	log, err := os.OpenFile(c.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("log of %s: %w", c.name, err)
+	}
+	defer log.Close()
+	cmd := exec.Command(c.path, c.args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), c.env...)
+	cmd.Dir = c.dir
+	if err := s.start(cmd, c.dieWithPipe); err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.name, err)
+	}
+	p := &Process{name: c.name, logPath: c.log, cmd: cmd, done: make(chan struct{})}
+	go func() {
+		p.err = cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// Pid is the process's number.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// LogPath is the file with what the process has written.
+func (p *Process) LogPath() string { return p.logPath }
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Running says whether the process has not ended yet.
+func (p *Process) Running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Wait returns when the process has ended: nil for exit code 0, else what
+// exec.Cmd.Wait said.
+func (p *Process) Wait() error {
+	<-p.done
+	return p.err
+}
+
+// Kill ends the process at once (SIGKILL) and waits for that.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // an error means that it has ended already
+	<-p.done
+}
+
+// Stop asks the process to end (SIGTERM) and waits; one that does not within
+// ten seconds is killed, which the error says.
+func (p *Process) Stop() error {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(stopGrace):
+		p.Kill()
+		return fmt.Errorf("%s did not end within %v of SIGTERM and was killed; log: %s", p.name, stopGrace, p.logPath)
+	}
+}
+
+// endedError describes an end that nobody asked for.
+func (p *Process) endedError() error {
+	reason := "exit status 0"
+	if p.err != nil {
+		reason = p.err.Error()
+	}
+	return fmt.Errorf("%s ended (%s); the end of %s:\n%s", p.name, reason, p.logPath, logTail(p.logPath, 5))
+}
+
+// logTail returns the last lines of a file, each indented.
+func logTail(path string, lines int) string {
+	file, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return "  (" + err.Error() + ")"
+	}
+	defer file.Close()
+	const enough = 16 << 10
+	if _, err := file.Seek(-enough, io.SeekEnd); err != nil {
+		_, err = file.Seek(0, io.SeekStart) // shorter than that
+		if err != nil {
+			return "  (" + err.Error() + ")"
+		}
+	}
+	text, err := io.ReadAll(file)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "  (" + err.Error() + ")"
+	}
+	all := bytes.Split(bytes.TrimRight(text, "\n"), []byte("\n"))
+	all = all[max(0, len(all)-lines):]
+	return "  " + string(bytes.Join(all, []byte("\n  ")))
+}

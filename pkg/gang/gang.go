@@ -1,0 +1,80 @@
+package gang
+
+import (
+	"strings"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+)
+
+// Key names a gang: the namespace and name of its PodGroup. Gangs of equal names
+// in two namespaces have nothing to do with each other.
+type Key struct{ Namespace, Name string }
+
+// String returns namespace/name.
+func (k Key) String() string { return k.Namespace + "/" + k.Name }
+
+// Less orders keys by namespace, then name.
+func (k Key) Less(other Key) bool {
+	if k.Namespace != other.Namespace {
+		return k.Namespace < other.Namespace
+	}
+	return k.Name < other.Name
+}
+
+// Spec is what a gang asks for as a whole.
+type Spec struct {
+	Key Key
+	// UID tells a gang from an earlier one of the same name.
+	UID string
+	// Floor is the number of members below which the gang is of no use; at least 1.
+	Floor int
+	// Required and Preferred name topology levels; empty means none.
+	Required, Preferred string
+	// Created is when the gang came into being: its age in the queue.
+	Created time.Time
+}
+
+// Member is one pod of a gang.
+type Member struct {
+	UID  string
+	Name string
+	// Role and Index order the members: the Master first, then by number, so
+	// worker-2 comes before worker-10.
+	Role  string
+	Index int
+	// Class is equal for members with the same requests and constraints.
+	Class string
+	// Requests of the pod, itself (cluster.Pods) included.
+	Requests cluster.Resources
+	Priority int32
+}
+
+// leading roles come before all others, in this order.
+var leading = []string{"master", "launcher", "chief", "leader", "head"}
+
+func roleOrder(role string) int {
+	for i, l := range leading {
+		if strings.EqualFold(role, l) {
+			return i
+		}
+	}
+	return len(leading)
+}
+
+// Before is the rank order of a gang's members. It is total.
+func Before(a, b Member) bool {
+	if ra, rb := roleOrder(a.Role), roleOrder(b.Role); ra != rb {
+		return ra < rb
+	}
+	if a.Role != b.Role {
+		return a.Role < b.Role
+	}
+	if a.Index != b.Index {
+		return a.Index < b.Index
+	}
+	if a.Name != b.Name {
+		return a.Name < b.Name
+	}
+	return a.UID < b.UID
+}
