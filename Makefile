@@ -12,19 +12,20 @@ GO      ?= go
 BIN     := $(CURDIR)/bin
 TOOL    := $(GO) tool -modfile=hack/tools/go.mod
 IMAGE   ?= lockstep:dev
+GO_BUILD_FLAGS ?=
 PROGRAMS = $(notdir $(patsubst %/main.go,%,$(wildcard cmd/*/main.go)))
 
 export LOCKSTEP_BIN_DIR = $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-short bench lint generate manifests image
+.PHONY: help build demo test test-short test-race bench lint generate manifests image kind clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build every program into bin/
 	@mkdir -p $(BIN)
-	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/ $(PROGRAMS:%=./cmd/%)
+	$(GO) build $(GO_BUILD_FLAGS) -ldflags '$(LDFLAGS)' -o $(BIN)/ $(PROGRAMS:%=./cmd/%)
 	@ln -sf lockstep $(BIN)/kubectl-lockstep
 
 demo: build ## run the sample job from nothing to Succeeded, leave nothing running
@@ -35,6 +36,9 @@ test: build ## run every test
 
 test-short: ## run the tests that need no control plane
 	$(GO) test -p 2 -short ./...
+
+test-race: ## run the tests of what is concurrent under the race detector
+	$(GO) test -p 2 -race -short ./pkg/core/... ./pkg/kube/... ./pkg/plugin/... ./pkg/controller/...
 
 bench: build ## run the benchmarks with their peers; JSON goes to bench/out/
 	$(BIN)/lockstep bench all --out bench/out
@@ -48,4 +52,10 @@ generate: ## deep copies, CRDs, RBAC, docs of flags and API
 manifests: generate ## the same as generate: manifests are generated with the rest
 
 image: ## build the container image (IMAGE=name:tag)
-	docker build --build-arg KUBE_VERSION=$(KUBE_VERSION) -t $(IMAGE) .
+	docker build -t $(IMAGE) .
+
+kind: ## try everything on a kind cluster with fake GPU nodes
+	hack/kind-up.sh
+
+clean: ## remove what was built
+	rm -rf $(BIN) bench/out
