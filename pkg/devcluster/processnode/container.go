@@ -22,6 +22,7 @@ type container struct {
 	isInit  bool
 	started func() // called when it runs for the first time; may be nil
 	attempt int
+	warned  bool // that the image is not in the table
 }
 
 func newContainer(p *pod, c *v1.Container, isInit bool, started func()) *container {
@@ -82,14 +83,14 @@ func (c *container) backOff(ctx context.Context, wait time.Duration, end *v1.Con
 
 // once runs the container one time; ok is false when it was asked to end before it began.
 func (c *container) once(ctx context.Context) (end *v1.ContainerStateTerminated, ok bool) {
+	if c.isInit && isMasterWait(c.p.current(), c.c) {
+		return c.awaitMaster(ctx), true
+	}
 	spec, ok := c.configure(ctx)
 	if !ok {
 		return nil, false
 	}
 	begin := now()
-	if c.isInit && isMasterWait(c.c) {
-		return c.awaitMaster(ctx, spec), true
-	}
 	exit, err := c.p.r.sandbox.Run(spec)
 	if err != nil {
 		c.p.event(v1.EventTypeWarning, "Failed", "Error: "+err.Error())

@@ -26,9 +26,13 @@ func timing(p *v1.Probe) probeTiming {
 		}
 		return time.Duration(n) * time.Second
 	}
+	failures := p.FailureThreshold
+	if failures <= 0 {
+		failures = 3
+	}
 	return probeTiming{
 		delay: seconds(p.InitialDelaySeconds, 0), period: seconds(p.PeriodSeconds, 10), timeout: seconds(p.TimeoutSeconds, 1),
-		successes: max(p.SuccessThreshold, 1), failures: max(p.FailureThreshold, 3),
+		successes: max(p.SuccessThreshold, 1), failures: failures,
 	}
 }
 

@@ -51,7 +51,6 @@ type Runtime struct {
 	table   nameTable
 	renamed chan struct{} // closed and replaced when table changes
 	ports   map[string]string
-	unknown map[string]bool // images that were warned about
 	closed  bool
 }
 
@@ -78,7 +77,7 @@ func newRuntime(ctx context.Context, opts Options, c cluster) (*Runtime, error) 
 	r := &Runtime{
 		opts: opts, cluster: c, sandbox: box, addresses: pool, log: opts.Log,
 		notify: func(*v1.Pod) {}, pods: map[types.UID]*pod{}, renamed: make(chan struct{}),
-		ports: map[string]string{}, unknown: map[string]bool{},
+		ports: map[string]string{},
 	}
 	r.images = sync.OnceValue(func() []Image { return r.findImages(ctx) })
 	r.sayHow()
@@ -119,24 +118,6 @@ func (r *Runtime) findImages(ctx context.Context) []Image {
 		r.log.Error("python images", "error", err)
 	}
 	return append(table, found...)
-}
-
-// image is what stands in for a reference; one that the table does not know gets the machine's own PATH, which is said once.
-func (r *Runtime) image(pod *v1.Pod, reference string) Image {
-	image, ok := findImage(r.images(), reference)
-	if ok {
-		return image
-	}
-	r.mu.Lock()
-	first := !r.unknown[reference]
-	r.unknown[reference] = true
-	r.mu.Unlock()
-	if first {
-		message := fmt.Sprintf("image %s is not in the process node's table: its commands run from this machine's own PATH", reference)
-		r.log.Info(message)
-		r.cluster.Event(pod, v1.EventTypeNormal, "ImageNotMapped", message)
-	}
-	return image
 }
 
 // Close ends every process. No status is published for that: the node is going, the pods are not.
@@ -196,7 +177,8 @@ func (r *Runtime) UpdatePod(_ context.Context, object *v1.Pod) error {
 	p.object = fresh
 	r.mu.Unlock()
 	p.armDeadline()
-	r.refreshNames()
+	// Not only for the names: a status that was compared with an older object, and so not written, is compared again.
+	r.publish(p)
 	return nil
 }
 

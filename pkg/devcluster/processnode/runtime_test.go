@@ -500,4 +500,3 @@ func withGPUs(pod *v1.Pod, n string) {
 	list := v1.ResourceList{"nvidia.com/gpu": quantity(n)}
 	pod.Spec.Containers[0].Resources = v1.ResourceRequirements{Limits: list, Requests: list}
 }
-

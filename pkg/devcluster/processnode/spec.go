@@ -28,7 +28,7 @@ func (c *container) spec() (sandbox.Spec, error) {
 	if err != nil {
 		return sandbox.Spec{}, err
 	}
-	image := p.r.image(object, c.c.Image)
+	image := c.image()
 	env := baseEnvironment(image, hostname(object))
 	if err := containerEnv(env, object, c.c, p.downward(), p.r.cluster); err != nil {
 		return sandbox.Spec{}, err
@@ -63,6 +63,18 @@ func (c *container) spec() (sandbox.Spec, error) {
 		Argv: argv, Env: env.list(), Dir: workingDir, Mounts: mounts,
 		Log: filepath.Join(dir, "log"), Root: filepath.Join(dir, "root"),
 	}, nil
+}
+
+// image is what stands in for the container's image. One that the table does not know gets the machine's own PATH,
+// which the pod's events say.
+func (c *container) image() Image {
+	image, ok := findImage(c.p.r.images(), c.c.Image)
+	if !ok && !c.warned {
+		c.warned = true
+		c.p.event(v1.EventTypeWarning, "ImageNotMapped", fmt.Sprintf(
+			"image %s is not in the process node's table: container %s runs its command from this machine's own PATH", c.c.Image, c.c.Name))
+	}
+	return image
 }
 
 // baseEnvironment is what a container has before its own variables. Nothing else comes from this machine.
@@ -144,10 +156,4 @@ func freePort(otherwise string) string {
 	}
 	defer l.Close()
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-}
-
-// isMasterWait recognises the init container by which a PyTorchJob's Workers wait for the Master's name. Its
-// image cannot run here, so that its meaning is carried out instead.
-func isMasterWait(c *v1.Container) bool {
-	return c.Name == "init-pytorch" && glob("alpine:*", c.Image)
 }

@@ -30,11 +30,13 @@ func initMain() int {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 
-	isolated := task.Config.Mode.Isolated()
-	if isolated {
+	if task.Config.Mode.Isolated() {
 		if err := enterRoot(task.Spec); err != nil {
 			return fail(verdict, err)
 		}
+	} else if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		// What the command leaves behind must come here, as it does to the first process of a PID namespace.
+		return fail(verdict, fmt.Errorf("become the parent of orphans: %w", err))
 	}
 	if len(task.Spec.Argv) == 0 { // a trial run
 		json.NewEncoder(verdict).Encode(initVerdict{})
@@ -50,17 +52,25 @@ func initMain() int {
 
 	go func() {
 		for s := range signals {
-			syscall.Kill(-pid, s.(syscall.Signal))
+			syscall.Kill(pid, s.(syscall.Signal)) // the command alone, as with containers
 		}
 	}()
 	code := reap(pid)
-	if isolated {
-		unix.Kill(-1, unix.SIGKILL)
-	} else {
-		unix.Kill(-pid, unix.SIGKILL)
-	}
+	endChildren()
 	output.drain()
 	return code
+}
+
+// endChildren kills what the command has left behind, and what that leaves behind, until nothing does.
+func endChildren() {
+	for {
+		for _, pid := range children() {
+			unix.Kill(pid, unix.SIGKILL)
+		}
+		if _, err := unix.Wait4(-1, nil, 0, nil); err != nil && !errors.Is(err, syscall.EINTR) {
+			return
+		}
+	}
 }
 
 // fail tells the keeper why the command cannot run. 128 is what container runtimes use for it.

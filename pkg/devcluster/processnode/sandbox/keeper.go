@@ -24,8 +24,9 @@ type keeper struct {
 	writing sync.Mutex
 	out     *json.Encoder
 
-	mu    sync.Mutex
-	inits map[string]*exec.Cmd
+	mu     sync.Mutex
+	inits  map[string]*exec.Cmd
+	ending bool
 }
 
 // keeperMain serves the caller until the socket closes.
@@ -140,13 +141,9 @@ func (k *keeper) run(spec Spec) error {
 	if k.networks != nil {
 		start = func() error { return k.networks.within(spec.Network, cmd.Start) }
 	}
-	if err := start(); err != nil {
+	if err := k.startInit(spec.ID, cmd, start); err != nil {
 		return fmt.Errorf("start the container's init: %w", err)
 	}
-	k.mu.Lock()
-	k.inits[spec.ID] = cmd
-	k.mu.Unlock()
-
 	verdict.Close()
 	task.Close()
 	var heard initVerdict
@@ -167,6 +164,20 @@ func (k *keeper) run(spec Spec) error {
 		exit := k.await(spec.ID, cmd)
 		k.send(reply{ID: spec.ID, Exit: &exit})
 	}()
+	return nil
+}
+
+// startInit starts an init and notes it in one step, so that killOrphans never meets one that it does not know.
+func (k *keeper) startInit(id string, cmd *exec.Cmd, start func() error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ending {
+		return errors.New("the keeper is ending")
+	}
+	if err := start(); err != nil {
+		return err
+	}
+	k.inits[id] = cmd
 	return nil
 }
 
@@ -198,42 +209,42 @@ func (k *keeper) signal(id string, s syscall.Signal) error {
 	return nil
 }
 
-// killAll ends the containers. With a PID namespace the kernel does the same when this process exits.
+// killAll ends the containers. With a PID namespace the kernel ends what is left when this process exits.
 func (k *keeper) killAll() {
 	k.mu.Lock()
+	k.ending = true
 	for _, cmd := range k.inits {
 		cmd.Process.Kill()
 	}
-	clear(k.inits)
 	k.mu.Unlock()
-	if !k.config.Mode.Isolated() {
-		// An init's death ends its command, whose own children only then come here.
-		for range 50 {
-			if k.killOrphans() == 0 {
-				return
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
+	if k.config.Mode.Isolated() {
+		return
+	}
+	// An init's death ends its command, whose own children only then come here.
+	for len(children()) > 0 {
+		k.killOrphans()
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 
-// killOrphans ends those children that are not inits, and says how many children are left.
-func (k *keeper) killOrphans() int {
+// killOrphans ends the processes that an init which was killed has left to this one, and their children in turn.
+func (k *keeper) killOrphans() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	known := map[int]bool{}
 	for _, cmd := range k.inits {
 		known[cmd.Process.Pid] = true
 	}
-	left := 0
-	for _, pid := range children() {
-		if !known[pid] {
-			unix.Kill(pid, unix.SIGKILL)
-			unix.Wait4(pid, nil, unix.WNOHANG, nil)
+	for found := true; found; {
+		found = false
+		for _, pid := range children() {
+			if !known[pid] {
+				found = true
+				unix.Kill(pid, unix.SIGKILL)
+				unix.Wait4(pid, nil, 0, nil)
+			}
 		}
-		left++
 	}
-	return left
 }
 
 func probe(p Probe) error {

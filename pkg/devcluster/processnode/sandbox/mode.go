@@ -55,6 +55,8 @@ func initAttributes(mode Mode) *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setsid: true}
 	if mode.Isolated() {
 		attr.Cloneflags = syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC
+	} else {
+		attr.Pdeathsig = syscall.SIGKILL // what the PID namespace does otherwise
 	}
 	return attr
 }

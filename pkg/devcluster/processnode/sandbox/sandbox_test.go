@@ -289,6 +289,32 @@ func TestCallerKilled(t *testing.T) {
 	})
 }
 
+// TestOrphansEndWithTheirContainer has processes that left their container's process group: they end with their own
+// container, however that ends, and not with another one.
+func TestOrphansEndWithTheirContainer(t *testing.T) {
+	eachMode(t, func(t *testing.T, n *Node) {
+		mark := func(name string) string { return fmt.Sprintf("9%d.%d%s", len(name), os.Getpid(), "00") }
+		script := func(name string) string { return "(setsid sleep " + mark(name) + " &); echo up; " }
+		long := shell(t, n, "long", script("long")+"while :; do sleep 0.05; done")
+		longExit := start(t, n, long)
+		awaitLog(t, long, "up")
+		await(t, start(t, n, shell(t, n, "a", script("a"))))
+		if left := processesWith(mark("a")); len(left) > 0 {
+			t.Errorf("a container that ended left %v behind", left)
+		}
+		if len(processesWith(mark("long"))) == 0 {
+			t.Error("the end of one container ended an orphan of another")
+		}
+		if err := n.Signal("long", syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		await(t, longExit)
+		if left := processesWith(mark("long")); len(left) > 0 {
+			t.Errorf("a container that was killed left %v behind", left)
+		}
+	})
+}
+
 func processesWith(marker string) (pids []int) {
 	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range lines {
@@ -316,7 +342,7 @@ func runVictim(mode Mode, dir string) {
 	_, err = n.Run(Spec{
 		ID: "a", Network: "a", Hostname: "a", Root: dir + "/root", Log: dir + "/log",
 		Env:  []string{"PATH=/usr/bin:/bin"},
-		Argv: []string{"sh", "-c", "sleep " + os.Getenv("MARKER") + " & echo up; sleep " + os.Getenv("MARKER") + "1; true"},
+		Argv: []string{"sh", "-c", "sleep " + os.Getenv("MARKER") + " & (setsid sleep " + os.Getenv("MARKER") + "2 &); echo up; sleep " + os.Getenv("MARKER") + "1; true"},
 	})
 	must(err)
 	for {
