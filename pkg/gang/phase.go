@@ -20,6 +20,9 @@ type Counts struct{ Waiting, Held, Reserved, Binding, Bound, Finished int }
 // Live is the number of members that exist and have not finished.
 func (c Counts) Live() int { return c.Waiting + c.Held + c.Reserved + c.Binding + c.Bound }
 
+// Placed is the number of members that have a node or need none any more.
+func (c Counts) Placed() int { return c.Held + c.Reserved + c.Binding + c.Bound + c.Finished }
+
 // Phase is where the gang as a whole stands.
 type Phase string
 

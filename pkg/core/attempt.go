@@ -1,0 +1,230 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/placement"
+)
+
+// maxMisses bounds how often a gang is planned again because the scheduler's
+// filters refused a node, before it is refused itself.
+const maxMisses = 32
+
+// attempt answers with a Pin or a Refuse. The first member that is tried plans
+// for all members that wait; the others find their place held.
+func (c *Core) attempt(now time.Time, e Attempt) {
+	m := c.members[e.UID]
+	if m == nil {
+		c.emit(Refuse{e.UID, Reason{Starting, "the scheduler has not seen this pod yet"}})
+		return
+	}
+	g := c.group(m.key)
+	if reason := c.Gate(e.UID); reason.Code != "" {
+		c.emit(Refuse{e.UID, reason})
+		return
+	}
+	if m.state == gang.Held {
+		if _, exists := e.View.find(m.node); exists {
+			c.emit(Pin{e.UID, m.node})
+			return
+		}
+		c.missed(Missed{UID: e.UID, Node: m.node, Why: "the node is gone"})
+	}
+	if m.state != gang.Waiting {
+		c.emit(Refuse{e.UID, Reason{Starting, fmt.Sprintf("%s has a node already", m.Name)}})
+		return
+	}
+	g.lastAttempt = now
+	if !g.stillRefused(c, e.View) {
+		c.plan(g, e.View)
+	}
+	if m.state == gang.Held {
+		c.emit(Pin{e.UID, m.node})
+		c.activateHeld(g, m)
+		return
+	}
+	c.emit(Refuse{e.UID, g.refusal.reason})
+}
+
+// activateHeld wakes the members that were given a node, the one that is being
+// tried excepted.
+func (c *Core) activateHeld(g *group, except *member) {
+	var others []*member
+	for _, m := range g.ranked(gang.Held) {
+		if m != except {
+			others = append(others, m)
+		}
+	}
+	if len(others) > 0 {
+		c.emit(Activate{UIDs: uids(others)})
+	}
+}
+
+// stillRefused reports whether the last answer was no and nothing has changed
+// that could turn it.
+func (g *group) stillRefused(c *Core, view View) bool {
+	r := g.refusal
+	return r != nil && r.viewEpoch == view.Epoch && r.coreEpoch == c.epoch && r.members == len(g.members)
+}
+
+// plan holds a node for every waiting member, or for as many as fit and are
+// enough, or refuses the gang. Members that have a node already are fixed points.
+func (c *Core) plan(g *group, view View) {
+	problem, reason := g.problem(view)
+	if reason.Code == "" {
+		waiting, counts := g.ranked(gang.Waiting), g.counts()
+		need := max(1, g.floor()-counts.Placed())
+		nodes := c.held.apply(view.Nodes)
+		n := len(waiting)
+		plan, rejection := problem.solve(waiting, nodes)
+		if plan == nil && need < n {
+			plan, n, rejection = problem.solveSurplus(waiting, need, nodes)
+		}
+		if plan != nil {
+			problem.assign(c, waiting[:n], plan, nodes)
+			g.refusal = nil
+			return
+		}
+		reason = explain(rejection, view, c.opts.Vocabulary)
+	}
+	c.refuse(g, view, reason)
+}
+
+// refuse records that the members that wait have no place. If the floor has none
+// because of where some siblings already are, those are given back as well, and
+// the gang is planned anew without them.
+func (c *Core) refuse(g *group, view View, reason Reason) {
+	if g.misses > 0 {
+		reason.Message += "; " + g.lastMiss
+	}
+	again := false
+	if counts := g.counts(); counts.Placed() < g.floor() {
+		again = counts.Reserved > 0
+		c.giveBack(g, reason)
+	}
+	g.refusal = &refusal{reason: reason, viewEpoch: view.Epoch, coreEpoch: c.epoch, members: len(g.members)}
+	if again {
+		g.refusal.members = 0 // never a reason not to try again
+		c.activateLeader(g)
+		return
+	}
+	g.excluded, g.misses = nil, 0
+}
+
+// problem is a gang's wish in the planner's terms, members apart.
+type problem struct {
+	view     View
+	fixed    []int
+	required int
+	eligible func(class string, node int) bool
+}
+
+func (g *group) problem(view View) (problem, Reason) {
+	p := problem{view: view}
+	if g.spec.Required != "" {
+		level, ok := view.Tree.LevelOf(g.spec.Required)
+		if !ok {
+			return p, Reason{TopologyLevelUnknown, fmt.Sprintf("topology level %q is not known; the levels are %s",
+				g.spec.Required, view.Tree.LevelNames())}
+		}
+		p.required = level
+	}
+	for _, m := range g.ranked(gang.Held, gang.Reserved, gang.Binding, gang.Bound) {
+		if node, ok := view.find(m.node); ok {
+			p.fixed = append(p.fixed, node)
+		}
+	}
+	p.eligible = view.Eligible
+	if len(g.excluded) > 0 {
+		p.eligible = func(class string, node int) bool {
+			return !g.excluded[class][view.Nodes[node].Name] && view.Eligible(class, node)
+		}
+	}
+	return p, Reason{}
+}
+
+// request groups members into classes; index says which class each member is in.
+func (p problem) request(members []*member) (req placement.Request, index []int) {
+	req = placement.Request{Fixed: p.fixed, Required: p.required}
+	byName := map[string]int{}
+	index = make([]int, len(members))
+	for i, m := range members {
+		class, known := byName[m.Class]
+		if !known {
+			class = len(req.Classes)
+			byName[m.Class] = class
+			name := m.Class
+			req.Classes = append(req.Classes, placement.Class{
+				Requests: m.Requests,
+				Eligible: func(node int) bool { return p.eligible(name, node) },
+			})
+		}
+		req.Classes[class].Count++
+		index[i] = class
+	}
+	return req, index
+}
+
+func (p problem) solve(members []*member, nodes nodeList) (*placement.Plan, *placement.Rejection) {
+	req, _ := p.request(members)
+	return placement.Solve(req, nodes, p.view.Tree)
+}
+
+// solveSurplus finds the most members, at least need, that fit: members above
+// the floor never hold back the floor.
+func (p problem) solveSurplus(waiting []*member, need int, nodes nodeList) (*placement.Plan, int, *placement.Rejection) {
+	best, rejection := p.solve(waiting[:need], nodes)
+	if best == nil {
+		return nil, 0, rejection
+	}
+	fits, tooMany := need, len(waiting)
+	for fits+1 < tooMany {
+		middle := (fits + tooMany) / 2
+		if plan, _ := p.solve(waiting[:middle], nodes); plan != nil {
+			best, fits = plan, middle
+		} else {
+			tooMany = middle
+		}
+	}
+	return best, fits, nil
+}
+
+// assign turns a plan into holds.
+func (p problem) assign(c *Core, members []*member, plan *placement.Plan, nodes nodeList) {
+	_, index := p.request(members)
+	for i, node := range plan.Assign(index) {
+		c.hold(members[i], nodes[node].Name)
+	}
+}
+
+// missed takes in that a pinned node was refused: it is excluded for the
+// member's class, and the members without a node are planned again around those
+// that have one. The next attempt does the planning, at once.
+func (c *Core) missed(e Missed) {
+	m := c.members[e.UID]
+	if m == nil || m.state != gang.Held || m.node != e.Node {
+		return
+	}
+	g := c.group(m.key)
+	if g.excluded == nil {
+		g.excluded = map[string]map[string]bool{}
+	}
+	if g.excluded[m.Class] == nil {
+		g.excluded[m.Class] = map[string]bool{}
+	}
+	g.excluded[m.Class][e.Node] = true
+	g.misses++
+	g.lastMiss = fmt.Sprintf("%s refused %s: %s", e.Node, m.Name, e.Why)
+	if g.misses > maxMisses {
+		c.giveBack(g, Reason{NodeRefused, g.lastMiss})
+		g.refusal = &refusal{reason: Reason{NodeRefused, g.lastMiss}}
+		g.excluded, g.misses = nil, 0
+		return
+	}
+	for _, held := range g.ranked(gang.Held) {
+		c.drop(held)
+	}
+	c.activateLeader(g)
+}

@@ -1,0 +1,242 @@
+package core
+
+import (
+	"sort"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/queue"
+)
+
+// Options of a core.
+type Options struct {
+	// HealTimeout is how long a gang of which only a part is bound may stay so
+	// before it is evicted whole.
+	HealTimeout time.Duration
+	// WakeAfter is how long a gang may go untried; a wake-up that got lost costs
+	// no more than this.
+	WakeAfter time.Duration
+	// Vocabulary names the resources in messages.
+	Vocabulary *cluster.Vocabulary
+}
+
+// DefaultHealTimeout and DefaultWakeAfter are the values of the zero Options.
+const (
+	DefaultHealTimeout = 5 * time.Minute
+	DefaultWakeAfter   = 20 * time.Second
+)
+
+// Core is the state of all gangs. It is not safe for concurrent use.
+type Core struct {
+	opts    Options
+	groups  map[gang.Key]*group
+	members map[string]*member // by UID
+	held    ledger
+	// epoch changes whenever the core itself gives capacity back.
+	epoch   uint64
+	effects []Effect
+	touched map[gang.Key]*group
+}
+
+// New returns a core that knows nothing yet.
+func New(opts Options) *Core {
+	if opts.HealTimeout == 0 {
+		opts.HealTimeout = DefaultHealTimeout
+	}
+	if opts.WakeAfter == 0 {
+		opts.WakeAfter = DefaultWakeAfter
+	}
+	if opts.Vocabulary == nil {
+		opts.Vocabulary = cluster.NewVocabulary()
+	}
+	return &Core{
+		opts: opts, groups: map[gang.Key]*group{}, members: map[string]*member{},
+		held: ledger{}, touched: map[gang.Key]*group{},
+	}
+}
+
+// Step takes in one event and returns what has to be done about it, in order.
+// Reports come last.
+func (c *Core) Step(now time.Time, event Event) []Effect {
+	c.effects = nil
+	switch e := event.(type) {
+	case GroupSeen:
+		c.groupSeen(e)
+	case GroupGone:
+		c.groupGone(e)
+	case MemberSeen:
+		c.memberSeen(e)
+	case MemberGone:
+		c.memberGone(e.UID)
+	case MemberFinished:
+		c.memberFinished(e)
+	case FinishedForgotten:
+		c.finishedForgotten(e)
+	case Attempt:
+		c.attempt(now, e)
+	case Missed:
+		c.missed(e)
+	case Reserved:
+		c.reserved(e.UID)
+	case Permit:
+		c.permit(e.UID)
+	case Unreserved:
+		c.unreserved(e)
+	case NodeGone:
+		c.nodeGone(e.Name)
+	case Tick:
+		c.tick(now)
+	}
+	c.settle(now)
+	effects := c.effects
+	c.effects = nil
+	return effects
+}
+
+func (c *Core) emit(e Effect) { c.effects = append(c.effects, e) }
+
+// group returns a gang's record, made on first sight.
+func (c *Core) group(key gang.Key) *group {
+	g := c.groups[key]
+	if g == nil {
+		g = &group{key: key, members: map[string]*member{}, finished: map[string]bool{}}
+		c.groups[key] = g
+	}
+	c.touched[key] = g
+	return g
+}
+
+// settle brings what follows from the counts in line with them: holds of a gang
+// whose plan has become incomplete are given back, the time since when it has been
+// healing is noted, and its standing is reported when that has changed. Gangs of
+// which nothing is left are forgotten.
+func (c *Core) settle(now time.Time) {
+	for _, g := range c.sorted(c.touched) {
+		if !g.known && len(g.members) == 0 && len(g.finished) == 0 {
+			delete(c.groups, g.key)
+			continue
+		}
+		if counts := g.counts(); counts.Held+counts.Reserved > 0 && counts.Placed() < g.floor() {
+			c.giveBack(g, Reason{MemberLost, "the gang lost members before it was complete"})
+			c.activateLeader(g)
+		}
+		if g.phase() != gang.Healing {
+			g.healingSince = time.Time{}
+		} else if g.healingSince.IsZero() {
+			g.healingSince = now
+		}
+		c.report(g)
+	}
+	clear(c.touched)
+}
+
+// report tells where a gang stands if that has changed. Planned and Releasing
+// last for moments and are left out.
+func (c *Core) report(g *group) {
+	status := c.status(g)
+	if !g.known || status.Phase == gang.Planned || status.Phase == gang.Releasing {
+		return
+	}
+	if status.Phase == g.reported.Phase && status.Reason == g.reported.Reason {
+		return
+	}
+	g.reported = status
+	c.emit(Report{Key: g.key, Status: status})
+}
+
+// sorted lists gangs by key, so that effects come in the same order every time.
+func (c *Core) sorted(groups map[gang.Key]*group) []*group {
+	list := make([]*group, 0, len(groups))
+	for _, g := range groups {
+		list = append(list, g)
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].key.Less(list[j].key) })
+	return list
+}
+
+// Pinned returns the node that is held for a member, if one is.
+func (c *Core) Pinned(uid string) (node string, ok bool) {
+	m := c.members[uid]
+	if m == nil || m.state != gang.Held {
+		return "", false
+	}
+	return m.node, true
+}
+
+// State returns where a member stands; ok is false for a pod the core does not know.
+func (c *Core) State(uid string) (state gang.State, ok bool) {
+	m := c.members[uid]
+	if m == nil {
+		return gang.Waiting, false
+	}
+	return m.state, true
+}
+
+// QueueKey is the member's place in the queue as of now. The caller stores it:
+// it may only change while the member is in no queue.
+func (c *Core) QueueKey(uid string) (queue.Key, bool) {
+	m := c.members[uid]
+	if m == nil {
+		return queue.Key{}, false
+	}
+	g := c.groups[m.key]
+	return queue.Key{
+		Settled: m.state == gang.Held || g.phase() == gang.Healing, Priority: m.Priority, Since: g.spec.Created,
+		Group: g.key.String(), Rank: g.rank(m), UID: uid,
+	}, true
+}
+
+// Gate says why a member may not enter the queue yet; the zero Reason when it may.
+func (c *Core) Gate(uid string) Reason {
+	m := c.members[uid]
+	if m == nil {
+		return Reason{Code: Starting, Message: "the scheduler has not seen this pod yet"}
+	}
+	if m.barred != "" {
+		return Reason{Code: Barred, Message: m.barred}
+	}
+	return c.groups[m.key].gate()
+}
+
+// Leads reports whether the member is the one that is tried for its gang: the
+// first by rank of those that have no place yet. The others follow when it got one.
+func (c *Core) Leads(uid string) bool {
+	m := c.members[uid]
+	return m != nil && c.groups[m.key].leader() == m
+}
+
+// Status returns where a gang stands.
+func (c *Core) Status(key gang.Key) (Status, bool) {
+	g := c.groups[key]
+	if g == nil {
+		return Status{}, false
+	}
+	return c.status(g), true
+}
+
+func (c *Core) status(g *group) Status {
+	counts := g.counts()
+	s := Status{Phase: counts.Phase(g.floor()), Counts: counts, Floor: g.floor()}
+	switch s.Phase {
+	case gang.Incomplete:
+		s.Reason = g.gate()
+	case gang.Queued, gang.Healing, gang.Degraded:
+		s.Reason = g.reason()
+	}
+	return s
+}
+
+// HeldOn returns what is held on a node for members other than the one named.
+// The result is read only and nil where nothing is held.
+func (c *Core) HeldOn(node, exceptUID string) cluster.Resources {
+	total := c.held[node]
+	m := c.members[exceptUID]
+	if len(total) == 0 || m == nil || m.state != gang.Held || m.node != node {
+		return total
+	}
+	return total.Clone().Sub(m.Requests)
+}
+
+// Holds reports whether anything is held anywhere.
+func (c *Core) Holds() bool { return len(c.held) > 0 }

@@ -1,0 +1,36 @@
+// Package core is the scheduler's state machine: which gang may be tried, where
+// its members go, when they are released together, and what happens when
+// something fails in between.
+//
+// It is driven like a raft node. The shell around it (the scheduler plugin, the
+// simulator) hands in what happened as an [Event] and carries out the [Effect]s
+// that come back:
+//
+//	effects := c.Step(now, core.Attempt{UID: "…", View: view})
+//
+// The core owns the ledger of held capacity. A node is promised to a member from
+// the moment of the plan (Held) until the shell says that the scheduler has
+// assumed the member there (Reserved); from then on the shell's own view of the
+// node counts it.
+//
+// One member's way, with the event that takes each step:
+//
+//	Waiting --Attempt--> Held --Reserved--> Reserved --Permit--> Binding --MemberSeen--> Bound
+//	   ^                  |                    |                    |
+//	   +------------------+--------------------+--------------------+   Missed, Unreserved, NodeGone, …
+//
+// Before Binding every failure gives the whole gang back. A binding cannot be
+// undone; if it stays incomplete the gang heals: bound members are fixed points
+// and the others are planned close to them, until HealTimeout ends the gang.
+//
+// Invariants, checked by [Core.Check] after every step of the tests:
+//
+//   - The ledger is the sum of the Held members' requests, node by node.
+//   - Members of a gang are Held or Reserved only if all of its plan is: a gang
+//     that does not fit holds nothing.
+//   - Members are Binding only after the floor was reserved.
+//   - The same events in the same order give the same effects, byte for byte.
+//
+// The package must not know Kubernetes, clocks, goroutines or logs: time comes in
+// with the event.
+package core

@@ -1,0 +1,56 @@
+package core
+
+import "lockstep.dev/lockstep/pkg/gang"
+
+// Effect is something the shell has to do.
+type Effect interface{ effect() }
+
+// Pin answers an Attempt: the member goes to this node and no other.
+type Pin struct{ UID, Node string }
+
+// Refuse answers an Attempt: there is no place for the member now.
+type Refuse struct {
+	UID    string
+	Reason Reason
+}
+
+// Activate asks that these members be tried now.
+type Activate struct{ UIDs []string }
+
+// Release lets reserved members go on to be bound.
+type Release struct{ UIDs []string }
+
+// GiveBack takes reserved members off their nodes.
+type GiveBack struct {
+	UIDs   []string
+	Reason Reason
+}
+
+// Evict ends the bound members of a gang that could not be completed.
+type Evict struct {
+	Key    gang.Key
+	UIDs   []string
+	Reason Reason
+}
+
+// Report tells where a gang stands now; it comes once per change.
+type Report struct {
+	Key    gang.Key
+	Status Status
+}
+
+func (Pin) effect()      {}
+func (Refuse) effect()   {}
+func (Activate) effect() {}
+func (Release) effect()  {}
+func (GiveBack) effect() {}
+func (Evict) effect()    {}
+func (Report) effect()   {}
+
+// Status is where a gang stands, for people and for the PodGroup's status.
+type Status struct {
+	Phase  gang.Phase
+	Reason Reason
+	Counts gang.Counts
+	Floor  int
+}

@@ -1,0 +1,106 @@
+package core
+
+import (
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/topology"
+)
+
+// Event is something that happened.
+type Event interface{ event() }
+
+// GroupSeen says that a pod group exists, with what it asks for. It may come
+// before or after its members, and again after every change.
+type GroupSeen struct{ Spec gang.Spec }
+
+// GroupGone says that a pod group was deleted.
+type GroupGone struct{ Key gang.Key }
+
+// MemberSeen says that a pod exists, as it now is. It may come again at any time.
+type MemberSeen struct {
+	Key    gang.Key
+	Member gang.Member
+	// Node is where the pod is bound; empty while it is not.
+	Node string
+	// Barred says why the pod may not be scheduled whatever its gang does, such
+	// as scheduling gates; empty when it may. Barred members do not count.
+	Barred string
+}
+
+// MemberGone says that a pod is gone or is being deleted.
+type MemberGone struct {
+	Key gang.Key
+	UID string
+}
+
+// MemberFinished says that a pod has succeeded: it counts towards its gang's
+// floor and needs no node any more.
+type MemberFinished struct {
+	Key gang.Key
+	UID string
+}
+
+// FinishedForgotten says that a pod that had succeeded was deleted.
+type FinishedForgotten struct {
+	Key gang.Key
+	UID string
+}
+
+// Attempt asks for a place for one member. The answer is a Pin or a Refuse.
+type Attempt struct {
+	UID  string
+	View View
+}
+
+// View is the cluster at the moment of an attempt. It is read only while the
+// step runs.
+type View struct {
+	// Nodes are sorted by name. Their Free counts members that are Reserved,
+	// Binding or Bound, and does not count those that are Held.
+	Nodes []cluster.Node
+	Tree  *topology.Tree
+	// Epoch changes whenever a node came, was freed or changed in a way that
+	// could make a gang fit.
+	Epoch uint64
+	// Eligible says whether a member of the class may run on the node, resources apart.
+	Eligible func(class string, node int) bool
+}
+
+// Missed says that the scheduler's own filters refused the node that a member
+// was pinned to, and why.
+type Missed struct{ UID, Node, Why string }
+
+// Reserved says that the scheduler has assumed a member on its node.
+type Reserved struct{ UID string }
+
+// Permit asks whether a reserved member may go on to be bound.
+type Permit struct{ UID string }
+
+// Unreserved says that the scheduler has let go of a member that was Reserved
+// or Binding. Unknown is true when the bind may have succeeded all the same:
+// the node stays held for the member until that is known.
+type Unreserved struct {
+	UID     string
+	Unknown bool
+	Why     string
+}
+
+// NodeGone says that a node was deleted.
+type NodeGone struct{ Name string }
+
+// Tick lets time pass: heal time-outs, and waking what was not tried for long.
+type Tick struct{}
+
+func (GroupSeen) event()         {}
+func (GroupGone) event()         {}
+func (MemberSeen) event()        {}
+func (MemberGone) event()        {}
+func (MemberFinished) event()    {}
+func (FinishedForgotten) event() {}
+func (Attempt) event()           {}
+func (Missed) event()            {}
+func (Reserved) event()          {}
+func (Permit) event()            {}
+func (Unreserved) event()        {}
+func (NodeGone) event()          {}
+func (Tick) event()              {}

@@ -1,0 +1,44 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/gang"
+)
+
+// tick ends gangs that have been healing for too long, and wakes those that have
+// not been tried for a while, in case the event that should have done so got lost.
+func (c *Core) tick(now time.Time) {
+	for _, g := range c.sorted(c.groups) {
+		switch g.phase() {
+		case gang.Healing:
+			if !g.healingSince.IsZero() && now.Sub(g.healingSince) >= c.opts.HealTimeout {
+				c.evict(g, now)
+				continue
+			}
+		case gang.Incomplete, gang.Degraded:
+			continue
+		}
+		if now.Sub(g.lastAttempt) >= c.opts.WakeAfter {
+			g.lastAttempt = now
+			c.activateLeader(g)
+			c.activateHeld(g, nil)
+		}
+	}
+}
+
+// evict ends the part of a gang that is bound, so that nobody waits for it any longer.
+func (c *Core) evict(g *group, now time.Time) {
+	c.touched[g.key] = g
+	why := "the rest found no place"
+	if reason := g.reason(); reason.Code != "" {
+		why = reason.Message
+	}
+	bound := g.ranked(gang.Bound)
+	reason := Reason{NotHealed, fmt.Sprintf("%d of %d members were bound for %s and the gang could not be completed (%s); "+
+		"they are evicted so that it can start again whole", len(bound), g.floor(), now.Sub(g.healingSince).Round(time.Second), why)}
+	c.giveBack(g, reason)
+	c.emit(Evict{Key: g.key, UIDs: uids(bound), Reason: reason})
+	g.healingSince = now // again only after another time-out, if the pods do not go
+}
