@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A pipe gets plain text: no colours, no control characters, aligned columns.
+func TestScreenIsPlainInAPipe(t *testing.T) {
+	now := time.Unix(0, 0)
+	var out bytes.Buffer
+	s := newScreen(&out, func() time.Time { return now })
+	s.begin("An act")
+	now = now.Add(1500 * time.Millisecond)
+	s.say("gang %s is %s %s", s.name("a"), s.good("whole"), s.bar(3, 3))
+	s.logLine("master", "epoch 1\x1b[31m loss 0.5\r")
+	s.table([][]string{{"GANG", "PODS"}, {"long-name", "3"}})
+	want := `
+1. An act
+    1.5s  gang a is whole [##########]
+   master | epoch 1[31m loss 0.5
+  GANG       PODS
+  long-name  3
+`
+	if out.String() != want {
+		t.Errorf("got:\n%q\nwant:\n%q", out.String(), want)
+	}
+}
+
+func TestScreenColoursATerminal(t *testing.T) {
+	s := newScreen(&bytes.Buffer{}, time.Now)
+	s.colour = true
+	if got := s.good("whole"); !strings.HasPrefix(got, "\x1b[") || !strings.Contains(got, "whole") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestLossIsReadFromTheLog(t *testing.T) {
+	var loss lossSeen
+	for _, line := range []string{
+		"rank 0 of 3: torch 1.13.1, gloo",
+		"epoch 1/10  step 25  loss 1.2345  ranks 3  0.10s",
+		"epoch 2/10  step 50  loss=4.5e-1",
+		"no number here: loss of nothing",
+	} {
+		loss.read(line)
+	}
+	if want := (lossSeen{first: 1.2345, last: 0.45, lines: 2}); loss != want {
+		t.Errorf("got %+v, want %+v", loss, want)
+	}
+}
+
+func TestSampleJobIsReadAsItIs(t *testing.T) {
+	job, err := sampleJob()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if job.GetKind() != "PyTorchJob" || sizeOf(job) != 3 {
+		t.Errorf("got kind %q with %d pods, want a PyTorchJob with 3", job.GetKind(), sizeOf(job))
+	}
+}
