@@ -7,8 +7,8 @@ import (
 
 // JobStatus is what the controller has seen of a job.
 type JobStatus struct {
-	// Conditions in the order of their last change: the last one is the job's current
-	// state, and its status is True.
+	// Conditions: the last one is the job's current state, and its status is True. The
+	// others stand before it in the order of a job's life.
 	//
 	// +optional
 	Conditions []JobCondition `json:"conditions,omitempty"`
@@ -66,7 +66,15 @@ const (
 	JobFailed     JobConditionType = "Failed"
 )
 
-// ReplicaStatus counts the pods of one role. Terminating pods count nowhere.
+// States of our own, which appear only while something is wrong.
+const (
+	// JobInvalid: the job cannot be run as it is; its message says why.
+	JobInvalid JobConditionType = "Invalid"
+	// JobCreateFailed: an object of the job could not be created; it is tried again.
+	JobCreateFailed JobConditionType = "CreateFailed"
+)
+
+// ReplicaStatus counts the pods of one role. Pods that the controller deletes count nowhere.
 type ReplicaStatus struct {
 	// Active pods are in phase Running.
 	//
@@ -88,7 +96,8 @@ type ReplicaStatus struct {
 	Selector string `json:"selector,omitempty"`
 }
 
-// Progress is the controller's memory of pods that may be gone.
+// Progress is the controller's memory of pods that may be gone. Sets of pods are
+// written as their indexes within a role, such as "0,3-7".
 type Progress struct {
 	// Restarts is the number of restarts that count against backoffLimit since the start
 	// or the last resume.
@@ -101,20 +110,50 @@ type Progress struct {
 	// +optional
 	Counted map[string]int32 `json:"counted,omitempty"`
 
-	// Incident is when the first failure of the last incident happened. Peers that fall
-	// shortly after it are its consequences.
+	// Incident is the last death that others may be a consequence of.
 	//
 	// +optional
-	Incident *metav1.MicroTime `json:"incident,omitempty"`
+	Incident *Incident `json:"incident,omitempty"`
 
-	// Completed names the pods that have succeeded; they aren't run again when they are deleted.
+	// Completed are the pods that have succeeded; they aren't run again when they are deleted.
 	//
 	// +optional
-	Completed []string `json:"completed,omitempty"`
+	Completed map[ReplicaType]string `json:"completed,omitempty"`
+
+	// Replacing are the pods whose replacement does not run yet.
+	//
+	// +optional
+	Replacing map[ReplicaType]string `json:"replacing,omitempty"`
 
 	// Stopped is set when the job ended at a limit (deadline, backoff): its pods are
 	// stopped whatever cleanPodPolicy says.
 	//
 	// +optional
 	Stopped bool `json:"stopped,omitempty"`
+
+	// Workers is the number of Workers in effect of an elastic job. It differs from
+	// Worker.replicas while a resize waits, or where that number is not allowed.
+	//
+	// +optional
+	Workers *int32 `json:"workers,omitempty"`
+
+	// Resizes counts the changes of Workers since the start or the last resume, and
+	// LastResize is the time of the last one.
+	//
+	// +optional
+	Resizes int32 `json:"resizes,omitempty"`
+	// +optional
+	LastResize *metav1.Time `json:"lastResize,omitempty"`
+}
+
+// Incident is a death that others may be a consequence of: peers of a distributed
+// job fail when one of them goes.
+type Incident struct {
+	// At is when it happened.
+	At metav1.Time `json:"at"`
+
+	// Code is the exit code; 0 where the program was not the cause (eviction, lost node).
+	//
+	// +optional
+	Code int32 `json:"code,omitempty"`
 }

@@ -1,0 +1,41 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// What the arguments call themselves.
+const (
+	APIVersion = "lockstep.dev/v1alpha1"
+	Kind       = "LockstepArgs"
+)
+
+// LockstepArgs configure the plugin. Every field has a default.
+type LockstepArgs struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// TopologyLevels are the levels between the cluster and the hosts, the widest
+	// first. Default: zone, block and rack, by the labels
+	// topology.kubernetes.io/zone, topology.lockstep.dev/block and
+	// topology.lockstep.dev/rack.
+	TopologyLevels []TopologyLevel `json:"topologyLevels,omitempty"`
+
+	// PermitTimeoutSeconds is how long a part of a gang may wait on its nodes for
+	// the rest, 1 to 900; a PodGroup's scheduleTimeoutSeconds goes before it.
+	// Default 60.
+	PermitTimeoutSeconds *int32 `json:"permitTimeoutSeconds,omitempty"`
+
+	// HealTimeoutSeconds is how long a gang may be bound in part only before it is
+	// evicted whole, at least 1. Default 300.
+	HealTimeoutSeconds *int32 `json:"healTimeoutSeconds,omitempty"`
+
+	// BindTimeoutSeconds is how long one pod's bind is tried when the apiserver
+	// does not take it, 1 to 600. Default 60.
+	BindTimeoutSeconds *int32 `json:"bindTimeoutSeconds,omitempty"`
+}
+
+// TopologyLevel is one level of the topology.
+type TopologyLevel struct {
+	// Name is what people and pod groups call the level, such as "rack".
+	Name string `json:"name"`
+	// Key is the node label whose value names a node's domain at this level.
+	Key string `json:"key"`
+}
