@@ -206,6 +206,31 @@ func (c *Core) Leads(uid string) bool {
 	return m != nil && c.groups[m.key].leader() == m
 }
 
+// Members returns the UIDs of a gang's members that exist.
+func (c *Core) Members(key gang.Key) []string {
+	g := c.groups[key]
+	if g == nil {
+		return nil
+	}
+	list := make([]string, 0, len(g.members))
+	for uid := range g.members {
+		list = append(list, uid)
+	}
+	sort.Strings(list)
+	return list
+}
+
+// Phases counts the gangs by phase.
+func (c *Core) Phases() map[gang.Phase]int {
+	counts := map[gang.Phase]int{}
+	for _, g := range c.groups {
+		if g.known {
+			counts[g.phase()]++
+		}
+	}
+	return counts
+}
+
 // Status returns where a gang stands.
 func (c *Core) Status(key gang.Key) (Status, bool) {
 	g := c.groups[key]

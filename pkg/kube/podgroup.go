@@ -1,0 +1,129 @@
+package kube
+
+import (
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
+
+	"lockstep.dev/lockstep/pkg/core"
+	"lockstep.dev/lockstep/pkg/gang"
+)
+
+// PodGroups is the resource of the gang API. Kubernetes itself has another kind
+// of the same name in group scheduling.k8s.io.
+var PodGroups = schema.GroupVersionResource{Group: "scheduling.x-k8s.io", Version: "v1alpha1", Resource: "podgroups"}
+
+// PodGroupKind is the kind of a PodGroup.
+var PodGroupKind = schema.GroupVersionKind{Group: "scheduling.x-k8s.io", Version: "v1alpha1", Kind: "PodGroup"}
+
+// The annotations that ask for closeness. Kueue's are understood as well; ours win.
+const (
+	RequiredTopology  = "lockstep.dev/topology-required"
+	PreferredTopology = "lockstep.dev/topology-preferred"
+)
+
+var (
+	requiredKeys  = []string{RequiredTopology, "kueue.x-k8s.io/podset-required-topology"}
+	preferredKeys = []string{PreferredTopology, "kueue.x-k8s.io/podset-preferred-topology"}
+)
+
+// Spec translates a PodGroup.
+func Spec(pg *v1alpha1.PodGroup) gang.Spec {
+	spec := gang.Spec{
+		Key: gang.Key{Namespace: pg.Namespace, Name: pg.Name}, UID: string(pg.UID),
+		Floor: max(1, int(pg.Spec.MinMember)), Created: pg.CreationTimestamp.Time,
+	}
+	spec.Required, _ = first(pg.Annotations, requiredKeys)
+	spec.Preferred, _ = first(pg.Annotations, preferredKeys)
+	return spec
+}
+
+// maxPermit is the framework's own bound on waiting in Permit; a longer wish
+// would be cut silently.
+const maxPermit = 15 * time.Minute
+
+// PermitTimeout is how long members may stay reserved until the floor is; the
+// given default where the PodGroup does not say.
+func PermitTimeout(pg *v1alpha1.PodGroup, otherwise time.Duration) time.Duration {
+	if pg == nil || pg.Spec.ScheduleTimeoutSeconds == nil || *pg.Spec.ScheduleTimeoutSeconds <= 0 {
+		return otherwise
+	}
+	return min(time.Duration(*pg.Spec.ScheduleTimeoutSeconds)*time.Second, maxPermit)
+}
+
+// ScheduledCondition is the type of the condition that says whether a gang has
+// its place, and if not, why not.
+const ScheduledCondition = "Scheduled"
+
+// GroupStatus is the part of a PodGroup's status that the scheduler writes. The
+// conditions are an addition of ours to the type; an apiserver with the original
+// definition drops them.
+type GroupStatus struct {
+	Phase      v1alpha1.PodGroupPhase `json:"phase,omitempty"`
+	Running    int32                  `json:"running"`
+	Succeeded  int32                  `json:"succeeded"`
+	Conditions []metav1.Condition     `json:"conditions,omitempty"`
+}
+
+// Next is the status that follows from where a gang stands and from how many of
+// its members run and have succeeded; changed says whether it differs.
+func (s GroupStatus) Next(status core.Status, running, succeeded int, generation int64, now metav1.Time) (next GroupStatus, changed bool) {
+	next = GroupStatus{
+		Phase: phase(status, running, succeeded), Running: int32(running), Succeeded: int32(succeeded),
+		Conditions: append([]metav1.Condition(nil), s.Conditions...),
+	}
+	condition := metav1.Condition{
+		Type: ScheduledCondition, Status: metav1.ConditionFalse, ObservedGeneration: generation, LastTransitionTime: now,
+		Reason: string(status.Reason.Code), Message: Sentence(status),
+	}
+	if status.Phase == gang.Placed {
+		condition.Status = metav1.ConditionTrue
+	}
+	if condition.Reason == "" {
+		condition.Reason = string(status.Phase)
+	}
+	changed = meta.SetStatusCondition(&next.Conditions, condition)
+	return next, changed || next.Phase != s.Phase || next.Running != s.Running || next.Succeeded != s.Succeeded
+}
+
+// phase puts a gang's standing into the words of the PodGroup API.
+func phase(status core.Status, running, succeeded int) v1alpha1.PodGroupPhase {
+	switch {
+	case succeeded >= status.Floor:
+		return v1alpha1.PodGroupFinished
+	case status.Phase == gang.Placed && running+succeeded >= status.Floor:
+		return v1alpha1.PodGroupRunning
+	case status.Phase == gang.Placed:
+		return v1alpha1.PodGroupScheduling
+	case status.Phase == gang.Healing, status.Phase == gang.Degraded:
+		return v1alpha1.PodGroupUnknown
+	}
+	return v1alpha1.PodGroupPending
+}
+
+// Sentence says where a gang stands, for conditions, events and people.
+func Sentence(status core.Status) string {
+	counts := status.Counts
+	switch status.Phase {
+	case gang.Placed:
+		return fmt.Sprintf("%d members have a node; %d are needed", counts.Placed(), status.Floor)
+	case gang.Queued:
+		if status.Reason.Message == "" {
+			return "complete; waits for its turn"
+		}
+	case gang.Healing:
+		text := fmt.Sprintf("%d of %d members are bound, the rest is being placed close to them", counts.Bound, status.Floor)
+		if status.Reason.Message != "" {
+			text += ": " + status.Reason.Message
+		}
+		return text
+	case gang.Degraded:
+		return fmt.Sprintf("%d of %d members are bound and the others do not exist; their controller has to create them",
+			counts.Bound, status.Floor)
+	}
+	return status.Reason.Message
+}

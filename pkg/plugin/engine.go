@@ -1,0 +1,221 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/dynamic"
+	fwk "k8s.io/kube-scheduler/framework"
+
+	configv1alpha1 "lockstep.dev/lockstep/pkg/apis/config/v1alpha1"
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/core"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/kube"
+	"lockstep.dev/lockstep/pkg/queue"
+)
+
+// engine is what all profiles share: the core under a lock, and the goroutines
+// that carry out its effects.
+type engine struct {
+	args     *configv1alpha1.LockstepArgs
+	handle   fwk.Handle // the first profile's; queue and waiting pods are shared by all
+	dynamic  dynamic.Interface
+	profiles map[string]bool // complete before the scheduler runs
+	groups   *groupCache
+	ready    atomic.Bool // everything that exists has been seen
+
+	activations *mailbox
+	reports     *reporter
+
+	mu         sync.Mutex
+	core       *core.Core
+	vocabulary *cluster.Vocabulary
+	mirror     *mirror
+	pods       map[string]*v1.Pod // members by UID, as last seen
+	classes    map[string]string  // a UID for each class
+	unknown    map[string]bool    // binds that may have succeeded, by UID
+	failures   map[string]string  // why the last bind failed, by UID
+
+	keysMu sync.RWMutex
+	keys   map[string]queue.Key // by UID; fixed while the pod is in the queue
+
+	// beside are other pods that were refused a node because of holds.
+	besideMu sync.Mutex
+	beside   map[string]*v1.Pod
+}
+
+func newEngine(ctx context.Context, args *configv1alpha1.LockstepArgs, handle fwk.Handle) (*engine, error) {
+	client, err := dynamic.NewForConfig(handle.KubeConfig())
+	if err != nil {
+		return nil, fmt.Errorf("client for PodGroups: %w", err)
+	}
+	vocabulary := cluster.NewVocabulary()
+	e := &engine{
+		args: args, handle: handle, dynamic: client, profiles: map[string]bool{handle.ProfileName(): true},
+		vocabulary: vocabulary, mirror: newMirror(vocabulary, levels(args)),
+		core: core.New(core.Options{
+			HealTimeout: time.Duration(*args.HealTimeoutSeconds) * time.Second, Vocabulary: vocabulary,
+		}),
+		pods: map[string]*v1.Pod{}, classes: map[string]string{}, unknown: map[string]bool{}, failures: map[string]string{},
+		keys: map[string]queue.Key{}, beside: map[string]*v1.Pod{},
+	}
+	e.activations = newMailbox()
+	e.reports = newReporter(e)
+	registerMetrics(e)
+	if err := e.start(ctx); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// join adds a profile. Its arguments must be the same: there is one queue and one
+// set of gangs.
+func (e *engine) join(handle fwk.Handle, args *configv1alpha1.LockstepArgs) error {
+	if !equality.Semantic.DeepEqual(args, e.args) {
+		return errors.New("profiles with the plugin " + Name + " must have equal arguments: " + handle.ProfileName() + " differs")
+	}
+	e.profiles[handle.ProfileName()] = true
+	return nil
+}
+
+// step hands one event to the core and carries out what comes back, answers to
+// attempts excepted: those are returned to the caller alone.
+func (e *engine) step(event core.Event) []core.Effect {
+	e.mu.Lock()
+	effects := e.core.Step(time.Now(), event)
+	e.mu.Unlock()
+	e.apply(effects)
+	return effects
+}
+
+// enqueue makes sure that the core knows the pod, and says why it may not enter
+// the queue; if it may, its place in the queue is fixed.
+func (e *engine) enqueue(pod *v1.Pod) core.Reason {
+	uid := string(pod.UID)
+	e.mu.Lock()
+	var effects []core.Effect
+	if _, known := e.core.State(uid); !known {
+		effects = e.core.Step(time.Now(), e.seen(pod))
+	}
+	reason := e.core.Gate(uid)
+	key, _ := e.core.QueueKey(uid)
+	e.mu.Unlock()
+	e.apply(effects)
+	if !e.ready.Load() {
+		return core.Reason{Code: core.Starting, Message: "the scheduler is starting: it has not seen all pods and PodGroups yet " +
+			"(is the CRD podgroups.scheduling.x-k8s.io installed?)"}
+	}
+	if reason.Code == "" {
+		e.keysMu.Lock()
+		e.keys[uid] = key
+		e.keysMu.Unlock()
+	}
+	return reason
+}
+
+func (e *engine) storedKey(uid string) (queue.Key, bool) {
+	e.keysMu.RLock()
+	defer e.keysMu.RUnlock()
+	key, ok := e.keys[uid]
+	return key, ok
+}
+
+// seen makes the event of a pod; it needs e.mu.
+func (e *engine) seen(pod *v1.Pod) core.Event {
+	key, _ := kube.GangOf(pod)
+	member := kube.Member(pod, e.vocabulary)
+	e.pods[member.UID] = pod
+	e.classes[member.Class] = member.UID
+	return core.MemberSeen{Key: key, Member: member, Node: pod.Spec.NodeName, Barred: kube.Barred(pod)}
+}
+
+func (e *engine) worthTrying(uid string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.core.Leads(uid) && e.core.Gate(uid).Code == ""
+}
+
+// place returns the node of a member, planning for its gang if need be.
+func (e *engine) place(ctx context.Context, pod *v1.Pod, nodes []fwk.NodeInfo, exists func(string) bool) (string, core.Reason) {
+	uid := string(pod.UID)
+	e.mu.Lock()
+	if node, ok := e.core.Pinned(uid); ok && exists(node) {
+		e.mu.Unlock()
+		return node, core.Reason{}
+	}
+	begin := time.Now()
+	e.mirror.update(nodes)
+	effects := e.core.Step(begin, core.Attempt{UID: uid, View: e.mirror.view(e.podOf)})
+	e.mu.Unlock()
+	observePlan(time.Since(begin), effects)
+	e.apply(effects)
+	for _, effect := range effects {
+		switch effect := effect.(type) {
+		case core.Pin:
+			return effect.Node, core.Reason{}
+		case core.Refuse:
+			return "", effect.Reason
+		}
+	}
+	return "", core.Reason{Code: core.Starting, Message: "no answer"} // the core answers every attempt
+}
+
+// podOf returns a pod of a class; it needs e.mu.
+func (e *engine) podOf(class string) *v1.Pod { return e.pods[e.classes[class]] }
+
+func (e *engine) permit(uid string) gang.State {
+	e.step(core.Permit{UID: uid})
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	state, _ := e.core.State(uid)
+	return state
+}
+
+func (e *engine) permitTimeout(key gang.Key) time.Duration {
+	return kube.PermitTimeout(e.groups.get(key), time.Duration(*e.args.PermitTimeoutSeconds)*time.Second)
+}
+
+func (e *engine) unreserve(uid string) {
+	e.mu.Lock()
+	event := core.Unreserved{UID: uid, Unknown: e.unknown[uid], Why: e.failures[uid]}
+	if event.Why == "" {
+		event.Why = "the rest of its gang found no place in time"
+	}
+	delete(e.unknown, uid)
+	delete(e.failures, uid)
+	e.mu.Unlock()
+	e.step(event)
+}
+
+func (e *engine) holds() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.core.Holds()
+}
+
+// fitsBesideHolds says whether a pod without a gang leaves room for what is held
+// on the node.
+func (e *engine) fitsBesideHolds(pod *v1.Pod, info fwk.NodeInfo) bool {
+	e.mu.Lock()
+	held := e.core.HeldOn(info.Node().Name, string(pod.UID))
+	fits := true
+	if len(held) > 0 {
+		free := kube.Node(info.Node(), e.vocabulary).Free.Sub(e.mirror.requested(info)).
+			Sub(cluster.Resources(nil).Set(cluster.Pods, int64(len(info.GetPods())))).Sub(held)
+		fits = kube.Requests(pod, e.vocabulary).Fits(free)
+	}
+	e.mu.Unlock()
+	if !fits {
+		e.besideMu.Lock()
+		e.beside[string(pod.UID)] = pod
+		e.besideMu.Unlock()
+	}
+	return fits
+}

@@ -1,0 +1,273 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
+
+	"lockstep.dev/lockstep/pkg/core"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/kube"
+)
+
+// start watches pods, nodes and PodGroups, and runs the engine's goroutines until
+// ctx ends.
+func (e *engine) start(ctx context.Context) error {
+	logger := klog.FromContext(ctx)
+	factory := e.handle.SharedInformerFactory()
+	pods, err := factory.Core().V1().Pods().Informer().AddEventHandler(e.podHandler())
+	if err != nil {
+		return fmt.Errorf("watch pods: %w", err)
+	}
+	nodes, err := factory.Core().V1().Nodes().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{DeleteFunc: func(o any) {
+		if node, ok := last(o).(*v1.Node); ok {
+			e.step(core.NodeGone{Name: node.Name})
+		}
+	}})
+	if err != nil {
+		return fmt.Errorf("watch nodes: %w", err)
+	}
+	finished, finishedSeen, err := e.finishedPods()
+	if err != nil {
+		return err
+	}
+	groups := dynamicinformer.NewDynamicSharedInformerFactory(e.dynamic, 0).ForResource(kube.PodGroups).Informer()
+	if err := groups.SetTransform(decodeGroup); err != nil {
+		return fmt.Errorf("watch PodGroups: %w", err)
+	}
+	e.groups = &groupCache{groups.GetStore()}
+	groupsSeen, err := groups.AddEventHandler(e.groupHandler())
+	if err != nil {
+		return fmt.Errorf("watch PodGroups: %w", err)
+	}
+	go groups.RunWithContext(ctx)
+	go finished.RunWithContext(ctx)
+	go e.reports.run(ctx)
+	go e.runActivations(ctx)
+	go func() {
+		if cache.WaitForCacheSync(ctx.Done(), pods.HasSynced, nodes.HasSynced, finishedSeen.HasSynced, groupsSeen.HasSynced) {
+			e.becomeReady(logger)
+			wait.UntilWithContext(ctx, func(context.Context) {
+				e.step(core.Tick{})
+				e.mend()
+				e.wakeBeside(logger)
+			}, time.Second)
+		}
+	}()
+	return nil
+}
+
+// becomeReady opens the gate for members; until then a gang that was bound in
+// part before a restart could be taken for a new one.
+func (e *engine) becomeReady(logger klog.Logger) {
+	e.ready.Store(true)
+	e.mu.Lock()
+	uids := make([]string, 0, len(e.pods))
+	for uid, pod := range e.pods {
+		if pod.Spec.NodeName == "" {
+			uids = append(uids, uid)
+		}
+	}
+	e.mu.Unlock()
+	logger.Info("Lockstep has seen all pods and PodGroups", "waitingMembers", len(uids))
+	e.activations.put(uids)
+}
+
+func (e *engine) runActivations(ctx context.Context) {
+	logger := klog.FromContext(ctx)
+	for {
+		select {
+		case <-e.activations.mail:
+			e.activate(logger, e.activations.take())
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// last is the object of a delete notification.
+func last(o any) any {
+	if unknown, ok := o.(cache.DeletedFinalStateUnknown); ok {
+		return unknown.Obj
+	}
+	return o
+}
+
+func (e *engine) podHandler() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: func(o any) {
+			if pod, ok := o.(*v1.Pod); ok {
+				e.podSeen(pod)
+			}
+		},
+		UpdateFunc: func(before, after any) {
+			old, pod := before.(*v1.Pod), after.(*v1.Pod)
+			if old.UID != pod.UID {
+				e.podGone(old)
+			} else if !differ(old, pod) {
+				return
+			}
+			e.podSeen(pod)
+		},
+		DeleteFunc: func(o any) {
+			if pod, ok := last(o).(*v1.Pod); ok {
+				e.podGone(pod)
+			}
+		},
+	}
+}
+
+// differ says whether anything has changed that concerns a member.
+func differ(a, b *v1.Pod) bool {
+	return a.Spec.NodeName != b.Spec.NodeName || a.Status.Phase != b.Status.Phase || a.Generation != b.Generation ||
+		(a.DeletionTimestamp == nil) != (b.DeletionTimestamp == nil) || len(a.Spec.SchedulingGates) != len(b.Spec.SchedulingGates) ||
+		!maps.Equal(a.Labels, b.Labels)
+}
+
+// podSeen takes in a pod that is there. Pods of other schedulers are nobody's
+// members here, whatever their labels say; pods that are being deleted are no
+// members any more.
+func (e *engine) podSeen(pod *v1.Pod) {
+	key, member := kube.GangOf(pod)
+	if !member || !e.profiles[pod.Spec.SchedulerName] {
+		return
+	}
+	if pod.DeletionTimestamp != nil {
+		e.podGone(pod)
+		return
+	}
+	e.mu.Lock()
+	effects := e.core.Step(time.Now(), e.seen(pod))
+	e.mu.Unlock()
+	e.apply(effects)
+	if pod.Status.Phase == v1.PodRunning {
+		e.reports.touch(key)
+	}
+}
+
+func (e *engine) podGone(pod *v1.Pod) {
+	key, member := kube.GangOf(pod)
+	if !member {
+		return
+	}
+	uid := string(pod.UID)
+	e.mu.Lock()
+	delete(e.pods, uid)
+	effects := e.core.Step(time.Now(), core.MemberGone{Key: key, UID: uid})
+	e.mu.Unlock()
+	e.keysMu.Lock()
+	delete(e.keys, uid)
+	e.keysMu.Unlock()
+	e.apply(effects)
+	e.reports.touch(key)
+}
+
+// finishedPods watches members that have succeeded, which the scheduler's own
+// watch of pods leaves out. Of each only its metadata is kept.
+func (e *engine) finishedPods() (cache.SharedIndexInformer, cache.ResourceEventHandlerRegistration, error) {
+	list := cache.NewFilteredListWatchFromClient(e.handle.ClientSet().CoreV1().RESTClient(), "pods", metav1.NamespaceAll, func(o *metav1.ListOptions) {
+		o.LabelSelector = kube.PodGroupLabel
+		o.FieldSelector = fields.OneTermEqualSelector("status.phase", string(v1.PodSucceeded)).String()
+	})
+	informer := cache.NewSharedIndexInformer(list, &v1.Pod{}, 0, nil)
+	err := informer.SetTransform(func(o any) (any, error) {
+		if pod, ok := o.(*v1.Pod); ok {
+			return &v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Labels: pod.Labels}}, nil
+		}
+		return o, nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("watch finished pods: %w", err)
+	}
+	seen, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(o any) {
+			if pod, ok := o.(*v1.Pod); ok {
+				key, _ := kube.GangOf(pod)
+				e.step(core.MemberFinished{Key: key, UID: string(pod.UID)})
+				e.reports.touch(key)
+			}
+		},
+		DeleteFunc: func(o any) {
+			if pod, ok := last(o).(*v1.Pod); ok {
+				key, _ := kube.GangOf(pod)
+				e.step(core.FinishedForgotten{Key: key, UID: string(pod.UID)})
+			}
+		},
+	})
+	return informer, seen, err
+}
+
+// group is a PodGroup with the status that the scheduler writes.
+type group struct {
+	*v1alpha1.PodGroup
+	status kube.GroupStatus
+}
+
+// GetObjectMeta lets the informer's store find the object's name.
+func (g *group) GetObjectMeta() metav1.Object { return g.PodGroup.GetObjectMeta() }
+
+func decodeGroup(o any) (any, error) {
+	object, ok := o.(*unstructured.Unstructured)
+	if !ok {
+		return o, nil
+	}
+	g := &group{PodGroup: &v1alpha1.PodGroup{}}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, g.PodGroup); err != nil {
+		return nil, fmt.Errorf("PodGroup %s/%s: %w", object.GetNamespace(), object.GetName(), err)
+	}
+	if status, ok := object.Object["status"].(map[string]any); ok {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(status, &g.status); err != nil {
+			return nil, fmt.Errorf("PodGroup %s/%s: status: %w", object.GetNamespace(), object.GetName(), err)
+		}
+	}
+	return g, nil
+}
+
+func (e *engine) groupHandler() cache.ResourceEventHandler {
+	seen := func(o any) {
+		if g, ok := o.(*group); ok {
+			e.step(core.GroupSeen{Spec: kube.Spec(g.PodGroup)})
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    seen,
+		UpdateFunc: func(_, o any) { seen(o) },
+		DeleteFunc: func(o any) {
+			if g, ok := last(o).(*group); ok {
+				e.step(core.GroupGone{Key: gang.Key{Namespace: g.Namespace, Name: g.Name}})
+			}
+		},
+	}
+}
+
+// groupCache finds PodGroups by key.
+type groupCache struct{ store cache.Store }
+
+func (c *groupCache) find(key gang.Key) *group {
+	o, exists, err := c.store.GetByKey(key.String())
+	if err != nil || !exists {
+		return nil
+	}
+	g, _ := o.(*group)
+	return g
+}
+
+// get returns nil where there is no such PodGroup.
+func (c *groupCache) get(key gang.Key) *v1alpha1.PodGroup {
+	if g := c.find(key); g != nil {
+		return g.PodGroup
+	}
+	return nil
+}

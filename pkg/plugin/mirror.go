@@ -1,0 +1,156 @@
+package plugin
+
+import (
+	"maps"
+	"slices"
+	"sort"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	fwk "k8s.io/kube-scheduler/framework"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/core"
+	"lockstep.dev/lockstep/pkg/kube"
+	"lockstep.dev/lockstep/pkg/topology"
+)
+
+// mirror is the planner's view of the scheduler's snapshot. Only nodes whose
+// generation has changed are translated again.
+type mirror struct {
+	vocabulary  *cluster.Vocabulary
+	levels      []topology.Level
+	nodes       []cluster.Node // by name
+	objects     []*v1.Node
+	generations []int64
+	places      map[string]int
+	tree        *topology.Tree
+	// epoch changes with everything that could make a gang fit, attributes with
+	// what decides which nodes may run a class.
+	epoch, attributes uint64
+	admissions        map[string]*admissions
+}
+
+// admissions caches which nodes may run the pods of one class.
+type admissions struct {
+	attributes uint64
+	admits     []bool
+}
+
+// maxAdmissions bounds the cache; a class not seen for that long is asked again.
+const maxAdmissions = 256
+
+func newMirror(vocabulary *cluster.Vocabulary, levels []topology.Level) *mirror {
+	return &mirror{vocabulary: vocabulary, levels: levels, admissions: map[string]*admissions{}}
+}
+
+// update brings the mirror in line with the snapshot.
+func (m *mirror) update(infos []fwk.NodeInfo) {
+	if !m.sameNodes(infos) {
+		m.rebuild(infos)
+		return
+	}
+	relabelled := false
+	for _, info := range infos {
+		i := m.places[info.Node().Name]
+		if m.generations[i] == info.GetGeneration() {
+			continue
+		}
+		before, object := m.nodes[i], m.objects[i]
+		m.set(i, info)
+		if node := info.Node(); node != object && attributesDiffer(object, node) {
+			m.attributes++
+			m.epoch++
+			relabelled = relabelled || !maps.Equal(object.Labels, node.Labels)
+		} else if roomier(before.Free, m.nodes[i].Free) {
+			m.epoch++
+		}
+	}
+	if relabelled {
+		m.tree = topology.Build(m.levels, m.nodes)
+	}
+}
+
+func (m *mirror) sameNodes(infos []fwk.NodeInfo) bool {
+	if len(infos) != len(m.nodes) {
+		return false
+	}
+	for _, info := range infos {
+		if _, known := m.places[info.Node().Name]; !known {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *mirror) rebuild(infos []fwk.NodeInfo) {
+	infos = slices.Clone(infos)
+	sort.Slice(infos, func(i, j int) bool { return infos[i].Node().Name < infos[j].Node().Name })
+	n := len(infos)
+	m.nodes, m.objects, m.generations = make([]cluster.Node, n), make([]*v1.Node, n), make([]int64, n)
+	m.places = make(map[string]int, n)
+	for i, info := range infos {
+		m.set(i, info)
+		m.places[info.Node().Name] = i
+	}
+	m.tree = topology.Build(m.levels, m.nodes)
+	m.epoch++
+	m.attributes++
+}
+
+// set translates one node. Free is what the scheduler has not given to any pod,
+// assumed ones included.
+func (m *mirror) set(i int, info fwk.NodeInfo) {
+	node := kube.Node(info.Node(), m.vocabulary)
+	node.Free = node.Free.Sub(m.requested(info)).Sub(cluster.Resources(nil).Set(cluster.Pods, int64(len(info.GetPods()))))
+	m.nodes[i], m.objects[i], m.generations[i] = node, info.Node(), info.GetGeneration()
+}
+
+func (m *mirror) requested(info fwk.NodeInfo) cluster.Resources {
+	r := info.GetRequested()
+	out := cluster.Resources{cluster.CPU: r.GetMilliCPU(), cluster.Memory: r.GetMemory(), cluster.EphemeralStorage: r.GetEphemeralStorage()}
+	for _, name := range slices.Sorted(maps.Keys(r.GetScalarResources())) {
+		out = out.Set(m.vocabulary.Index(string(name)), r.GetScalarResources()[name])
+	}
+	return out
+}
+
+func attributesDiffer(a, b *v1.Node) bool {
+	return a.Spec.Unschedulable != b.Spec.Unschedulable || !maps.Equal(a.Labels, b.Labels) ||
+		!equality.Semantic.DeepEqual(a.Spec.Taints, b.Spec.Taints)
+}
+
+// roomier reports whether some resource has become more.
+func roomier(before, after cluster.Resources) bool {
+	for i := range after {
+		if after[i] > before.Get(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// view is what the core plans with. pods finds a pod of a class.
+func (m *mirror) view(podOf func(class string) *v1.Pod) core.View {
+	return core.View{Nodes: m.nodes, Tree: m.tree, Epoch: m.epoch, Eligible: func(class string, node int) bool {
+		return m.admitted(class, podOf)[node]
+	}}
+}
+
+func (m *mirror) admitted(class string, podOf func(class string) *v1.Pod) []bool {
+	if a := m.admissions[class]; a != nil && a.attributes == m.attributes {
+		return a.admits
+	}
+	if len(m.admissions) >= maxAdmissions {
+		clear(m.admissions)
+	}
+	a := &admissions{attributes: m.attributes, admits: make([]bool, len(m.nodes))}
+	if pod := podOf(class); pod != nil {
+		admission := kube.NewAdmission(pod)
+		for i := range m.objects {
+			a.admits[i] = admission.Admits(m.objects[i])
+		}
+	}
+	m.admissions[class] = a
+	return a.admits
+}

@@ -1,0 +1,227 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/klog/v2"
+	fwk "k8s.io/kube-scheduler/framework"
+	"k8s.io/kubernetes/pkg/scheduler/framework"
+
+	"lockstep.dev/lockstep/pkg/core"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/kube"
+	"lockstep.dev/lockstep/pkg/queue"
+)
+
+// Name of the plugin in the scheduler's configuration.
+const Name = "Lockstep"
+
+// Lockstep schedules the members of a gang together or not at all.
+type Lockstep struct {
+	*engine
+	handle fwk.Handle
+}
+
+var (
+	_ fwk.PreEnqueuePlugin  = (*Lockstep)(nil)
+	_ fwk.QueueSortPlugin   = (*Lockstep)(nil)
+	_ fwk.EnqueueExtensions = (*Lockstep)(nil)
+	_ fwk.SignPlugin        = (*Lockstep)(nil)
+	_ fwk.PreFilterPlugin   = (*Lockstep)(nil)
+	_ fwk.FilterPlugin      = (*Lockstep)(nil)
+	_ fwk.PostFilterPlugin  = (*Lockstep)(nil)
+	_ fwk.ReservePlugin     = (*Lockstep)(nil)
+	_ fwk.PermitPlugin      = (*Lockstep)(nil)
+	_ fwk.BindPlugin        = (*Lockstep)(nil)
+)
+
+// NewFactory returns the factory that the scheduler calls once per profile.
+func NewFactory() func(context.Context, runtime.Object, fwk.Handle) (fwk.Plugin, error) {
+	var shared *engine
+	return func(ctx context.Context, object runtime.Object, handle fwk.Handle) (fwk.Plugin, error) {
+		args, err := decodeArgs(object)
+		if err != nil {
+			return nil, fmt.Errorf("profile %s: pluginConfig[name=%s].args: %w", handle.ProfileName(), Name, err)
+		}
+		if shared == nil {
+			if shared, err = newEngine(ctx, args, handle); err != nil {
+				return nil, err
+			}
+		} else if err := shared.join(handle, args); err != nil {
+			return nil, err
+		}
+		return &Lockstep{engine: shared, handle: handle}, nil
+	}
+}
+
+// Name implements fwk.Plugin.
+func (p *Lockstep) Name() string { return Name }
+
+// PreEnqueue keeps a member out of the queue until its gang may be tried.
+func (p *Lockstep) PreEnqueue(_ context.Context, pod *v1.Pod) *fwk.Status {
+	if _, member := kube.GangOf(pod); !member {
+		return nil
+	}
+	if reason := p.enqueue(pod); reason.Code != "" {
+		return fwk.NewStatus(fwk.UnschedulableAndUnresolvable, reason.Message)
+	}
+	return nil
+}
+
+// Less orders the queue: by what is settled, priority, age, gang and rank.
+func (p *Lockstep) Less(a, b fwk.QueuedEntityInfo) bool {
+	return queue.Less(p.queueKey(a), p.queueKey(b))
+}
+
+func (p *Lockstep) queueKey(entity fwk.QueuedEntityInfo) queue.Key {
+	key := queue.Key{Priority: entity.GetPriority(), Since: entity.GetTimestamp()}
+	if info, ok := entity.(*framework.QueuedPodInfo); ok && info.PodInfo != nil && info.Pod != nil {
+		if stored, ok := p.storedKey(string(info.Pod.UID)); ok {
+			return stored
+		}
+		key.UID = string(info.Pod.UID)
+	}
+	return key
+}
+
+// EventsToRegister names what may make a gang fit. The hint wakes only the
+// member that is tried for its gang; it wakes the others when it got a place.
+func (p *Lockstep) EventsToRegister(context.Context) ([]fwk.ClusterEventWithHint, error) {
+	nodeChanges := fwk.Add | fwk.UpdateNodeAllocatable | fwk.UpdateNodeLabel | fwk.UpdateNodeTaint
+	return []fwk.ClusterEventWithHint{
+		{Event: fwk.ClusterEvent{Resource: fwk.Node, ActionType: nodeChanges}, QueueingHintFn: p.hint},
+		{Event: fwk.ClusterEvent{Resource: fwk.AssignedPod, ActionType: fwk.Delete}, QueueingHintFn: p.hint},
+	}, nil
+}
+
+func (p *Lockstep) hint(_ klog.Logger, pod *v1.Pod, _, _ any) (fwk.QueueingHint, error) {
+	if _, member := kube.GangOf(pod); member && !p.worthTrying(string(pod.UID)) {
+		return fwk.QueueSkip, nil
+	}
+	return fwk.Queue, nil
+}
+
+// SignPod keeps members out of the framework's batches, which reuse one pod's
+// result for the next; other pods are not affected by the plugin.
+func (p *Lockstep) SignPod(_ context.Context, pod *v1.Pod) ([]fwk.SignFragment, *fwk.Status) {
+	if _, member := kube.GangOf(pod); member {
+		return nil, fwk.NewStatus(fwk.Unschedulable, "member of a gang")
+	}
+	return nil, nil
+}
+
+// pin is the node that a member was given in this cycle.
+type pin struct{ node string }
+
+// Clone implements fwk.StateData.
+func (p *pin) Clone() fwk.StateData { return p }
+
+const pinKey = Name + "/pin"
+
+func pinOf(state fwk.CycleState) string {
+	if data, err := state.Read(pinKey); err == nil {
+		if p, ok := data.(*pin); ok {
+			return p.node
+		}
+	}
+	return ""
+}
+
+// PreFilter plans for the whole gang with its first member; the others only look
+// up their place.
+func (p *Lockstep) PreFilter(ctx context.Context, state fwk.CycleState, pod *v1.Pod, nodes []fwk.NodeInfo) (*fwk.PreFilterResult, *fwk.Status) {
+	if _, member := kube.GangOf(pod); !member {
+		if !p.holds() {
+			return nil, fwk.NewStatus(fwk.Skip)
+		}
+		return nil, nil
+	}
+	node, reason := p.place(ctx, pod, nodes, p.exists)
+	if node == "" {
+		return nil, fwk.NewStatus(fwk.UnschedulableAndUnresolvable, reason.Message)
+	}
+	state.Write(pinKey, &pin{node})
+	return &fwk.PreFilterResult{NodeNames: sets.New(node)}, nil
+}
+
+// exists says whether the node is in this cycle's snapshot.
+func (p *Lockstep) exists(node string) bool {
+	_, err := p.handle.SnapshotSharedLister().NodeInfos().Get(node)
+	return err == nil
+}
+
+// PreFilterExtensions implements fwk.PreFilterPlugin.
+func (p *Lockstep) PreFilterExtensions() fwk.PreFilterExtensions { return nil }
+
+// Filter holds a member to its node, and hides from other pods what is held for
+// gangs. The result of PreFilter is not enough: a nominated node bypasses it.
+func (p *Lockstep) Filter(_ context.Context, state fwk.CycleState, pod *v1.Pod, info fwk.NodeInfo) *fwk.Status {
+	if _, member := kube.GangOf(pod); member {
+		if node := pinOf(state); node != info.Node().Name {
+			return fwk.NewStatus(fwk.UnschedulableAndUnresolvable, "the gang's plan puts the pod on "+node)
+		}
+		return nil
+	}
+	if p.fitsBesideHolds(pod, info) {
+		return nil
+	}
+	return fwk.NewStatus(fwk.Unschedulable, "held for a gang that is being placed")
+}
+
+// PostFilter tells the core when the pinned node was refused, so that the gang is
+// planned again without it. No pod is preempted for a single member.
+func (p *Lockstep) PostFilter(_ context.Context, state fwk.CycleState, pod *v1.Pod, nodes fwk.NodeToStatusReader) (*fwk.PostFilterResult, *fwk.Status) {
+	if _, member := kube.GangOf(pod); !member {
+		return nil, fwk.NewStatus(fwk.Unschedulable)
+	}
+	if node := pinOf(state); node != "" {
+		p.step(core.Missed{UID: string(pod.UID), Node: node, Why: nodes.Get(node).Message()})
+	}
+	return nil, fwk.NewStatus(fwk.UnschedulableAndUnresolvable)
+}
+
+// Reserve: the scheduler has assumed the member on its node.
+func (p *Lockstep) Reserve(_ context.Context, _ fwk.CycleState, pod *v1.Pod, _ string) *fwk.Status {
+	if _, member := kube.GangOf(pod); member {
+		p.step(core.Reserved{UID: string(pod.UID)})
+	}
+	return nil
+}
+
+// Unreserve: the scheduler lets go of the member, before or after its release.
+func (p *Lockstep) Unreserve(_ context.Context, _ fwk.CycleState, pod *v1.Pod, _ string) {
+	if _, member := kube.GangOf(pod); member {
+		p.unreserve(string(pod.UID))
+	}
+}
+
+// Permit lets members wait until the floor is reserved.
+func (p *Lockstep) Permit(_ context.Context, _ fwk.CycleState, pod *v1.Pod, _ string) (*fwk.Status, time.Duration) {
+	key, member := kube.GangOf(pod)
+	if !member {
+		return nil, 0
+	}
+	switch p.permit(string(pod.UID)) {
+	case gang.Binding:
+		return nil, 0
+	case gang.Reserved:
+		return fwk.NewStatus(fwk.Wait), p.permitTimeout(key)
+	}
+	return fwk.NewStatus(fwk.Unschedulable, "the gang was given back meanwhile"), 0
+}
+
+// Bind binds members with retries of its own; other pods are left to the next binder.
+func (p *Lockstep) Bind(ctx context.Context, _ fwk.CycleState, pod *v1.Pod, node string) *fwk.Status {
+	if _, member := kube.GangOf(pod); !member {
+		return fwk.NewStatus(fwk.Skip)
+	}
+	if err := p.bind(ctx, pod, node); err != nil {
+		return fwk.AsStatus(err)
+	}
+	return nil
+}

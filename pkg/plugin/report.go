@@ -1,0 +1,154 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+
+	"lockstep.dev/lockstep/pkg/core"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/kube"
+)
+
+// settleTime is how long changes of one gang are collected before they are
+// written: members come and start one after another.
+const settleTime = 500 * time.Millisecond
+
+// reporter writes where gangs stand into their PodGroups' status, one write and
+// one event per change.
+type reporter struct {
+	engine *engine
+	queue  workqueue.TypedRateLimitingInterface[gang.Key]
+
+	mu    sync.Mutex
+	event map[gang.Key]core.Reason // the last reason that an event told
+}
+
+func newReporter(e *engine) *reporter {
+	return &reporter{engine: e, event: map[gang.Key]core.Reason{}, queue: workqueue.NewTypedRateLimitingQueue(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[gang.Key](100*time.Millisecond, 30*time.Second))}
+}
+
+func (r *reporter) put(report core.Report) { r.queue.AddAfter(report.Key, settleTime) }
+
+// touch has a gang's status computed again: the number of members that run may
+// have changed.
+func (r *reporter) touch(key gang.Key) { r.queue.AddAfter(key, settleTime) }
+
+func (r *reporter) run(ctx context.Context) {
+	go func() {
+		<-ctx.Done()
+		r.queue.ShutDown()
+	}()
+	var workers sync.WaitGroup
+	for range 4 {
+		workers.Go(func() {
+			for {
+				key, quit := r.queue.Get()
+				if quit {
+					return
+				}
+				if err := r.write(ctx, key); err != nil && ctx.Err() == nil {
+					klog.FromContext(ctx).Error(err, "Status of a PodGroup", "podGroup", key)
+					r.queue.AddRateLimited(key)
+				} else {
+					r.queue.Forget(key)
+				}
+				r.queue.Done(key)
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// write brings one PodGroup's status in line with its gang.
+func (r *reporter) write(ctx context.Context, key gang.Key) error {
+	e := r.engine
+	g := e.groups.find(key)
+	e.mu.Lock()
+	status, known := e.core.Status(key)
+	running := e.running(key)
+	e.mu.Unlock()
+	if g == nil || !known {
+		r.mu.Lock()
+		delete(r.event, key)
+		r.mu.Unlock()
+		return nil
+	}
+	r.tell(g, status)
+	next, changed := g.status.Next(status, running, status.Counts.Finished, g.Generation, metav1.Now())
+	if !changed {
+		return nil
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": g.UID}, "status": next})
+	if err != nil {
+		return fmt.Errorf("status of PodGroup %s: %w", key, err)
+	}
+	_, err = e.dynamic.Resource(kube.PodGroups).Namespace(key.Namespace).
+		Patch(ctx, key.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil // gone, or created again: another life
+	}
+	return err
+}
+
+// running counts a gang's members that run; it needs e.mu.
+func (e *engine) running(key gang.Key) int {
+	n := 0
+	for _, uid := range e.core.Members(key) {
+		if pod := e.pods[uid]; pod != nil && pod.Status.Phase == v1.PodRunning {
+			n++
+		}
+	}
+	return n
+}
+
+// tell puts a change of a gang's reason into an event on its PodGroup.
+func (r *reporter) tell(g *group, status core.Status) {
+	key := gang.Key{Namespace: g.Namespace, Name: g.Name}
+	reason := status.Reason
+	if status.Phase == gang.Placed {
+		reason = core.Reason{Code: "Scheduled"}
+	}
+	r.mu.Lock()
+	same := r.event[key].Code == reason.Code
+	r.event[key] = reason
+	r.mu.Unlock()
+	if same || reason.Code == "" || reason.Code == core.WaitingForMembers {
+		return
+	}
+	kind := v1.EventTypeWarning
+	if status.Phase == gang.Placed {
+		kind = v1.EventTypeNormal
+	}
+	r.engine.handle.EventRecorder().Eventf(&v1.ObjectReference{
+		APIVersion: kube.PodGroupKind.GroupVersion().String(), Kind: kube.PodGroupKind.Kind,
+		Namespace: g.Namespace, Name: g.Name, UID: g.UID, ResourceVersion: g.ResourceVersion,
+	}, nil, kind, string(reason.Code), "Scheduling", "%s", kube.Sentence(status))
+}
+
+// markDisrupted says in the pod's status that it did not fail by itself.
+func (e *engine) markDisrupted(ctx context.Context, pod *v1.Pod, reason core.Reason) error {
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": pod.UID},
+		"status": map[string]any{"conditions": []v1.PodCondition{{
+			Type: v1.DisruptionTarget, Status: v1.ConditionTrue, LastTransitionTime: metav1.Now(),
+			Reason: string(reason.Code), Message: reason.Message,
+		}}},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = e.handle.ClientSet().CoreV1().Pods(pod.Namespace).
+		Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	return err
+}
