@@ -154,7 +154,8 @@ func (r *rig) await(pod *v1.Pod, what string, yes func(v1.PodStatus) bool) v1.Po
 		if time.Now().After(deadline) {
 			r.world.mu.Lock()
 			defer r.world.mu.Unlock()
-			r.t.Fatalf("pod %s: not %s; status %+v\nevents %q", pod.Name, what, status, r.world.events)
+			text, _ := os.ReadFile(filepath.Join(r.opts.DataDir, "pods", string(pod.UID), "containers", pod.Spec.Containers[0].Name, "0", "log"))
+			r.t.Fatalf("pod %s: not %s; status %+v\nevents %q\nfirst log:\n%s", pod.Name, what, status, r.world.events, text)
 		}
 	}
 }

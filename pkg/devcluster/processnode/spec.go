@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"lockstep.dev/lockstep/pkg/devcluster/processnode/sandbox"
 )
@@ -17,7 +18,7 @@ const (
 	checkpointsTarget = "/checkpoints"
 	homeTarget        = "/home/pod"
 	tmpTarget         = "/tmp"
-	// jobLabel names the job whose pods share a checkpoint directory.
+	// jobLabel names the job that a pod belongs to.
 	jobLabel = "training.kubeflow.org/job-name"
 )
 
@@ -29,7 +30,7 @@ func (c *container) spec() (sandbox.Spec, error) {
 		return sandbox.Spec{}, err
 	}
 	image := c.image()
-	env := baseEnvironment(image, hostname(object))
+	env := baseEnvironment(image, hostname(object), p.r.sandbox.Mode())
 	if err := containerEnv(env, object, c.c, p.downward(), p.r.cluster); err != nil {
 		return sandbox.Spec{}, err
 	}
@@ -78,7 +79,7 @@ func (c *container) image() Image {
 }
 
 // baseEnvironment is what a container has before its own variables. Nothing else comes from this machine.
-func baseEnvironment(image Image, hostname string) *environment {
+func baseEnvironment(image Image, hostname string, mode sandbox.Mode) *environment {
 	env := &environment{}
 	env.set("PATH", image.searchPath())
 	env.set("HOME", homeTarget)
@@ -88,6 +89,8 @@ func baseEnvironment(image Image, hostname string) *environment {
 	env.set("CHECKPOINT_DIR", checkpointsTarget)
 	// Several ranks share a few cores: one thread each is faster than many that wait for one another.
 	env.set("OMP_NUM_THREADS", "1")
+	// Else gloo listens where the machine's host name leads, which may be nowhere.
+	env.set("GLOO_SOCKET_IFNAME", mode.Interface())
 	return env
 }
 
@@ -113,14 +116,15 @@ func (c *container) mounts(dir string, image Image, env *environment) ([]sandbox
 	return append(mounts, volumes...), err
 }
 
-// checkpoints is the directory that the pods of a job share and that outlives them.
+// checkpoints is the directory that the pods of one owner share and that outlives them. An owner that is created again
+// under its old name begins with an empty one.
 func (p *pod) checkpoints() (string, error) {
 	object := p.current()
-	job := object.Labels[jobLabel]
-	if job == "" {
-		job = object.Name
+	owner := object.Name
+	if job := metav1.GetControllerOf(object); job != nil {
+		owner = job.Name + "-" + string(job.UID)
 	}
-	dir := filepath.Join(p.r.opts.DataDir, "checkpoints", object.Namespace, job)
+	dir := filepath.Join(p.r.opts.DataDir, "checkpoints", object.Namespace, owner)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}

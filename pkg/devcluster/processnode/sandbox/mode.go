@@ -20,6 +20,14 @@ const (
 // Isolated says that each pod has its own network, files and processes.
 func (m Mode) Isolated() bool { return m != ModeLoopback }
 
+// Interface is the name of the network device that has a container's address.
+func (m Mode) Interface() string {
+	if m.Isolated() {
+		return podLink
+	}
+	return "lo"
+}
+
 const (
 	keeperName = "lockstep-pod-keeper"
 	initName   = "lockstep-pod-init"
