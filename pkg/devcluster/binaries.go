@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // BinDirEnv names the environment variable that says where the binaries are.
@@ -57,6 +58,11 @@ type component struct {
 	args []string // before the component's own flags
 	// dieWithPipe: the program watches the death pipe.
 	dieWithPipe bool
+}
+
+// command is the component's command line with the flags given.
+func (c component) command(name, log string, flags ...string) command {
+	return command{name: name, path: c.path, args: slices.Concat(c.args, flags), log: log, dieWithPipe: c.dieWithPipe}
 }
 
 // findComponent prefers a binary of KUBEBUILDER_ASSETS over our own build.

@@ -1,7 +1,9 @@
 package devcluster
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -27,6 +29,54 @@ func userByCert(pair KeyPair) *api.AuthInfo {
 
 func userByToken(token string) *api.AuthInfo {
 	return &api.AuthInfo{Token: token}
+}
+
+// mergeKubeconfig adds the cluster to a file, which may hold others, and makes
+// it the current one.
+func mergeKubeconfig(path string, config *api.Config) error {
+	all, err := loadKubeconfig(path)
+	if err != nil {
+		return err
+	}
+	all.Clusters[contextName] = config.Clusters[contextName]
+	all.AuthInfos[contextName] = config.AuthInfos[contextName]
+	all.Contexts[contextName] = config.Contexts[contextName]
+	all.CurrentContext = contextName
+	return writeKubeconfig(path, all)
+}
+
+// unmergeKubeconfig takes the cluster out again, unless the file names another
+// one by now. A file that holds nothing else is removed.
+func unmergeKubeconfig(path, server string) error {
+	all, err := loadKubeconfig(path)
+	if err != nil {
+		return err
+	}
+	if ours := all.Clusters[contextName]; ours == nil || ours.Server != server {
+		return nil
+	}
+	delete(all.Clusters, contextName)
+	delete(all.AuthInfos, contextName)
+	delete(all.Contexts, contextName)
+	if all.CurrentContext == contextName {
+		all.CurrentContext = ""
+	}
+	if len(all.Clusters)+len(all.Contexts)+len(all.AuthInfos) == 0 {
+		return os.Remove(path)
+	}
+	return writeKubeconfig(path, all)
+}
+
+// loadKubeconfig reads a file; one that is missing or empty holds nothing.
+func loadKubeconfig(path string) (*api.Config, error) {
+	config, err := clientcmd.LoadFromFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return api.NewConfig(), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig %s: %w", path, err)
+	}
+	return config, nil
 }
 
 // writeKubeconfig replaces the file at once, so that nobody reads half of it.

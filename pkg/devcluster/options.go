@@ -2,6 +2,7 @@ package devcluster
 
 import (
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"lockstep.dev/lockstep/pkg/devcluster/fakenodes"
@@ -13,21 +14,22 @@ type Options struct {
 	// DataDir holds certificates, etcd's data, logs and the state file.
 	// Empty: a temporary directory, which Stop removes.
 	DataDir string
-	// Kubeconfig is where the administrator's kubeconfig is written.
-	// Empty: DataDir/kubeconfig.
+	// Kubeconfig is where the administrator's kubeconfig is written. A file
+	// that is there keeps what it holds. Empty: DataDir/kubeconfig.
 	Kubeconfig string
 	// BinDir holds Lockstep's binaries. Empty: see FindBinDir.
 	BinDir string
 
 	// Nodes is the number of fake GPU nodes.
 	Nodes int
-	// Shape is what each fake node looks like; the zero value is
+	// Shape is what each fake node looks like; zero fields take the values of
 	// fakenodes.DefaultShape.
 	Shape fakenodes.Shape
-	// NodeLease is how long a node may be silent before it counts as lost.
-	// Fake nodes renew four times as often. Zero: DefaultNodeLease.
+	// NodeLease is how long a node may be silent before it counts as lost, in
+	// whole seconds. Fake nodes renew four times as often. Zero: DefaultNodeLease.
 	NodeLease time.Duration
-	// ProcessNode adds a node whose pods run as processes of this machine.
+	// ProcessNode adds a node whose pods run as processes of this machine. The
+	// program must have called processnode.MaybeRunShim first in main.
 	ProcessNode bool
 	// Workspace is the directory that pods of the process node see as
 	// /workspace. Empty: none.
@@ -59,13 +61,27 @@ func (o Options) withDefaults() (Options, error) {
 	if o.NodeLease == 0 {
 		o.NodeLease = DefaultNodeLease
 	}
-	if o.NodeLease < 4*time.Second {
-		return o, fmt.Errorf("node lease: %v is too short; it must be at least 4s", o.NodeLease)
+	if o.NodeLease < 4*time.Second || o.NodeLease%time.Second != 0 {
+		return o, fmt.Errorf("node lease: %v must be whole seconds, and at least 4s", o.NodeLease)
 	}
 	if o.Log == nil {
 		o.Log = func(string) {}
 	}
 	o.Shape = o.Shape.WithDefaults()
 	o.Shape.PreferReal = o.Shape.PreferReal || o.ProcessNode
-	return o, o.Shape.Validate()
+	if err := o.Shape.Validate(); err != nil {
+		return o, err
+	}
+	// The programs get these paths and must not depend on where they start.
+	for _, path := range []*string{&o.DataDir, &o.Kubeconfig, &o.BinDir, &o.Workspace} {
+		if *path == "" {
+			continue
+		}
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return o, err
+		}
+		*path = absolute
+	}
+	return o, nil
 }

@@ -1,10 +1,8 @@
 package devcluster
 
 import (
-	"bytes"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 )
 
@@ -15,21 +13,20 @@ const loopback = "127.0.0.1"
 // binds it; there is no way to reserve one for another process.
 const portTries = 5
 
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort(loopback, "0"))
-	if err != nil {
-		return 0, fmt.Errorf("no free port on %s: %w", loopback, err)
+// freePorts returns n different ports of loopback that nobody listens on.
+func freePorts(n int) ([]int, error) {
+	ports := make([]int, n)
+	for i := range ports {
+		listener, err := net.Listen("tcp", net.JoinHostPort(loopback, "0"))
+		if err != nil {
+			return nil, fmt.Errorf("no free port on %s: %w", loopback, err)
+		}
+		defer listener.Close() // all at the end, so that none is found twice
+		ports[i] = listener.Addr().(*net.TCPAddr).Port
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return ports, nil
 }
 
 func httpsURL(port int) string {
 	return "https://" + net.JoinHostPort(loopback, strconv.Itoa(port))
-}
-
-// portWasTaken says whether a server's log shows that it lost the race for its port.
-func portWasTaken(logPath string) bool {
-	text, err := os.ReadFile(logPath)
-	return err == nil && bytes.Contains(text, []byte("address already in use"))
 }

@@ -8,12 +8,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// stopGrace is how long a process may take to end after SIGTERM.
-const stopGrace = 10 * time.Second
+const (
+	// stopGrace is how long a process may take to end after SIGTERM.
+	stopGrace = 10 * time.Second
+	// tailLines is how much of a log an error shows.
+	tailLines = 8
+)
 
 // command is a process to be started.
 type command struct {
@@ -30,11 +35,13 @@ type command struct {
 // Process is a running (or ended) sub-process of a cluster. Its methods may be
 // called from any goroutine, and again after the end.
 type Process struct {
-	name    string
-	logPath string
-	cmd     *exec.Cmd
-	done    chan struct{}
-	err     error // set before done is closed
+	name     string
+	logPath  string
+	logStart int64 // size of the log before this process
+	cmd      *exec.Cmd
+	done     chan struct{}
+	err      error       // set before done is closed
+	expected atomic.Bool // somebody here asked it to end
 }
 
 func (s *spawner) run(c command) (*Process, error) {
@@ -43,6 +50,10 @@ func (s *spawner) run(c command) (*Process, error) {
 		return nil, fmt.Errorf("log of %s: %w", c.name, err)
 	}
 	defer log.Close()
+	logStart, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, fmt.Errorf("log of %s: %w", c.name, err)
+	}
 	cmd := exec.Command(c.path, c.args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(os.Environ(), c.env...)
@@ -50,13 +61,16 @@ func (s *spawner) run(c command) (*Process, error) {
 	if err := s.start(cmd, c.dieWithPipe); err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
 	}
-	p := &Process{name: c.name, logPath: c.log, cmd: cmd, done: make(chan struct{})}
+	p := &Process{name: c.name, logPath: c.log, logStart: logStart, cmd: cmd, done: make(chan struct{})}
 	go func() {
 		p.err = cmd.Wait()
 		close(p.done)
 	}()
 	return p, nil
 }
+
+// Name is the program's name, such as kube-apiserver.
+func (p *Process) Name() string { return p.name }
 
 // Pid is the process's number.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
@@ -84,8 +98,12 @@ func (p *Process) Wait() error {
 	return p.err
 }
 
+// Signal sends a signal, such as SIGSTOP to imitate a stall.
+func (p *Process) Signal(signal syscall.Signal) error { return p.cmd.Process.Signal(signal) }
+
 // Kill ends the process at once (SIGKILL) and waits for that.
 func (p *Process) Kill() {
+	p.expected.Store(true)
 	_ = p.cmd.Process.Kill() // an error means that it has ended already
 	<-p.done
 }
@@ -93,6 +111,7 @@ func (p *Process) Kill() {
 // Stop asks the process to end (SIGTERM) and waits; one that does not within
 // ten seconds is killed, which the error says.
 func (p *Process) Stop() error {
+	p.expected.Store(true)
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
@@ -109,7 +128,19 @@ func (p *Process) endedError() error {
 	if p.err != nil {
 		reason = p.err.Error()
 	}
-	return fmt.Errorf("%s ended (%s); the end of %s:\n%s", p.name, reason, p.logPath, logTail(p.logPath, 5))
+	return fmt.Errorf("%s ended (%s); the end of %s:\n%s", p.name, reason, p.logPath, logTail(p.logPath, tailLines))
+}
+
+// portWasTaken says whether the process has written that it lost the race for
+// its port.
+func (p *Process) portWasTaken() bool {
+	file, err := os.Open(p.logPath)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.NewSectionReader(file, p.logStart, 1<<20))
+	return err == nil && bytes.Contains(text, []byte("address already in use"))
 }
 
 // logTail returns the last lines of a file, each indented.
