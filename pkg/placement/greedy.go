@@ -1,28 +1,39 @@
 package placement
 
 import (
-	"sort"
+	"cmp"
+	"slices"
 
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/topology"
 )
 
-// solveGreedy serves gangs of so many different classes that the exact method
-// would need too long. It tries the domains from the narrowest level up, the
-// tightest first, and fills each with the largest members first and the roomiest
-// sub-domains first. Its plans are valid but may use more domains than needed.
-func solveGreedy(req Request, nodes []cluster.Node, tree *topology.Tree, allowed func(int) bool) *Plan {
-	for level := tree.Hosts(); level >= req.Required; level-- {
-		domains := candidates(req, tree, level)
-		room := make(map[int]int64, len(domains))
-		primary := req.Total().Primary()
-		for _, d := range domains {
-			room[d] = freeOf(nodes, tree, d, primary)
+// tries is the number of domains of a level that the greedy method looks into.
+const tries = 8
+
+// greedy serves gangs of so many different members that the exact method would
+// need too long: it places one class after the other, the most demanding first,
+// each exactly and close to those before it. Its plans are valid but may use more
+// domains than needed.
+func (x *Index) greedy(req Request, sparing bool) *Plan {
+	counts := make([]*slots, len(req.Classes))
+	for c, class := range req.Classes {
+		counts[c] = x.slotsOf(class, sparing)
+	}
+	primary := req.Total().Primary()
+	for level := x.tree.Hosts(); level >= req.Required; level-- {
+		var domains []int
+		for _, d := range candidates(req, x.tree, commonOf(x.tree, req.Fixed), level) {
+			if holdsEach(req, counts, d) {
+				domains = append(domains, d)
+			}
 		}
-		sort.SliceStable(domains, func(i, j int) bool { return room[domains[i]] < room[domains[j]] })
-		for _, d := range domains {
-			if plan := fill(req, nodes, tree, d, allowed); plan != nil {
-				finish(plan, req, tree)
+		slices.SortStableFunc(domains, func(a, b int) int {
+			return cmp.Compare(x.freeIn(a, primary), x.freeIn(b, primary))
+		})
+		for _, d := range domains[:min(len(domains), tries)] {
+			if plan := x.greedyIn(req, sparing, d); plan != nil {
+				plan.Bound = x.bound(req, counts, level)
 				return plan
 			}
 		}
@@ -30,86 +41,128 @@ func solveGreedy(req Request, nodes []cluster.Node, tree *topology.Tree, allowed
 	return nil
 }
 
-// fill places the whole request inside one domain, or returns nil.
-func fill(req Request, nodes []cluster.Node, tree *topology.Tree, d int, allowed func(int) bool) *Plan {
-	order := make([]int, len(req.Classes))
-	for c := range order {
-		order[c] = c
-	}
-	primary := req.Total().Primary()
-	sort.SliceStable(order, func(i, j int) bool {
-		a, b := req.Classes[order[i]].Requests, req.Classes[order[j]].Requests
-		if a.Get(primary) != b.Get(primary) {
-			return a.Get(primary) > b.Get(primary)
-		}
-		return a.Get(cluster.CPU) > b.Get(cluster.CPU)
-	})
-	free := map[int]cluster.Resources{}
-	counts := map[int][]int{}
-	var touched []int
-	for _, c := range order {
-		class, left := req.Classes[c], req.Classes[c].Count
-		eachRoomiest(nodes, tree, d, primary, func(node int) bool {
-			if allowed != nil && !allowed(node) || class.Eligible != nil && !class.Eligible(node) {
-				return true
-			}
-			have, seen := free[node]
-			if !seen {
-				have = nodes[node].Free.Clone()
-			}
-			n := class.Requests.Slots(have, left)
-			if n == 0 {
-				return true
-			}
-			if !seen {
-				counts[node] = make([]int, len(req.Classes))
-				touched = append(touched, node)
-			}
-			for range n {
-				have = have.Sub(class.Requests)
-			}
-			free[node] = have
-			counts[node][c] += n
-			left -= n
-			return left > 0
-		})
-		if left > 0 {
-			return nil
-		}
-	}
-	plan := &Plan{Domain: d}
-	for _, node := range touched {
-		plan.Shares = append(plan.Shares, Share{Node: node, Counts: counts[node]})
-	}
-	return plan
-}
-
-// eachRoomiest visits a domain's nodes, at each level the child with the most
-// room first.
-func eachRoomiest(nodes []cluster.Node, tree *topology.Tree, d, primary int, visit func(int) bool) bool {
-	if node := tree.Domains[d].Node; node >= 0 {
-		return visit(node)
-	}
-	children := append([]int(nil), tree.Domains[d].Children...)
-	room := make(map[int]int64, len(children))
-	for _, child := range children {
-		room[child] = freeOf(nodes, tree, child, primary)
-	}
-	sort.SliceStable(children, func(i, j int) bool { return room[children[i]] > room[children[j]] })
-	for _, child := range children {
-		if !eachRoomiest(nodes, tree, child, primary, visit) {
+// holdsEach is a necessary condition: a domain has enough slots for every class by itself.
+func holdsEach(req Request, counts []*slots, d int) bool {
+	for c, class := range req.Classes {
+		if counts[c].at[d] < int64(class.Count) {
 			return false
 		}
 	}
 	return true
 }
 
-// freeOf is the amount of one resource free in a domain.
-func freeOf(nodes []cluster.Node, tree *topology.Tree, d, resource int) int64 {
-	var sum int64
-	eachNode(tree, d, func(node int) bool {
-		sum += max(0, nodes[node].Free.Get(resource))
+// bound is a number of domains, by level, that no placement goes below when none
+// lies in one domain narrower than the given level: for every class by itself,
+// the domains of most slots.
+func (x *Index) bound(req Request, counts []*slots, level int) []int {
+	bound := make([]int, x.tree.Hosts()+1)
+	for l := range bound {
+		bound[l] = 1
+		for c, class := range req.Classes {
+			var at []int64
+			for _, d := range x.tree.AtLevel(l) {
+				at = append(at, counts[c].at[d])
+			}
+			slices.SortFunc(at, func(a, b int64) int { return cmp.Compare(b, a) })
+			n, sum := 0, int64(0)
+			for n < len(at) && sum < int64(class.Count) {
+				sum += at[n]
+				n++
+			}
+			bound[l] = max(bound[l], n)
+		}
+	}
+	return bound
+}
+
+// greedyIn places the whole request inside one domain, or returns nil. It works
+// on a cluster of that domain's nodes alone.
+func (x *Index) greedyIn(req Request, sparing bool, d int) *Plan {
+	var places []int // of the domain's nodes in the index
+	x.eachNode(d, func(node int) bool {
+		places = append(places, node)
 		return true
 	})
-	return sum
+	slices.Sort(places)
+	nodes := make([]cluster.Node, len(places))
+	local := map[int]int{}
+	for i, node := range places {
+		nodes[i] = x.nodes[node]
+		local[node] = i
+	}
+	part := NewIndex(nodes, topology.Build(x.tree.Levels(), nodes))
+	shares := map[int]*Share{}
+	var fixed []int
+	for _, node := range req.Fixed {
+		fixed = append(fixed, local[node])
+	}
+	for _, c := range byDemand(req) {
+		one := req.only(c, places, local)
+		one.Fixed = fixed
+		plan := part.planWith(one, sparing)
+		if plan == nil {
+			return nil
+		}
+		for _, s := range plan.Shares {
+			share := shares[s.Node]
+			if share == nil {
+				share = &Share{Node: places[s.Node], Counts: make([]int, len(req.Classes))}
+				shares[s.Node] = share
+				fixed = append(fixed, s.Node)
+			}
+			share.Counts[c] += s.Counts[0]
+			node := part.Node(s.Node)
+			node.Free = node.Free.Clone().Sub(addTimes(nil, one.Classes[0].Requests, s.Counts[0]))
+			part.Update(s.Node, node)
+		}
+	}
+	plan := &Plan{Domain: -1}
+	for i := range nodes {
+		if share := shares[i]; share != nil {
+			plan.Shares = append(plan.Shares, *share)
+		}
+	}
+	plan.Domain = x.lowest(plan, req)
+	x.finish(plan, req)
+	return plan
+}
+
+// lowest is the lowest domain that holds a plan's members and the fixed ones.
+func (x *Index) lowest(plan *Plan, req Request) int {
+	nodes := slices.Clone(req.Fixed)
+	for _, share := range plan.Shares {
+		nodes = append(nodes, share.Node)
+	}
+	return commonOf(x.tree, nodes)
+}
+
+// only is the request for one of the classes on some of the nodes; places are
+// their numbers in the whole, local the other way round.
+func (r Request) only(c int, places []int, local map[int]int) Request {
+	class := r.Classes[c]
+	one := Class{Requests: class.Requests, Count: class.Count, Key: class.Key}
+	if class.Eligible != nil {
+		one.Eligible = func(node int) bool { return class.Eligible(places[node]) }
+	}
+	for _, node := range class.Excluded {
+		if i, here := local[node]; here {
+			one.Excluded = append(one.Excluded, i)
+		}
+	}
+	return Request{Classes: []Class{one}, SliceSize: r.SliceSize, SliceLevel: r.SliceLevel}
+}
+
+// byDemand orders the classes, the most demanding first.
+func byDemand(req Request) []int {
+	primary := req.Total().Primary()
+	order := make([]int, len(req.Classes))
+	for c := range order {
+		order[c] = c
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		a, b := req.Classes[i].Requests, req.Classes[j].Requests
+		return cmp.Or(cmp.Compare(b.Get(primary), a.Get(primary)),
+			cmp.Compare(b.Get(cluster.CPU), a.Get(cluster.CPU)), cmp.Compare(b.Get(cluster.Memory), a.Get(cluster.Memory)))
+	})
+	return order
 }

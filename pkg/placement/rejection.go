@@ -1,10 +1,8 @@
 package placement
 
 import (
-	"sort"
-
-	"lockstep.dev/lockstep/pkg/cluster"
-	"lockstep.dev/lockstep/pkg/topology"
+	"encoding/binary"
+	"slices"
 )
 
 // Kind is the class of a rejection.
@@ -22,6 +20,8 @@ const (
 	FixedApart Kind = "MembersApart"
 	// NoSuchLevel: no node bears the label of the required level.
 	NoSuchLevel Kind = "TopologyLevelAbsent"
+	// BadSlices: a class cannot be cut into slices of the size asked for.
+	BadSlices Kind = "SlicesUneven"
 )
 
 // Missing says what one domain lacks for the whole gang.
@@ -54,41 +54,90 @@ type Rejection struct {
 
 const maxMissing = 8
 
-// reject explains why Solve found nothing.
-func reject(req Request, nodes []cluster.Node, tree *topology.Tree) *Rejection {
-	r := &Rejection{Kind: DoesNotFit, Level: req.Required, Members: req.Size(), Nodes: len(nodes)}
-	for node := range nodes {
-		if !anyClass(req, node) {
-			r.Ineligible++
+// invalid rejects what no cluster could satisfy by its form.
+func (x *Index) invalid(req Request) *Rejection {
+	for c := range req.Classes {
+		if n := req.slice(c); n > 1 && req.Classes[c].Count%n != 0 {
+			return &Rejection{Kind: BadSlices, Level: req.SliceLevel, Members: req.Size(), Nodes: len(x.nodes)}
 		}
 	}
-	domains := candidates(req, tree, req.Required)
+	return nil
+}
+
+// rejectionKey is equal for requests that are rejected for the same cause; it is
+// empty for those that cannot be told from others.
+func (x *Index) rejectionKey(req Request) string {
+	if len(req.Fixed) > 0 {
+		return ""
+	}
+	for _, class := range req.Classes {
+		if len(class.Excluded) > 0 {
+			return ""
+		}
+	}
+	key, opaque := x.shapeKey(req, false)
+	if opaque {
+		return ""
+	}
+	return string(binary.AppendUvarint([]byte(key), uint64(req.Required)))
+}
+
+// kindOf finds out why there is no plan.
+func (x *Index) kindOf(req Request) Kind {
 	switch {
-	case r.Ineligible == len(nodes):
-		r.Kind = NoNodes
-		return r
-	case req.Required > 0 && !tree.Labelled(req.Required):
-		r.Kind = NoSuchLevel
-		return r
-	case len(domains) == 0:
-		r.Kind = FixedApart
+	case x.ineligible(req) == len(x.nodes):
+		return NoNodes
+	case req.Required > 0 && !x.tree.Labelled(req.Required):
+		return NoSuchLevel
+	case len(x.domains(req)) == 0:
+		return FixedApart
+	case x.emptied().plan(req) == nil:
+		return Impossible
+	}
+	return DoesNotFit
+}
+
+// domains lists those that could have to hold the whole gang.
+func (x *Index) domains(req Request) []int {
+	return candidates(req, x.tree, commonOf(x.tree, req.Fixed), req.Required)
+}
+
+// explain adds the numbers of the present to the kind of a rejection.
+func (x *Index) explain(req Request, kind Kind) *Rejection {
+	r := &Rejection{
+		Kind: kind, Level: req.Required, Members: req.Size(), Nodes: len(x.nodes), Ineligible: x.ineligible(req),
+	}
+	if kind != DoesNotFit && kind != Impossible {
 		return r
 	}
-	for _, d := range domains {
-		r.Missing = append(r.Missing, missingIn(req, nodes, tree, d))
+	counts := make([]*slots, len(req.Classes))
+	for c, class := range req.Classes {
+		counts[c] = x.slotsOf(class, false)
 	}
-	sort.SliceStable(r.Missing, func(i, j int) bool {
-		a, b := r.Missing[i], r.Missing[j]
+	for _, d := range x.domains(req) {
+		r.Missing = append(r.Missing, missingIn(req, counts, d))
+	}
+	slices.SortStableFunc(r.Missing, func(a, b Missing) int {
 		if a.Placeable != b.Placeable {
-			return a.Placeable > b.Placeable
+			return b.Placeable - a.Placeable
 		}
-		return a.Need-a.Free < b.Need-b.Free
+		return int(max(-1, min(1, (a.Need-a.Free)-(b.Need-b.Free))))
 	})
 	r.Missing = r.Missing[:min(len(r.Missing), maxMissing)]
-	if !fitsEmpty(req, nodes, tree) {
-		r.Kind = Impossible
+	for i := range r.Missing {
+		x.nameScarcest(req, &r.Missing[i])
 	}
 	return r
+}
+
+func (x *Index) ineligible(req Request) int {
+	n := 0
+	for node := range x.nodes {
+		if !anyClass(req, node) {
+			n++
+		}
+	}
+	return n
 }
 
 func anyClass(req Request, node int) bool {
@@ -100,52 +149,74 @@ func anyClass(req Request, node int) bool {
 	return false
 }
 
-// fitsEmpty reports whether the gang would fit if nothing else ran anywhere.
-func fitsEmpty(req Request, nodes []cluster.Node, tree *topology.Tree) bool {
-	empty := append([]cluster.Node(nil), nodes...)
-	for i := range empty {
-		empty[i].Free = empty[i].Allocatable
-	}
-	if stateCount(req.Classes, maxStates) > maxStates {
-		return solveGreedy(req, empty, tree, nil) != nil
-	}
-	return solveExact(req, empty, tree, nil) != nil
-}
-
 // missingIn measures how far one domain is from holding the gang, by the class
-// that is short of the most members.
-func missingIn(req Request, nodes []cluster.Node, tree *topology.Tree, d int) Missing {
+// that is short of the most members. Need and Free are in members; the class's
+// number stands in for the resource. See nameScarcest.
+func missingIn(req Request, counts []*slots, d int) Missing {
 	m := Missing{Domain: d}
-	worst, short := 0, -1
+	short := int64(-1)
 	for c, class := range req.Classes {
-		slots := classSlots(class, nodes, tree, d, nil)
-		m.Placeable += slots
-		if class.Count-slots > short {
-			worst, short = c, class.Count-slots
+		n := min(counts[c].at[d], int64(class.Count))
+		m.Placeable += int(n)
+		if want := int64(class.Count); want-n > short {
+			short = want - n
+			m.Resource, m.Need, m.Free = c, want, n
 		}
 	}
-	class := req.Classes[worst]
-	m.Resource = scarcest(class, nodes, tree, d)
-	each := class.Requests.Get(m.Resource)
-	m.Need = each * int64(class.Count)
-	m.Free = each * int64(class.Count-short)
 	return m
 }
 
-// scarcest is the resource that alone would allow the fewest members of a class;
-// among equals the one the class is chiefly about.
-func scarcest(class Class, nodes []cluster.Node, tree *topology.Tree, d int) int {
-	best, fewest := class.Requests.Primary(), class.Count+1
+// nameScarcest turns members of a class into an amount of its scarcest resource.
+func (x *Index) nameScarcest(req Request, m *Missing) {
+	class := req.Classes[m.Resource]
+	m.Resource = x.scarcest(class, m.Domain)
+	each := class.Requests.Get(m.Resource)
+	m.Need, m.Free = times(each, int(m.Need)), times(each, int(m.Free))
+}
+
+// scarcest is the resource that alone would allow the fewest members of a class
+// in a domain; among equals the one the class is chiefly about.
+func (x *Index) scarcest(class Class, d int) int {
+	best, fewest := class.Requests.Primary(), int64(class.Count)+1
 	for resource := len(class.Requests) - 1; resource >= 0; resource-- {
-		if class.Requests[resource] <= 0 {
+		each := class.Requests[resource]
+		if each <= 0 {
 			continue
 		}
-		only := Class{Requests: make(cluster.Resources, resource+1), Count: class.Count, Eligible: class.Eligible}
-		only.Requests[resource] = class.Requests[resource]
-		slots := classSlots(only, nodes, tree, d, nil)
-		if slots < fewest || slots == fewest && resource == class.Requests.Primary() {
-			best, fewest = resource, slots
+		n := int64(0)
+		x.eachNode(d, func(node int) bool {
+			if class.Eligible == nil || class.Eligible(node) {
+				n += max(0, x.nodes[node].Free.Get(resource)) / each
+			}
+			return n < int64(class.Count)
+		})
+		n = min(n, int64(class.Count))
+		if n < fewest || n == fewest && resource == class.Requests.Primary() {
+			best, fewest = resource, n
 		}
 	}
 	return best
+}
+
+// eachNode visits the nodes of a domain in the tree's order until visit says stop.
+func (x *Index) eachNode(d int, visit func(node int) bool) bool {
+	if node := x.tree.Domains[d].Node; node >= 0 {
+		return visit(node)
+	}
+	for _, child := range x.tree.Domains[d].Children {
+		if !x.eachNode(child, visit) {
+			return false
+		}
+	}
+	return true
+}
+
+// freeIn is the amount of one resource free in a domain.
+func (x *Index) freeIn(d, resource int) int64 {
+	var sum int64
+	x.eachNode(d, func(node int) bool {
+		sum = saturatingAdd(sum, max(0, x.nodes[node].Free.Get(resource)))
+		return true
+	})
+	return sum
 }

@@ -1,6 +1,10 @@
 package placement
 
-import "lockstep.dev/lockstep/pkg/cluster"
+import (
+	"math/bits"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+)
 
 // Class is a number of members that are alike: same requests, same constraints.
 type Class struct {
@@ -11,10 +15,18 @@ type Class struct {
 	// Eligible says whether a member may run on the node at this place in the
 	// snapshot, resources apart. Nil means every node.
 	Eligible func(node int) bool
+	// Key stands for Eligible: classes of equal keys have equal answers, until the
+	// node is given to Index.Update again. An Index remembers what it found for a
+	// key; with an Eligible and no key it has to ask for every node in every plan.
+	Key string
+	// Excluded are nodes that are not to be used for this class although they are
+	// eligible: where the framework has refused a member of an earlier plan.
+	Excluded []int
 }
 
 // Request is one gang's wish.
 type Request struct {
+	// Classes in rank order: the first holds rank 0.
 	Classes []Class
 	// Fixed are the nodes of members that are placed already (healing, growth).
 	// The rest is planned close to them; a required domain must hold them too.
@@ -22,6 +34,14 @@ type Request struct {
 	// Required is the level (its number in the tree) one of whose domains has to
 	// hold the whole gang; 0, the cluster, is no requirement.
 	Required int
+	// Preferred is the level one of whose domains should hold the whole gang. The
+	// planner takes the lowest domain that holds the gang with or without it, so
+	// it does not change the plan; it is what Plan.Preferred is measured against.
+	Preferred int
+	// SliceSize, if above 1, cuts every class into groups of that many consecutive
+	// ranks; each group has to lie in one domain of SliceLevel. A class with fewer
+	// members is one group; otherwise its count is a multiple of SliceSize.
+	SliceSize, SliceLevel int
 }
 
 // Size is the number of members to place.
@@ -37,11 +57,44 @@ func (r Request) Size() int {
 func (r Request) Total() cluster.Resources {
 	var total cluster.Resources
 	for _, c := range r.Classes {
-		for range c.Count {
-			total = total.Add(c.Requests)
-		}
+		total = addTimes(total, c.Requests, c.Count)
 	}
 	return total
+}
+
+// addTimes adds n times amounts to total in place and returns it.
+func addTimes(total, amounts cluster.Resources, n int) cluster.Resources {
+	for i, amount := range amounts {
+		total = total.Set(i, saturatingAdd(total.Get(i), times(amount, n)))
+	}
+	return total
+}
+
+// times multiplies amounts that are not negative, up to the largest int64.
+func times(amount int64, n int) int64 {
+	if amount <= 0 || n <= 0 {
+		return 0
+	}
+	hi, lo := bits.Mul64(uint64(amount), uint64(n))
+	if hi != 0 || lo > 1<<63-1 {
+		return 1<<63 - 1
+	}
+	return int64(lo)
+}
+
+func saturatingAdd(a, b int64) int64 {
+	if sum := a + b; sum >= a {
+		return sum
+	}
+	return 1<<63 - 1
+}
+
+// slice is the number of members of a class that have to stay together.
+func (r Request) slice(class int) int {
+	if r.SliceSize <= 1 {
+		return 1
+	}
+	return min(r.SliceSize, r.Classes[class].Count)
 }
 
 // Share is how many members of each class go to one node.
@@ -58,9 +111,15 @@ type Plan struct {
 	// fixed members' domains included.
 	Used []int
 	// Shares are the nodes with their counts, neighbours next to each other:
-	// domain by domain, the fullest first.
+	// domain by domain, rank 0's first, then the fullest.
 	Shares []Share
-	// Exact is false where the gang was too varied for the exact method and the
-	// placement may use more domains than needed.
+	// Preferred is false where the request prefers a level and the gang lies in
+	// more than one of its domains.
+	Preferred bool
+	// Exact is true where no placement uses fewer domains, the widest level
+	// counted first. It is false where the gang was too varied for the exact method.
 	Exact bool
+	// Bound is, by level, a number of domains that no placement can go below. It is
+	// filled where Exact is false, and may itself be too low.
+	Bound []int
 }

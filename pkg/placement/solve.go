@@ -1,199 +1,323 @@
 package placement
 
 import (
-	"sort"
-
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/topology"
 )
 
-// Above this many states a request is too varied for the exact method.
-const maxStates = 1 << 13
-
 // Solve finds a place for every member of the request, or says why there is
 // none; exactly one of the results is not nil. Nodes are sorted by name, the
-// tree was built from them.
+// tree was built from them. Whoever plans more than once keeps an Index instead.
+func Solve(req Request, nodes []cluster.Node, tree *topology.Tree) (*Plan, *Rejection) {
+	return NewIndex(nodes, tree).Solve(req)
+}
+
+// Solve finds a place for every member of the request, or says why there is
+// none; exactly one of the results is not nil.
 //
 // Nodes that pods should avoid are left out at first and taken in when the gang
 // does not fit without them.
-func Solve(req Request, nodes []cluster.Node, tree *topology.Tree) (*Plan, *Rejection) {
-	solve := solveExact
-	if stateCount(req.Classes, maxStates) > maxStates {
-		solve = solveGreedy
+func (x *Index) Solve(req Request) (*Plan, *Rejection) {
+	if r := x.invalid(req); r != nil {
+		return nil, r
 	}
-	encouraged := func(node int) bool { return !nodes[node].Discouraged }
-	if anyDiscouraged(nodes) {
-		if plan := solve(req, nodes, tree, encouraged); plan != nil {
-			return plan, nil
-		}
+	key := x.rejectionKey(req)
+	if v, known := x.rejected[key]; known && v.risen == x.risen && key != "" {
+		return nil, x.explain(req, v.kind)
 	}
-	if plan := solve(req, nodes, tree, nil); plan != nil {
+	if plan := x.plan(req); plan != nil {
 		return plan, nil
 	}
-	return nil, reject(req, nodes, tree)
-}
-
-func anyDiscouraged(nodes []cluster.Node) bool {
-	for i := range nodes {
-		if nodes[i].Discouraged {
-			return true
+	kind := x.kindOf(req)
+	if key != "" {
+		if len(x.rejected) >= rememberRejected {
+			clear(x.rejected)
 		}
+		x.rejected[key] = verdict{kind, x.risen}
 	}
-	return false
+	return nil, x.explain(req, kind)
 }
 
-// solveExact looks for the lowest level at which some domain holds the gang and
-// takes the cheapest such domain. With domains counted widest level first, every
-// optimum lies in such a domain.
-func solveExact(req Request, nodes []cluster.Node, tree *topology.Tree, allowed func(int) bool) *Plan {
-	s := newSolver(req, nodes, tree, allowed)
-	full := s.states.full()
-	for level := tree.Hosts(); level >= req.Required; level-- {
-		best := -1
-		for _, d := range candidates(req, tree, level) {
-			if !s.mayHold(d) || !s.holds(d) {
-				continue
-			}
-			if best < 0 || s.cheaper(d, best, full) {
-				best = d
-			}
-		}
-		if best >= 0 {
-			plan := &Plan{Domain: best, Exact: true}
-			s.shares(best, full, func(node, state int) {
-				share := Share{Node: node, Counts: make([]int, len(req.Classes))}
-				for c, v := range s.states.vector(state) {
-					share.Counts[c] = int(v)
-				}
-				plan.Shares = append(plan.Shares, share)
-			})
-			finish(plan, req, tree)
+// plan returns the best plan, or nil.
+func (x *Index) plan(req Request) *Plan {
+	if req.Size() == 0 {
+		return x.nothingToPlace(req)
+	}
+	if x.discouraged > 0 {
+		if plan := x.planWith(req, true); plan != nil {
 			return plan
 		}
+	}
+	return x.planWith(req, false)
+}
+
+func (x *Index) planWith(req Request, sparing bool) *Plan {
+	if s := x.shapeOf(req, sparing, maxMinor); s != nil {
+		return newSolver(s, req).plan()
+	}
+	if plan := x.greedy(req, sparing); plan != nil {
+		return plan
+	}
+	if s := x.shapeOf(req, sparing, maxMinorSlow); s != nil {
+		return newSolver(s, req).plan()
 	}
 	return nil
 }
 
-// holds reports whether the whole gang fits in the domain.
-func (s *solver) holds(d int) bool {
-	reach := s.table(d).reach
-	return int(reach[len(reach)-1]) == s.states.full()
+// nothingToPlace is the plan of a gang that is whole already.
+func (x *Index) nothingToPlace(req Request) *Plan {
+	plan := &Plan{Domain: max(0, commonOf(x.tree, req.Fixed)), Exact: true}
+	x.finish(plan, req)
+	return plan
 }
 
-func (s *solver) cheaper(a, b, state int) bool {
-	ta, tb := s.table(a), s.table(b)
-	if ta.cost[state] != tb.cost[state] {
-		return ta.cost[state] < tb.cost[state]
-	}
-	return ta.left[state] < tb.left[state]
+// solver plans one request: a shape, and what is special about the request.
+type solver struct {
+	*shape
+	req      Request
+	common   int             // the lowest domain that holds the fixed members; -1 without any
+	fixed    map[int]bool    // domains that hold fixed members
+	excluded map[int][]int64 // by domain: members by class that must not go there
+	own      map[int]*front  // fronts of domains that are special
+	ownInner map[int]inner   // and how they come about
+	capacity []int64         // scratch, by class
+	banned   map[[2]int]bool // class, node
 }
 
-// mayHold is a cheap necessary condition: every class by itself has enough
-// slots in the domain.
-func (s *solver) mayHold(d int) bool {
-	for c := range s.req.Classes {
-		if classSlots(s.req.Classes[c], s.nodes, s.tree, d, s.allowed) < s.req.Classes[c].Count {
-			return false
+func newSolver(s *shape, req Request) *solver {
+	v := &solver{shape: s, req: req, common: commonOf(s.x.tree, req.Fixed), capacity: make([]int64, len(req.Classes))}
+	tree := s.x.tree
+	if len(req.Fixed) > 0 {
+		v.fixed = map[int]bool{}
+		for _, node := range req.Fixed {
+			for d := tree.Leaf(node); d >= 0; d = tree.Domains[d].Parent {
+				v.fixed[d] = true
+			}
 		}
 	}
-	return true
-}
-
-// classSlots counts the members of one class that fit in a domain when nothing
-// else is placed there, at most the class's count.
-func classSlots(class Class, nodes []cluster.Node, tree *topology.Tree, d int, allowed func(int) bool) int {
-	slots := 0
-	eachNode(tree, d, func(node int) bool {
-		if (allowed == nil || allowed(node)) && (class.Eligible == nil || class.Eligible(node)) {
-			slots += class.Requests.Slots(nodes[node].Free, class.Count-slots)
-		}
-		return slots < class.Count
-	})
-	return slots
-}
-
-// eachNode visits the nodes of a domain in the tree's order until visit says stop.
-func eachNode(tree *topology.Tree, d int, visit func(node int) bool) bool {
-	if node := tree.Domains[d].Node; node >= 0 {
-		return visit(node)
-	}
-	for _, child := range tree.Domains[d].Children {
-		if !eachNode(tree, child, visit) {
-			return false
+	for c, class := range req.Classes {
+		for _, node := range class.Excluded {
+			v.exclude(c, node)
 		}
 	}
-	return true
+	if v.fixed != nil || v.excluded != nil {
+		v.own, v.ownInner = map[int]*front{}, map[int]inner{}
+	}
+	return v
 }
 
-// candidates lists the domains of a level that may hold the gang: those that
-// hold the fixed members too and, where the gang requires a level, stand in a
-// domain of that level that is known by its label.
-func candidates(req Request, tree *topology.Tree, level int) []int {
+// exclude takes a class's slots on a node out of the counts.
+func (v *solver) exclude(class, node int) {
+	if v.excluded == nil {
+		v.excluded, v.banned = map[int][]int64{}, map[[2]int]bool{}
+	}
+	if v.banned[[2]int{class, node}] {
+		return
+	}
+	v.banned[[2]int{class, node}] = true
+	leaf := v.x.tree.Leaf(node)
+	n := v.slots[class].at[leaf]
+	for d := leaf; d >= 0; d = v.x.tree.Domains[d].Parent {
+		if v.excluded[d] == nil {
+			v.excluded[d] = make([]int64, len(v.req.Classes))
+		}
+		v.excluded[d][class] += n
+	}
+}
+
+// commonOf is the lowest domain that holds all the nodes, -1 for no nodes.
+func commonOf(tree *topology.Tree, nodes []int) int {
 	common := -1
-	for _, node := range req.Fixed {
+	for _, node := range nodes {
 		if leaf := tree.Leaf(node); common < 0 {
 			common = leaf
 		} else {
 			common = tree.Common(common, leaf)
 		}
 	}
-	var out []int
-	for d := range tree.Domains {
-		if tree.Domains[d].Level != level {
-			continue
+	return common
+}
+
+// count is the number of members of a class that fit in a domain by themselves.
+func (v *solver) count(d, class int) int64 {
+	n := v.slots[class].at[d]
+	if out := v.excluded[d]; out != nil {
+		n -= out[class]
+	}
+	return n
+}
+
+// front returns a domain's front: the shape's, unless the request is special there.
+func (v *solver) front(d int) *front {
+	special := v.fixed[d] || v.excluded[d] != nil
+	if special {
+		if f := v.own[d]; f != nil {
+			return f
 		}
-		if common >= 0 && tree.Common(d, common) != d {
-			continue
+	} else if f := v.fronts[d]; f != nil {
+		return f
+	}
+	var f *front
+	var in inner
+	if node := v.x.tree.Domains[d].Node; node >= 0 {
+		for c := range v.capacity {
+			v.capacity[c] = v.count(d, c)
 		}
-		if req.Required > 0 && !tree.Domains[tree.Ancestor(d, req.Required)].Known {
-			continue
+		f = v.host(node, v.capacity, v.fixed[d])
+	} else {
+		in = v.children(d, v.front)
+		f = v.close(d, in.front, v.fixed[d])
+	}
+	if special {
+		v.own[d], v.ownInner[d] = f, in
+	} else {
+		v.fronts[d], v.joined[d] = f, in
+	}
+	return f
+}
+
+func (v *solver) innerOf(d int) inner {
+	if v.fixed[d] || v.excluded[d] != nil {
+		return v.ownInner[d]
+	}
+	return v.joined[d]
+}
+
+// plan looks for the lowest level at which some domain holds the gang and takes
+// the cheapest such domain. With domains counted widest level first, every
+// optimum lies in such a domain.
+func (v *solver) plan() *Plan {
+	tree := v.x.tree
+	for level := tree.Hosts(); level >= v.req.Required; level-- {
+		best, bestCost, bestEntry := -1, none, int32(-1)
+		for _, d := range candidates(v.req, tree, v.common, level) {
+			if !v.mayHold(d) {
+				continue
+			}
+			c, entry, ok := v.best(d)
+			if ok && (best < 0 || c.less(bestCost) || c == bestCost && v.tighter(d, best)) {
+				best, bestCost, bestEntry = d, c, entry
+			}
 		}
-		out = append(out, d)
+		if best >= 0 {
+			return v.planIn(best, bestEntry)
+		}
+	}
+	return nil
+}
+
+// mayHold is a cheap necessary condition: every class by itself has enough
+// slots in the domain.
+func (v *solver) mayHold(d int) bool {
+	for c := range v.req.Classes {
+		if v.count(d, c) < int64(v.req.Classes[c].Count) {
+			return false
+		}
+	}
+	return true
+}
+
+// best is the cheapest way for a domain to hold the whole gang.
+func (v *solver) best(d int) (cost, int32, bool) {
+	if v.x.tree.Domains[d].Node >= 0 && len(v.req.Classes) == 1 && v.excluded == nil {
+		return v.opening(d, 0, v.clamp, v.fixed[d]), -1, true // mayHold has said so
+	}
+	f := v.front(d)
+	for i := f.start[v.minors.full()]; i < f.start[v.minors.n]; i++ {
+		if f.entries[i].cap == v.clamp {
+			return f.entries[i].cost, i, true
+		}
+	}
+	return cost{}, 0, false
+}
+
+// tighter reports whether less is free in and around domain a than b.
+func (v *solver) tighter(a, b int) bool {
+	for a != b && a >= 0 {
+		if v.free[a] != v.free[b] {
+			return v.free[a] < v.free[b]
+		}
+		a, b = v.x.tree.Domains[a].Parent, v.x.tree.Domains[b].Parent
+	}
+	return false
+}
+
+// candidates lists the domains of a level that may hold the gang: those that
+// hold the fixed members too (common, if any) and, where the gang requires a
+// level, stand in a domain of that level that is known by its label.
+func candidates(req Request, tree *topology.Tree, common, level int) []int {
+	all := tree.AtLevel(level)
+	if common >= 0 {
+		if tree.Domains[common].Level < level {
+			return nil
+		}
+		all = []int{tree.Ancestor(common, level)}
+	}
+	if req.Required == 0 {
+		return all
+	}
+	out := make([]int, 0, len(all))
+	for _, d := range all {
+		if tree.Domains[tree.Ancestor(d, req.Required)].Known {
+			out = append(out, d)
+		}
 	}
 	return out
 }
 
-// finish orders the shares for ranks and counts the domains in use.
-func finish(plan *Plan, req Request, tree *topology.Tree) {
-	members := make([]int, len(tree.Domains))
-	use := func(node, n int) {
-		for d := tree.Leaf(node); d >= 0; d = tree.Domains[d].Parent {
-			members[d] += n
+// planIn makes the plan for a way to open a domain.
+func (v *solver) planIn(d int, entry int32) *Plan {
+	var hosts []opened
+	if node := v.x.tree.Domains[d].Node; node >= 0 {
+		all := make([]int32, len(v.req.Classes))
+		for c := range all {
+			all[c] = int32(v.req.Classes[c].Count)
 		}
+		hosts = []opened{{d, all}}
+	} else {
+		hosts = v.collect(d, entry, nil)
 	}
-	for _, share := range plan.Shares {
-		n := 0
-		for _, v := range share.Counts {
-			n += v
-		}
-		use(share.Node, n)
-	}
-	for _, node := range req.Fixed {
-		use(node, 1)
-	}
-	plan.Used = make([]int, tree.Hosts()+1)
-	for d, n := range members {
-		if n > 0 {
-			plan.Used[tree.Domains[d].Level]++
-		}
-	}
-	sort.SliceStable(plan.Shares, func(i, j int) bool {
-		return before(tree, members, tree.Leaf(plan.Shares[i].Node), tree.Leaf(plan.Shares[j].Node))
-	})
+	plan := &Plan{Domain: d, Exact: v.exact}
+	v.spread(plan, d, hosts)
+	v.x.finish(plan, v.req)
+	return plan
 }
 
-// before orders two leaves depth first: domain by domain, the fullest first,
-// then by path.
-func before(tree *topology.Tree, members []int, a, b int) bool {
-	for level := 1; level <= tree.Hosts(); level++ {
-		da, db := tree.Ancestor(a, level), tree.Ancestor(b, level)
-		if da == db {
-			continue
-		}
-		if members[da] != members[db] {
-			return members[da] > members[db]
-		}
-		return tree.Domains[da].Path < tree.Domains[db].Path
+// collect walks the chosen way from a domain down to the hosts it opens.
+func (v *solver) collect(d int, entry int32, hosts []opened) []opened {
+	f := v.front(d)
+	if entry < f.start[1] && f.entries[entry].cap == 0 {
+		return hosts // not opened
 	}
-	return false
+	if v.x.tree.Domains[d].Node >= 0 {
+		return append(hosts, opened{d, v.capacities(f, entry)})
+	}
+	in := v.innerOf(d)
+	return v.walk(in.front, in.kids, f.entries[entry].a, hosts)
+}
+
+func (v *solver) walk(f *front, kids []int32, entry int32, hosts []opened) []opened {
+	switch {
+	case f == v.nothing:
+		return hosts
+	case f.b == nil || len(kids) == 1:
+		return v.collect(int(kids[0]), entry, hosts)
+	}
+	e := &f.entries[entry]
+	hosts = v.walk(f.a, kids[:f.a.n], e.a, hosts)
+	return v.walk(f.b, kids[f.a.n:], e.b, hosts)
+}
+
+// capacities is an entry's capacity by class.
+func (v *solver) capacities(f *front, entry int32) []int32 {
+	out := make([]int32, len(v.classes))
+	out[v.major] = f.entries[entry].cap
+	u := 0
+	for f.start[u+1] <= entry {
+		u++
+	}
+	for i, class := range v.minors.class {
+		out[class] = v.minors.digit(u, i)
+	}
+	return out
 }

@@ -39,8 +39,14 @@ func class(count int, cpu, gpus int64) Class {
 	return Class{Count: count, Requests: cluster.Resources{}.Set(cluster.CPU, cpu).Set(cluster.Pods, 1).Set(gpu, gpus)}
 }
 
+// fataler is what *testing.T and *rapid.T have in common.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // check fails the test unless the plan is valid: every member has room.
-func check(t testing.TB, req Request, nodes []cluster.Node, plan *Plan) {
+func check(t fataler, req Request, nodes []cluster.Node, plan *Plan) {
 	t.Helper()
 	placed := make([]int, len(req.Classes))
 	for _, share := range plan.Shares {
@@ -336,11 +342,12 @@ func TestGreedyPlansAreValid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		nodes, req := smallCase(t)
 		tree := topology.Build(levels, nodes)
-		plan := solveGreedy(req, nodes, tree, nil)
+		plan := NewIndex(nodes, tree).greedy(req, false)
 		if plan == nil {
 			return
 		}
-		if exact := solveExact(req, nodes, tree, nil); exact == nil {
+		check(t, req, nodes, plan)
+		if exact, _ := Solve(req, nodes, tree); exact == nil {
 			t.Fatal("the greedy method found a plan that the exact one did not")
 		}
 	})

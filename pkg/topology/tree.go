@@ -40,7 +40,8 @@ type Domain struct {
 type Tree struct {
 	levels  []Level
 	Domains []Domain
-	leaves  []int // by node
+	leaves  []int   // by node
+	byLevel [][]int // domains by level, in the order of their paths
 }
 
 // Build makes the tree of the given nodes. The same nodes in the same order
@@ -68,6 +69,13 @@ func Build(levels []Level, nodes []cluster.Node) *Tree {
 		sort.Slice(children, func(a, b int) bool {
 			return t.Domains[children[a]].Path < t.Domains[children[b]].Path
 		})
+	}
+	t.byLevel = make([][]int, len(levels)+2)
+	t.byLevel[0] = []int{0}
+	for l := range len(levels) + 1 {
+		for _, d := range t.byLevel[l] {
+			t.byLevel[l+1] = append(t.byLevel[l+1], t.Domains[d].Children...)
+		}
 	}
 	return t
 }
@@ -131,10 +139,17 @@ func (t *Tree) LevelNames() string {
 	return strings.Join(names, ", ")
 }
 
+// Levels returns the configured levels, widest first. The slice belongs to the tree.
+func (t *Tree) Levels() []Level { return t.levels }
+
+// AtLevel lists the domains of a level depth first, siblings in the order of
+// their paths. The slice belongs to the tree.
+func (t *Tree) AtLevel(level int) []int { return t.byLevel[level] }
+
 // Labelled reports whether any domain at the level is known by a label.
 func (t *Tree) Labelled(level int) bool {
-	for d := range t.Domains {
-		if t.Domains[d].Level == level && t.Domains[d].Known {
+	for _, d := range t.byLevel[level] {
+		if t.Domains[d].Known {
 			return true
 		}
 	}
