@@ -32,6 +32,13 @@ func newContainer(p *pod, c *v1.Container, isInit bool, started func()) *contain
 // run returns the last exit code once the container will not start again; ctx asks it to end.
 func (c *container) run(ctx context.Context) int32 {
 	policy := containerPolicy(c.p.current(), c.c, c.isInit)
+	if have := c.facts(); have.state.Terminated != nil { // under an earlier process of the node
+		if !restarts(policy, have.state.Terminated.ExitCode) {
+			return have.state.Terminated.ExitCode
+		}
+		c.attempt = int(have.restarts)
+		c.again(have.state.Terminated)
+	}
 	var wait time.Duration
 	for crashes := 1; ; crashes++ {
 		begin := time.Now()
@@ -54,12 +61,17 @@ func (c *container) run(ctx context.Context) int32 {
 		if !c.backOff(ctx, wait, end) {
 			return end.ExitCode
 		}
-		c.attempt++
-		c.change(func(f *containerFacts) {
-			f.restarts++
-			f.last = v1.ContainerState{Terminated: end}
-		})
+		c.again(end)
 	}
+}
+
+// again counts the next attempt, after one that ended.
+func (c *container) again(end *v1.ContainerStateTerminated) {
+	c.attempt++
+	c.change(func(f *containerFacts) {
+		f.restarts++
+		f.last = v1.ContainerState{Terminated: end}
+	})
 }
 
 func (c *container) backOff(ctx context.Context, wait time.Duration, end *v1.ContainerStateTerminated) bool {
@@ -172,6 +184,12 @@ func (c *container) running() {
 	if c.started != nil {
 		c.started()
 	}
+}
+
+func (c *container) facts() containerFacts {
+	c.p.r.mu.Lock()
+	defer c.p.r.mu.Unlock()
+	return c.p.facts.containers[c.c.Name]
 }
 
 func (c *container) change(edit func(*containerFacts)) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,22 +47,30 @@ type pod struct {
 func newPod(r *Runtime, object *v1.Pod) *pod {
 	ctx, cancel := context.WithCancel(context.Background())
 	killed := make(chan struct{})
-	return &pod{
+	p := &pod{
 		r: r, object: object, uid: object.UID, name: object.Name, born: time.Now(), dir: filepath.Join(r.opts.DataDir, "pods", string(object.UID)),
 		facts: facts{hostIP: hostIP, containers: map[string]containerFacts{}},
 		ctx:   ctx, cancel: cancel, killed: killed, kill: sync.OnceFunc(func() { close(killed) }),
 		done: make(chan struct{}),
 	}
+	p.facts.restore(object)
+	return p
 }
 
 // run is the pod's whole life.
 func (p *pod) run() {
 	defer close(p.done)
 	begin := now()
-	p.change(func(f *facts) { f.startTime, f.finished = &begin, f.rejected != nil })
+	p.change(func(f *facts) { f.startTime, f.finished = &begin, f.finished || f.rejected != nil })
 	if why := p.facts.rejected; why != nil {
 		p.event(v1.EventTypeWarning, why.reason, why.message)
 		return
+	}
+	if p.facts.finished {
+		return
+	}
+	if paths := ignoredFields(p.current()); len(paths) > 0 {
+		p.event(v1.EventTypeWarning, "FieldsIgnored", "The process node does not act on "+strings.Join(paths, ", "))
 	}
 	p.armDeadline()
 	if p.prepare() {

@@ -45,6 +45,8 @@ func containerPolicy(pod *v1.Pod, c *v1.Container, isInit bool) v1.RestartPolicy
 	switch {
 	case isSidecar(c, isInit):
 		return v1.RestartPolicyAlways
+	case !isInit && c.RestartPolicy != nil:
+		return v1.RestartPolicy(*c.RestartPolicy)
 	case isInit && pod.Spec.RestartPolicy == v1.RestartPolicyAlways:
 		return v1.RestartPolicyOnFailure
 	default:

@@ -253,6 +253,53 @@ for a in (os.environ["RED_ADDR"], os.environ["BLUE_ADDR"]):
 	})
 }
 
+// TestPodsOutliveTheirNode has pods that ran when an earlier process of the node ended.
+func TestPodsOutliveTheirNode(t *testing.T) {
+	r := newRig(t, "", "")
+	ran := func(name string, policy v1.RestartPolicy) *v1.Pod {
+		pod := script(name, "echo again")
+		pod.Spec.RestartPolicy = policy
+		pod.Status = v1.PodStatus{Phase: v1.PodRunning, ContainerStatuses: []v1.ContainerStatus{{
+			Name: "main", RestartCount: 2, State: v1.ContainerState{Running: &v1.ContainerStateRunning{StartedAt: now()}},
+		}}}
+		return pod
+	}
+	never, onFailure := ran("never", v1.RestartPolicyNever), ran("on-failure", v1.RestartPolicyOnFailure)
+	r.create(never, onFailure)
+	if code := exitCode(r.awaitPhase(never, v1.PodFailed)); code != 137 {
+		t.Errorf("exit code %d of the pod that must not start again, want 137", code)
+	}
+	end := r.awaitPhase(onFailure, v1.PodSucceeded).ContainerStatuses[0]
+	if end.RestartCount != 3 || end.LastTerminationState.Terminated.ExitCode != 137 {
+		t.Errorf("restarts %d, last state %+v; want 3 and exit code 137", end.RestartCount, end.LastTerminationState)
+	}
+	if text := r.logs(onFailure, api.ContainerLogOpts{}); text != "again\n" {
+		t.Errorf("log %q", text)
+	}
+}
+
+// TestWhatHasNoEffectIsSaid in the pod's events.
+func TestWhatHasNoEffectIsSaid(t *testing.T) {
+	r := newRig(t, "", "")
+	pod := script("demanding", "true")
+	pod.Spec.HostNetwork = true
+	pod.Spec.SecurityContext = &v1.PodSecurityContext{}
+	pod.Spec.Containers[0].LivenessProbe = &v1.Probe{}
+	r.create(pod)
+	r.awaitPhase(pod, v1.PodSucceeded)
+	r.world.mu.Lock()
+	defer r.world.mu.Unlock()
+	events := strings.Join(r.world.events, "\n")
+	for _, want := range []string{
+		"FieldsIgnored: The process node does not act on spec.hostNetwork, spec.containers[0].livenessProbe\n",
+		"ImageNotMapped: image busybox:1 is not in the process node's table",
+	} {
+		if !strings.Contains(events, want) {
+			t.Errorf("no event %q in\n%s", want, events)
+		}
+	}
+}
+
 // TestNamesFollowPods sees that a running pod learns the address of one that comes later.
 func TestNamesFollowPods(t *testing.T) {
 	r := newRig(t, "", "")
