@@ -173,9 +173,16 @@ func writeExamples(dir string) (string, error) {
 
 // next waits for a report, or for the reason why there will be none.
 func (d *demo) next(ctx context.Context) (report, error) {
+	scheduler, controller := d.cluster.Scheduler(), d.cluster.Controller()
 	select {
 	case r := <-d.reports:
 		return r, nil
+	case err := <-d.cluster.Failed():
+		return report{}, err
+	case <-scheduler.Done():
+		return report{}, fmt.Errorf("the scheduler has ended; see %s", scheduler.LogPath())
+	case <-controller.Done():
+		return report{}, fmt.Errorf("the controller has ended; see %s", controller.LogPath())
 	case <-ctx.Done():
 		return report{}, context.Cause(ctx)
 	}
