@@ -31,7 +31,10 @@ func sampleJob() (*unstructured.Unstructured, error) {
 		return nil, err
 	}
 	job := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal(text, &job.Object); err != nil {
+	if text, err = yaml.YAMLToJSON(text); err == nil {
+		err = job.UnmarshalJSON(text)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("examples/%s: %w", sampleFile, err)
 	}
 	return job, nil
