@@ -1,0 +1,301 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+)
+
+var (
+	forbidden = reason(apiextensions.FieldValueForbidden)
+	required  = reason(apiextensions.FieldValueRequired)
+	invalid   = reason(apiextensions.FieldValueInvalid)
+)
+
+func reason(r apiextensions.FieldValueErrorReason) *apiextensions.FieldValueErrorReason { return &r }
+
+// notNegative is for a map of resource quantities.
+var notNegative = apiextensions.ValidationRule{
+	Rule:    "self.all(name, !quantity(string(self[name])).isLessThan(quantity('0')))",
+	Message: "each quantity must be greater than or equal to 0",
+}
+
+func finishPodGroup(root *apiextensions.JSONSchemaProps) {
+	nameable(root)
+	rule(
+		apiextensions.ValidationRule{
+			Rule:      "self.metadata.name.size() <= 63",
+			Message:   "must be no more than 63 characters: pods carry it as the value of a label",
+			FieldPath: ".metadata.name",
+			Reason:    invalid,
+		},
+		apiextensions.ValidationRule{
+			Rule:      "has(self.spec) && has(self.spec.minMember)",
+			Message:   "must be at least 1",
+			FieldPath: ".spec.minMember",
+			Reason:    required,
+		},
+	)(root)
+	at(root, "spec.minResources", maxProperties(64))
+	at(root, "spec.minResources.*", maxLength(32))
+	at(root, "spec.minResources", rule(notNegative))
+}
+
+func finishPyTorchJob(root *apiextensions.JSONSchemaProps) {
+	nameable(root)
+	bound(root)
+	rule(nameRules()...)(root)
+	rule(immutableRules()...)(root)
+	at(root, "spec", rule(specRules()...))
+	at(root, "spec.pytorchReplicaSpecs", rule(roleRules()...))
+	at(root, "spec.pytorchReplicaSpecs.*", rule(apiextensions.ValidationRule{
+		Rule: "!has(self.template) || !has(self.template.spec) || self.template.spec.containers.size() == 0 || " +
+			"self.template.spec.containers.exists(c, c.name == 'pytorch')",
+		MessageExpression: "'must have at least one container with name pytorch; found: %s'" +
+			".format([self.template.spec.containers.map(c, c.name)])",
+		Message:   "must have at least one container with name pytorch",
+		FieldPath: ".template.spec.containers",
+		Reason:    required,
+	}, apiextensions.ValidationRule{
+		Rule:      "has(self.template) && has(self.template.spec) && self.template.spec.containers.size() > 0",
+		Message:   "must be required",
+		FieldPath: ".template.spec.containers",
+		Reason:    required,
+	}))
+	at(root, "spec.pytorchReplicaSpecs.*.template.spec.containers.*", rule(apiextensions.ValidationRule{
+		Rule: "has(self.image) && self.image != ''", Message: "must be required", FieldPath: ".image", Reason: required,
+	}))
+	at(root, "spec.nprocPerNode", rule(apiextensions.ValidationRule{
+		Rule: "type(self) == int ? int(self) >= 1 && int(self) <= 2147483647 : " +
+			"string(self) in ['auto', 'cpu', 'gpu', 'xpu'] || string(self).matches('^[1-9][0-9]{0,8}$')",
+		Message: "must be auto, cpu, gpu, xpu, or a whole number of at least 1",
+	}))
+	at(root, "spec.runPolicy.schedulingPolicy.minResources", rule(notNegative))
+}
+
+// nameable lets a rule be about metadata.name.
+func nameable(root *apiextensions.JSONSchemaProps) {
+	at(root, "metadata", func(schema *apiextensions.JSONSchemaProps) {
+		schema.Properties = map[string]apiextensions.JSONSchemaProps{"name": {Type: "string"}}
+	})
+}
+
+// bound sets the ranges of single values, and the sizes without which rules have no
+// estimate of their cost.
+func bound(root *apiextensions.JSONSchemaProps) {
+	for _, prefix := range []string{"spec.", "spec.runPolicy."} {
+		at(root, prefix+"ttlSecondsAfterFinished", atLeast(0))
+		at(root, prefix+"activeDeadlineSeconds", atLeast(1))
+		at(root, prefix+"backoffLimit", atLeast(0))
+	}
+	at(root, "spec.runPolicy.managedBy", enum("kubeflow.org/training-operator", "kueue.x-k8s.io/multikueue"))
+	at(root, "spec.runPolicy.schedulingPolicy.minAvailable", atLeast(1))
+	at(root, "spec.runPolicy.schedulingPolicy.scheduleTimeoutSeconds", atLeast(1))
+	at(root, "spec.runPolicy.schedulingPolicy.minResources", maxProperties(64))
+	at(root, "spec.runPolicy.schedulingPolicy.minResources.*", maxLength(32))
+	at(root, "spec.runPolicy.schedulingPolicy.queue", maxLength(253))
+
+	at(root, "spec.elasticPolicy.minReplicas", atLeast(1))
+	at(root, "spec.elasticPolicy.maxReplicas", atLeast(1))
+	at(root, "spec.elasticPolicy.maxRestarts", atLeast(0))
+	at(root, "spec.elasticPolicy.nProcPerNode", atLeast(1))
+	at(root, "spec.elasticPolicy.rdzvPort", between(1, 65535))
+	at(root, "spec.elasticPolicy.rdzvId", maxLength(253))
+
+	at(root, "spec.pytorchReplicaSpecs", maxProperties(2))
+	at(root, "spec.pytorchReplicaSpecs.*.replicas", atLeast(1))
+	containers := "spec.pytorchReplicaSpecs.*.template.spec.containers"
+	at(root, containers, maxItems(128))
+	at(root, containers+".*.name", maxLength(63))
+	at(root, containers+".*.ports.*.containerPort", between(1, 65535))
+	at(root, "spec.pytorchReplicaSpecs.*.template.spec.schedulerName", maxLength(253))
+	at(root, "status.conditions", maxItems(16))
+}
+
+// workers and most are the number of Workers, and what it may grow to, by CEL.
+const (
+	roles   = "self.spec.pytorchReplicaSpecs"
+	workers = roles + "[?'Worker'].?replicas.orValue(1)"
+	most    = "(has(self.spec.elasticPolicy) && self.spec.elasticPolicy.?maxReplicas.orValue(1) > " + workers +
+		" ? self.spec.elasticPolicy.maxReplicas : " + workers + ")"
+	longest = "(self.metadata.name.size() + '-worker-'.size() + string(" + most + " - 1).size())"
+)
+
+func nameRules() []apiextensions.ValidationRule {
+	return []apiextensions.ValidationRule{{
+		Rule: "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+		Message: "should match: a DNS-1035 label must consist of lower case alphanumeric characters or '-', " +
+			"start with an alphabetic character, and end with an alphanumeric character",
+		FieldPath: ".metadata.name",
+		Reason:    invalid,
+	}, {
+		Rule: "!has(self.spec) || !has(" + roles + ") || " + longest + " <= 63",
+		MessageExpression: "'must be no more than %d characters: its longest pod name would be %s-worker-%d, " +
+			"and pod names end at 63'.format([63 - " + longest + " + self.metadata.name.size(), self.metadata.name, " + most + " - 1])",
+		Message:   "is too long for the names of its pods, which end at 63 characters",
+		FieldPath: ".metadata.name",
+		Reason:    invalid,
+	}, {
+		Rule:      "has(self.spec) && has(" + roles + ") && " + roles + ".size() > 0",
+		Message:   "must be required",
+		FieldPath: ".spec.pytorchReplicaSpecs",
+		Reason:    required,
+	}}
+}
+
+func roleRules() []apiextensions.ValidationRule {
+	return []apiextensions.ValidationRule{{
+		Rule: "self.all(role, role in ['Master', 'Worker'])",
+		MessageExpression: "'Unsupported value: %s: supported values: \"Master\", \"Worker\"'" +
+			".format([self.filter(role, !(role in ['Master', 'Worker']))])",
+		Message: "Unsupported value: supported values: \"Master\", \"Worker\"",
+		Reason:  invalid,
+	}}
+}
+
+func specRules() []apiextensions.ValidationRule {
+	onCreate := true
+	const (
+		roles     = "self.pytorchReplicaSpecs"
+		worker    = "self.?pytorchReplicaSpecs[?'Worker']"
+		replicas  = worker + ".?replicas.orValue(1)"
+		elastic   = "self.elasticPolicy"
+		least     = elastic + ".?minReplicas.orValue(" + elastic + ".?maxReplicas.orValue(" + replicas + "))"
+		most      = elastic + ".?maxReplicas.orValue(" + elastic + ".?minReplicas.orValue(" + replicas + "))"
+		pods      = "((self.?pytorchReplicaSpecs[?'Master'].hasValue() ? 1 : 0) + (" + worker + ".hasValue() ? " + replicas + " : 0))"
+		available = "self.?runPolicy.?schedulingPolicy.?minAvailable"
+	)
+	return []apiextensions.ValidationRule{{
+		Rule:      "self.?pytorchReplicaSpecs[?'Master'].?replicas.orValue(1) == 1",
+		Message:   "must be 1",
+		FieldPath: ".pytorchReplicaSpecs['Master'].replicas",
+		Reason:    forbidden,
+	}, {
+		Rule:      replicas + " >= 1",
+		Message:   "must be at least 1; omit Worker instead",
+		FieldPath: ".pytorchReplicaSpecs['Worker'].replicas",
+		Reason:    forbidden,
+	}, {
+		Rule: "!has(" + roles + ") || !('Master' in " + roles + " && 'Worker' in " + roles + ") || " +
+			orEmpty(roles+"['Master']", "template", "spec", "schedulerName") + " == " +
+			orEmpty(roles+"['Worker']", "template", "spec", "schedulerName"),
+		Message:   "must be the Master's: one scheduler places the whole job",
+		FieldPath: ".pytorchReplicaSpecs['Worker'].template.spec.schedulerName",
+		Reason:    forbidden,
+	}, {
+		Rule:      "!has(self.elasticPolicy) || " + worker + ".hasValue()",
+		Message:   "must be set with spec.elasticPolicy",
+		FieldPath: ".pytorchReplicaSpecs['Worker']",
+		Reason:    required,
+	}, {
+		Rule:      "!has(self.nprocPerNode) || !has(self.elasticPolicy) || !has(self.elasticPolicy.nProcPerNode)",
+		Message:   "must not be used with spec.nprocPerNode",
+		FieldPath: ".elasticPolicy.nProcPerNode",
+		Reason:    forbidden,
+	}, {
+		Rule:              "!has(self.elasticPolicy) || " + least + " <= " + most,
+		Message:           "must be ≤ maxReplicas",
+		MessageExpression: "'must be ≤ maxReplicas (%d)'.format([" + most + "])",
+		FieldPath:         ".elasticPolicy.minReplicas",
+		Reason:            invalid,
+	}, {
+		// Later the number may leave the range (autoscalers write it): it is clamped then.
+		Rule:              "oldSelf.hasValue() || !has(self.elasticPolicy) || " + least + " <= " + replicas,
+		Message:           "must be ≤ Worker.replicas",
+		MessageExpression: "'must be ≤ Worker.replicas (%d)'.format([" + replicas + "])",
+		FieldPath:         ".elasticPolicy.minReplicas",
+		Reason:            invalid,
+		OptionalOldSelf:   &onCreate,
+	}, {
+		Rule:              "oldSelf.hasValue() || !has(self.elasticPolicy) || " + most + " >= " + replicas,
+		Message:           "must be ≥ Worker.replicas",
+		MessageExpression: "'must be ≥ Worker.replicas (%d)'.format([" + replicas + "])",
+		FieldPath:         ".elasticPolicy.maxReplicas",
+		Reason:            invalid,
+		OptionalOldSelf:   &onCreate,
+	}, {
+		Rule: "(oldSelf.hasValue() && has(self.elasticPolicy)) || " +
+			available + ".orValue(1) <= " + pods,
+		Message:           "must be ≤ the number of pods",
+		MessageExpression: "'must be ≤ the number of pods (%d)'.format([" + pods + "])",
+		FieldPath:         ".runPolicy.schedulingPolicy.minAvailable",
+		Reason:            invalid,
+		OptionalOldSelf:   &onCreate,
+	}, {
+		Rule:      orEmpty("self", "runPolicy", "managedBy") + " == " + orEmpty("oldSelf", "runPolicy", "managedBy"),
+		Message:   "field is immutable",
+		FieldPath: ".runPolicy.managedBy",
+		Reason:    invalid,
+	}, {
+		Rule: orEmpty("self", "runPolicy", "schedulingPolicy", "queue") + " == " +
+			orEmpty("oldSelf", "runPolicy", "schedulingPolicy", "queue"),
+		Message:   "field is immutable",
+		FieldPath: ".runPolicy.schedulingPolicy.queue",
+		Reason:    invalid,
+	}}
+}
+
+// immutableRules hold what a job may not change once it has started and while it is
+// not suspended. Its pods were made from these fields.
+func immutableRules() []apiextensions.ValidationRule {
+	const idle = "!has(oldSelf.status) || !has(oldSelf.status.startTime) || (has(oldSelf.status.conditions) && " +
+		"oldSelf.status.conditions.exists(c, c.type == 'Suspended' && c.status == 'True'))"
+	frozen := func(fieldPath, condition string) apiextensions.ValidationRule {
+		return apiextensions.ValidationRule{
+			Rule:      idle + " || (" + condition + ")",
+			Message:   "field is immutable while running",
+			FieldPath: ".spec" + fieldPath,
+			Reason:    forbidden,
+		}
+	}
+	const replicas = "self.spec.?pytorchReplicaSpecs[?'Worker'].?replicas.orValue(1) == " +
+		"oldSelf.spec.?pytorchReplicaSpecs[?'Worker'].?replicas.orValue(1)"
+	rules := []apiextensions.ValidationRule{
+		frozen(".pytorchReplicaSpecs", sameKey("Master")+" && "+sameKey("Worker")),
+		frozen(".nprocPerNode", same("spec", "nprocPerNode")),
+		frozen(".runPolicy.schedulingPolicy", within("spec.runPolicy", same("spec.runPolicy", "schedulingPolicy"))),
+		frozen(".pytorchReplicaSpecs['Worker'].replicas", "has(self.spec.elasticPolicy) || "+replicas),
+	}
+	for _, role := range []string{"Master", "Worker"} {
+		parent := fmt.Sprintf("spec.pytorchReplicaSpecs['%s']", role)
+		for _, name := range []string{"template", "restartPolicy"} {
+			rules = append(rules, frozen(fmt.Sprintf(".pytorchReplicaSpecs['%s'].%s", role, name),
+				fmt.Sprintf("!('%[1]s' in self.spec.pytorchReplicaSpecs && '%[1]s' in oldSelf.spec.pytorchReplicaSpecs) || (%[2]s)",
+					role, same(parent, name))))
+		}
+	}
+	elastic := "has(self.spec.elasticPolicy) == has(oldSelf.spec.elasticPolicy)"
+	for _, name := range []string{"rdzvBackend", "rdzvPort", "rdzvHost", "rdzvId", "rdzvConf", "standalone",
+		"nProcPerNode", "maxRestarts"} {
+		elastic += " && (" + within("spec.elasticPolicy", same("spec.elasticPolicy", name)) + ")"
+	}
+	return append(rules, frozen(".elasticPolicy", elastic))
+}
+
+// same says in CEL that a field has not changed. (Optionals would be shorter, but the
+// apiserver cannot estimate what it costs to compare them.)
+func same(parent, name string) string {
+	return fmt.Sprintf("has(self.%[1]s.%[2]s) == has(oldSelf.%[1]s.%[2]s) && "+
+		"(!has(self.%[1]s.%[2]s) || self.%[1]s.%[2]s == oldSelf.%[1]s.%[2]s)", parent, name)
+}
+
+// within limits a rule about the fields of an object to objects that both versions have.
+func within(parent, rule string) string {
+	return fmt.Sprintf("!has(self.%[1]s) || !has(oldSelf.%[1]s) || (%[2]s)", parent, rule)
+}
+
+// sameKey says that a role was not added or taken away.
+func sameKey(role string) string {
+	return fmt.Sprintf("('%[1]s' in self.spec.pytorchReplicaSpecs) == ('%[1]s' in oldSelf.spec.pytorchReplicaSpecs)", role)
+}
+
+// orEmpty is a string field, "" where it or one of its parents is absent.
+func orEmpty(object string, path ...string) string {
+	var present []string
+	for _, name := range path {
+		object += "." + name
+		present = append(present, "has("+object+")")
+	}
+	return fmt.Sprintf("(%s ? %s : '')", strings.Join(present, " && "), object)
+}
