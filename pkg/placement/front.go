@@ -56,6 +56,16 @@ func (f *front) empty() bool {
 	return len(f.entries) == 1 && f.max == 0 && f.start[1] == 1
 }
 
+// reaching is the cheapest entry of vector u that has the capacity; -1 for none.
+func (f *front) reaching(u int, capacity int32) int32 {
+	for i := f.start[u]; i < f.start[u+1]; i++ {
+		if f.entries[i].cap >= capacity {
+			return i
+		}
+	}
+	return -1
+}
+
 // view is a choice of a front's entries, in their order.
 type view struct {
 	at    []int32

@@ -27,7 +27,7 @@ type shape struct {
 	slots      []*slots
 	free       []uint64          // by domain, in units
 	fronts     []*front          // by domain; nil where not known
-	joined     []inner           // by domain
+	inners     []*inner          // by domain; nil where not known
 	nothing    *front            // of a domain in which nothing can be placed
 	hosts      map[string]*front // by what decides over the front
 	kinds      map[string]*front // by the front's entries
@@ -39,10 +39,12 @@ type shape struct {
 	seen       int                 // entries of the journal that are taken in
 }
 
-// inner is how the front of a domain comes about.
+// inner is what the children of a domain offer together, without what opening
+// the domain itself costs: two fronts that are still to be joined, for whoever
+// wants the whole gang in this domain needs only the best pair.
 type inner struct {
-	front *front  // of the children joined, without what opening the domain itself costs
-	kids  []int32 // the children that offer anything, in the order in which they were joined
+	a, b *front  // b is nil where there is only one
+	kids []int32 // the children that offer anything, in the order in which they were joined
 }
 
 // closing tells the fronts apart that come of the same children.
@@ -176,7 +178,7 @@ func (s *shape) layout(size int) {
 // forget drops all fronts.
 func (s *shape) forget() {
 	domains := len(s.x.tree.Domains)
-	s.free, s.fronts, s.joined = make([]uint64, domains), make([]*front, domains), make([]inner, domains)
+	s.free, s.fronts, s.inners = make([]uint64, domains), make([]*front, domains), make([]*inner, domains)
 	s.hosts, s.kinds = map[string]*front{}, map[string]*front{}
 	s.joins, s.closings = map[[2]*front]*front{}, map[closing]*front{}
 	s.build.begin(s.minors, 0)
@@ -207,7 +209,7 @@ func (s *shape) take(node int) {
 	change := s.units(node) - s.free[leaf] // may wrap around, and back below
 	for d := leaf; d >= 0; d = tree.Domains[d].Parent {
 		s.free[d] += change
-		s.fronts[d] = nil
+		s.fronts[d], s.inners[d] = nil, nil
 	}
 }
 
@@ -325,10 +327,10 @@ func (s *shape) kind(f *front) *front {
 	return f
 }
 
-// children joins the fronts of a domain's children.
-func (s *shape) children(d int, child func(d int) *front) inner {
+// children joins the fronts of a domain's children, up to the last pair.
+func (s *shape) children(d int, child func(d int) *front) *inner {
 	domain := &s.x.tree.Domains[d]
-	var in inner
+	in := &inner{a: s.nothing, kids: make([]int32, 0, len(domain.Children))}
 	fronts := make([]*front, 0, len(domain.Children))
 	for _, c := range domain.Children {
 		if f := child(c); !f.empty() {
@@ -336,15 +338,60 @@ func (s *shape) children(d int, child func(d int) *front) inner {
 			fronts = append(fronts, f)
 		}
 	}
-	switch {
-	case len(fronts) == 0:
-		in.front = s.nothing
-	case domain.Level == s.x.tree.Hosts()-1:
-		in.front = s.joinHosts(in.kids, fronts)
+	if domain.Level == s.x.tree.Hosts()-1 {
+		fronts = s.powers(in.kids, fronts)
+	}
+	switch n := len(fronts); n {
+	case 0:
+	case 1:
+		in.a = fronts[0]
 	default:
-		in.front = s.joinAll(fronts)
+		in.a, in.b = s.joinAll(fronts[:n/2]), s.joinAll(fronts[n/2:])
 	}
 	return in
+}
+
+// joined joins the last pair as well.
+func (s *shape) joined(in *inner) *front {
+	if in.b == nil {
+		return in.a
+	}
+	return s.join(in.a, in.b)
+}
+
+// bestOf is the cheapest way for the children of a domain to hold the whole gang
+// and the entries of both fronts that it comes from.
+func (s *shape) bestOf(in *inner) (best cost, ia, ib int32, ok bool) {
+	full := s.minors.full()
+	a, b := in.a, in.b
+	if b == nil {
+		if i := a.reaching(full, s.clamp); i >= 0 {
+			return a.entries[i].cost, i, -1, true
+		}
+		return none, -1, -1, false
+	}
+	best = none
+	for ua := range s.minors.n {
+		for ub := range s.minors.n {
+			if a.start[ua] == a.start[ua+1] || b.start[ub] == b.start[ub+1] || s.minors.add(ua, ub) != full {
+				continue
+			}
+			j := b.start[ub+1] - 1 // the first that is large enough, as a's capacity rises
+			for i := a.start[ua]; i < a.start[ua+1]; i++ {
+				need := s.clamp - a.entries[i].cap
+				if b.entries[j].cap < need {
+					continue
+				}
+				for j > b.start[ub] && b.entries[j-1].cap >= need {
+					j--
+				}
+				if c := a.entries[i].cost.plus(b.entries[j].cost); c.less(best) {
+					best, ia, ib, ok = c, i, j, true
+				}
+			}
+		}
+	}
+	return best, ia, ib, ok
 }
 
 // joinAll joins fronts two by two, so that a change of one costs the logarithm
@@ -357,9 +404,9 @@ func (s *shape) joinAll(fronts []*front) *front {
 	return s.join(s.joinAll(fronts[:half]), s.joinAll(fronts[half:]))
 }
 
-// joinHosts joins the fronts of hosts, alike ones as a power of one. It brings
-// the hosts into the order in which they are joined: by what they offer.
-func (s *shape) joinHosts(kids []int32, fronts []*front) *front {
+// powers joins the fronts of hosts that are alike as powers of one. It brings the
+// hosts into the order in which they are joined: by what they offer.
+func (s *shape) powers(kids []int32, fronts []*front) []*front {
 	var kinds []*front
 	for _, f := range fronts {
 		f.run = 0
@@ -383,7 +430,7 @@ func (s *shape) joinHosts(kids []int32, fronts []*front) *front {
 		f.run++
 	}
 	copy(kids, ordered)
-	return s.joinAll(powers)
+	return powers
 }
 
 // power joins n fronts that are all the same.

@@ -79,7 +79,7 @@ type solver struct {
 	fixed    map[int]bool    // domains that hold fixed members
 	excluded map[int][]int64 // by domain: members by class that must not go there
 	own      map[int]*front  // fronts of domains that are special
-	ownInner map[int]inner   // and how they come about
+	ownInner map[int]*inner  // and how they come about
 	capacity []int64         // scratch, by class
 	banned   map[[2]int]bool // class, node
 }
@@ -101,7 +101,7 @@ func newSolver(s *shape, req Request) *solver {
 		}
 	}
 	if v.fixed != nil || v.excluded != nil {
-		v.own, v.ownInner = map[int]*front{}, map[int]inner{}
+		v.own, v.ownInner = map[int]*front{}, map[int]*inner{}
 	}
 	return v
 }
@@ -147,9 +147,12 @@ func (v *solver) count(d, class int) int64 {
 	return n
 }
 
-// front returns a domain's front: the shape's, unless the request is special there.
+// special domains are not as the shape remembers them.
+func (v *solver) special(d int) bool { return v.fixed[d] || v.excluded[d] != nil }
+
+// front returns a domain's front.
 func (v *solver) front(d int) *front {
-	special := v.fixed[d] || v.excluded[d] != nil
+	special := v.special(d)
 	if special {
 		if f := v.own[d]; f != nil {
 			return f
@@ -158,29 +161,45 @@ func (v *solver) front(d int) *front {
 		return f
 	}
 	var f *front
-	var in inner
 	if node := v.x.tree.Domains[d].Node; node >= 0 {
 		for c := range v.capacity {
 			v.capacity[c] = v.count(d, c)
 		}
 		f = v.host(node, v.capacity, v.fixed[d])
 	} else {
-		in = v.children(d, v.front)
-		f = v.close(d, in.front, v.fixed[d])
+		f = v.close(d, v.joined(v.inner(d)), v.fixed[d])
 	}
 	if special {
-		v.own[d], v.ownInner[d] = f, in
+		v.own[d] = f
 	} else {
-		v.fronts[d], v.joined[d] = f, in
+		v.fronts[d] = f
 	}
 	return f
 }
 
-func (v *solver) innerOf(d int) inner {
-	if v.fixed[d] || v.excluded[d] != nil {
-		return v.ownInner[d]
+// inner returns what a domain's children offer.
+func (v *solver) inner(d int) *inner {
+	known := v.inners[d]
+	if v.special(d) {
+		known = v.ownInner[d]
 	}
-	return v.joined[d]
+	if known != nil {
+		return known
+	}
+	in := v.children(d, v.front)
+	if v.special(d) {
+		v.ownInner[d] = in
+	} else {
+		v.inners[d] = in
+	}
+	return in
+}
+
+// choice is how one domain would hold the whole gang.
+type choice struct {
+	d      int
+	cost   cost
+	ia, ib int32 // entries of the fronts of its children
 }
 
 // plan looks for the lowest level at which some domain holds the gang and takes
@@ -189,18 +208,18 @@ func (v *solver) innerOf(d int) inner {
 func (v *solver) plan() *Plan {
 	tree := v.x.tree
 	for level := tree.Hosts(); level >= v.req.Required; level-- {
-		best, bestCost, bestEntry := -1, none, int32(-1)
+		best := choice{d: -1}
 		for _, d := range candidates(v.req, tree, v.common, level) {
 			if !v.mayHold(d) {
 				continue
 			}
-			c, entry, ok := v.best(d)
-			if ok && (best < 0 || c.less(bestCost) || c == bestCost && v.tighter(d, best)) {
-				best, bestCost, bestEntry = d, c, entry
+			way, ok := v.choose(d)
+			if ok && (best.d < 0 || way.cost.less(best.cost) || way.cost == best.cost && v.tighter(d, best.d)) {
+				best = way
 			}
 		}
-		if best >= 0 {
-			return v.planIn(best, bestEntry)
+		if best.d >= 0 {
+			return v.planIn(best)
 		}
 	}
 	return nil
@@ -217,18 +236,16 @@ func (v *solver) mayHold(d int) bool {
 	return true
 }
 
-// best is the cheapest way for a domain to hold the whole gang.
-func (v *solver) best(d int) (cost, int32, bool) {
-	if v.x.tree.Domains[d].Node >= 0 && len(v.req.Classes) == 1 && v.excluded == nil {
-		return v.opening(d, 0, v.clamp, v.fixed[d]), -1, true // mayHold has said so
+// choose is the cheapest way for a domain to hold the whole gang.
+func (v *solver) choose(d int) (choice, bool) {
+	way := choice{d: d, cost: v.opening(d, v.minors.full(), v.clamp, v.fixed[d])}
+	if v.x.tree.Domains[d].Node >= 0 {
+		// One class by itself has been looked at already.
+		return way, len(v.req.Classes) == 1 || v.front(d).reaching(v.minors.full(), v.clamp) >= 0
 	}
-	f := v.front(d)
-	for i := f.start[v.minors.full()]; i < f.start[v.minors.n]; i++ {
-		if f.entries[i].cap == v.clamp {
-			return f.entries[i].cost, i, true
-		}
-	}
-	return cost{}, 0, false
+	c, ia, ib, ok := v.bestOf(v.inner(d))
+	way.cost, way.ia, way.ib = way.cost.plus(c), ia, ib
+	return way, ok
 }
 
 // tighter reports whether less is free in and around domain a than b.
@@ -266,19 +283,23 @@ func candidates(req Request, tree *topology.Tree, common, level int) []int {
 }
 
 // planIn makes the plan for a way to open a domain.
-func (v *solver) planIn(d int, entry int32) *Plan {
+func (v *solver) planIn(way choice) *Plan {
 	var hosts []opened
-	if node := v.x.tree.Domains[d].Node; node >= 0 {
+	if v.x.tree.Domains[way.d].Node >= 0 {
 		all := make([]int32, len(v.req.Classes))
 		for c := range all {
 			all[c] = int32(v.req.Classes[c].Count)
 		}
-		hosts = []opened{{d, all}}
+		hosts = []opened{{way.d, all}}
 	} else {
-		hosts = v.collect(d, entry, nil)
+		in := v.inner(way.d)
+		hosts = v.walk(in.a, in.kids[:in.a.n], way.ia, hosts)
+		if in.b != nil {
+			hosts = v.walk(in.b, in.kids[in.a.n:], way.ib, hosts)
+		}
 	}
-	plan := &Plan{Domain: d, Exact: v.exact}
-	v.spread(plan, d, hosts)
+	plan := &Plan{Domain: way.d, Exact: v.exact}
+	v.spread(plan, way.d, hosts)
 	v.x.finish(plan, v.req)
 	return plan
 }
@@ -292,8 +313,8 @@ func (v *solver) collect(d int, entry int32, hosts []opened) []opened {
 	if v.x.tree.Domains[d].Node >= 0 {
 		return append(hosts, opened{d, v.capacities(f, entry)})
 	}
-	in := v.innerOf(d)
-	return v.walk(in.front, in.kids, f.entries[entry].a, hosts)
+	in := v.inner(d)
+	return v.walk(v.joined(in), in.kids, f.entries[entry].a, hosts)
 }
 
 func (v *solver) walk(f *front, kids []int32, entry int32, hosts []opened) []opened {
