@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,9 +51,7 @@ installed from the distribution's packages.`,
   lockstep demo --install=false --timeout 5m`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(command.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			return runDemo(ctx, newScreen(command.OutOrStdout(), time.Now), options)
+			return runDemo(command.Context(), newScreen(command.OutOrStdout(), time.Now), options)
 		},
 	}
 	flags := command.Flags()

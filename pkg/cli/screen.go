@@ -12,15 +12,15 @@ import (
 	"golang.org/x/term"
 )
 
-// screen prints what the demo has to tell, one line per thing that happened, so
-// that it reads the same on a terminal, in a pipe and in a log. A terminal gets
-// colours as well. Its methods may be called from several goroutines.
+// screen prints what a command has to tell while it works, one line per thing
+// that happened, so that it reads the same on a terminal, in a pipe and in a
+// log. A terminal gets colours as well. Its methods may be called from several goroutines.
 type screen struct {
 	mu     sync.Mutex
 	out    io.Writer
 	colour bool
 	now    func() time.Time
-	start  time.Time // of the current act
+	start  time.Time // of the current act, or of the command
 	act    int
 }
 
