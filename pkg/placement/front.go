@@ -47,6 +47,7 @@ type front struct {
 	a, b    *front  // joined from; nil for one domain
 	n       int     // number of domains
 	max     int32   // largest capacity
+	rough   bool    // ways were left out that might have needed fewer hosts
 	thin    *view   // made when first needed
 	run     int     // scratch of shape.inner
 }
@@ -75,25 +76,61 @@ type view struct {
 // maxPairs is the number of pairs of entries up to which a join weighs them all.
 // Above it only the entry with the largest capacity of each count of domains is
 // looked at: that still finds the fewest domains, but maybe not the best fit.
-const maxPairs = 1 << 12
+// Above roughPairs only some of these are, enough for the fewest domains at every
+// level but the hosts'.
+const (
+	maxPairs   = 1 << 12
+	roughPairs = 1 << 20
+)
+
+// views chooses the entries of two fronts that a join looks at.
+func views(a, b *front, hostMask uint64) (va, vb *view, rough bool) {
+	if len(a.entries)*len(b.entries) <= maxPairs {
+		return identity(a), identity(b), false
+	}
+	va, vb = a.thinned(), b.thinned()
+	pairs := len(va.at) * len(vb.at)
+	if pairs <= roughPairs {
+		return va, vb, false
+	}
+	step := 1
+	for pairs/(step*step) > roughPairs {
+		step++
+	}
+	return a.sampled(va, step, hostMask), b.sampled(vb, step, hostMask), true
+}
 
 // thinned returns the entries with the largest capacity of each count of domains.
 func (f *front) thinned() *view {
-	if f.thin != nil {
-		return f.thin
+	if f.thin == nil {
+		f.thin = f.choose(identity(f), func(_ int, e, next *entry) bool {
+			return e.cost.counts != next.cost.counts
+		})
 	}
+	return f.thin
+}
+
+// sampled returns every so many entries of a view and those with the largest
+// capacity of each count of domains, hosts apart.
+func (f *front) sampled(v *view, step int, hostMask uint64) *view {
+	return f.choose(v, func(i int, e, next *entry) bool {
+		return i%step == 0 || e.cost.counts&^hostMask != next.cost.counts&^hostMask
+	})
+}
+
+// choose returns the entries of a view that keep wants, given each with its
+// place and the next of the same vector; the last of a vector always stays.
+func (f *front) choose(from *view, keep func(i int, e, next *entry) bool) *view {
 	v := &view{start: make([]int32, len(f.start))}
 	for u := range len(f.start) - 1 {
 		v.start[u] = int32(len(v.at))
-		for i := f.start[u]; i < f.start[u+1]; i++ {
-			last := i+1 == f.start[u+1]
-			if last || f.entries[i].cost.counts != f.entries[i+1].cost.counts {
-				v.at = append(v.at, i)
+		for i := from.start[u]; i < from.start[u+1]; i++ {
+			if i+1 == from.start[u+1] || keep(int(i), &f.entries[from.at[i]], &f.entries[from.at[i+1]]) {
+				v.at = append(v.at, from.at[i])
 			}
 		}
 	}
 	v.start[len(v.start)-1] = int32(len(v.at))
-	f.thin = v
 	return v
 }
 
@@ -180,12 +217,10 @@ func (w *builder) finish() *front {
 }
 
 // join combines two fronts: every way of one with every way of the other.
-func (w *builder) join(m *minors, clamp int32, a, b *front) *front {
+// hostMask is the field of hosts in cost.counts.
+func (w *builder) join(m *minors, clamp int32, hostMask uint64, a, b *front) *front {
 	w.begin(m, min(clamp, a.max+b.max))
-	va, vb := identity(a), identity(b)
-	if len(a.entries)*len(b.entries) > maxPairs {
-		va, vb = a.thinned(), b.thinned()
-	}
+	va, vb, rough := views(a, b, hostMask)
 	for ua := range m.n {
 		from, to := va.start[ua], va.start[ua+1]
 		if from == to {
@@ -200,6 +235,7 @@ func (w *builder) join(m *minors, clamp int32, a, b *front) *front {
 	}
 	f := w.finish()
 	f.a, f.b, f.n = a, b, a.n+b.n
+	f.rough = rough || a.rough || b.rough
 	return f
 }
 

@@ -33,7 +33,7 @@ func (x *Index) greedy(req Request, sparing bool) *Plan {
 		})
 		for _, d := range domains[:min(len(domains), tries)] {
 			if plan := x.greedyIn(req, sparing, d); plan != nil {
-				plan.Bound = x.bound(req, counts, level)
+				plan.Bound = x.bound(req, counts)
 				return plan
 			}
 		}
@@ -51,28 +51,43 @@ func holdsEach(req Request, counts []*slots, d int) bool {
 	return true
 }
 
-// bound is a number of domains, by level, that no placement goes below when none
-// lies in one domain narrower than the given level: for every class by itself,
-// the domains of most slots.
-func (x *Index) bound(req Request, counts []*slots, level int) []int {
+// bound is a number of domains, by level, that no placement goes below: what
+// each class by itself needs in slots, and all together in each resource.
+func (x *Index) bound(req Request, counts []*slots) []int {
 	bound := make([]int, x.tree.Hosts()+1)
-	for l := range bound {
-		bound[l] = 1
-		for c, class := range req.Classes {
-			var at []int64
-			for _, d := range x.tree.AtLevel(l) {
-				at = append(at, counts[c].at[d])
-			}
-			slices.SortFunc(at, func(a, b int64) int { return cmp.Compare(b, a) })
-			n, sum := 0, int64(0)
-			for n < len(at) && sum < int64(class.Count) {
-				sum += at[n]
-				n++
-			}
-			bound[l] = max(bound[l], n)
+	raise := func(need int64, have []int64) {
+		for level := range bound {
+			bound[level] = max(bound[level], fewest(need, have, x.tree.AtLevel(level)))
 		}
 	}
+	for c, class := range req.Classes {
+		raise(int64(class.Count), counts[c].at)
+	}
+	for resource, need := range req.Total() {
+		free := make([]int64, len(x.tree.Domains))
+		for node := range x.nodes {
+			for d := x.tree.Leaf(node); d >= 0; d = x.tree.Domains[d].Parent {
+				free[d] = saturatingAdd(free[d], max(0, x.nodes[node].Free.Get(resource)))
+			}
+		}
+		raise(need, free)
+	}
 	return bound
+}
+
+// fewest is the number of domains, those with the most first, that have need together.
+func fewest(need int64, have []int64, domains []int) int {
+	at := make([]int64, 0, len(domains))
+	for _, d := range domains {
+		at = append(at, have[d])
+	}
+	slices.SortFunc(at, func(a, b int64) int { return cmp.Compare(b, a) })
+	n := 0
+	for n < len(at) && need > 0 {
+		need -= at[n]
+		n++
+	}
+	return n
 }
 
 // greedyIn places the whole request inside one domain, or returns nil. It works

@@ -20,6 +20,7 @@ type shape struct {
 	slice      []int32 // by class: members that have to stay together
 	sliceLevel int     // -1 without slices
 	field      []uint  // by level: where its number stands in cost.counts
+	hostMask   uint64  // that of hosts
 	exact      bool    // every level has its field
 	asked      []int   // the resources that some class asks for
 	primary    int     // the resource that left-over is measured in
@@ -173,6 +174,7 @@ func (s *shape) layout(size int) {
 		}
 		at += width[level]
 	}
+	s.hostMask = 1<<width[tree.Hosts()] - 1 // the narrowest level is the lowest field
 }
 
 // forget drops all fronts.
@@ -467,7 +469,7 @@ func (s *shape) join(a, b *front) *front {
 	key := [2]*front{a, b}
 	f, known := s.joins[key]
 	if !known {
-		f = s.build.join(s.minors, s.clamp, a, b)
+		f = s.build.join(s.minors, s.clamp, s.hostMask, a, b)
 		s.joins[key] = f
 	}
 	return f
@@ -489,6 +491,7 @@ func (s *shape) close(d int, inner *front, fixed bool) *front {
 		}
 	}
 	f := s.build.finish()
+	f.rough = inner.rough
 	if !fixed {
 		s.closings[key] = f
 	}

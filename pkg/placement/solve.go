@@ -285,6 +285,7 @@ func candidates(req Request, tree *topology.Tree, common, level int) []int {
 // planIn makes the plan for a way to open a domain.
 func (v *solver) planIn(way choice) *Plan {
 	var hosts []opened
+	exact := v.exact
 	if v.x.tree.Domains[way.d].Node >= 0 {
 		all := make([]int32, len(v.req.Classes))
 		for c := range all {
@@ -297,8 +298,12 @@ func (v *solver) planIn(way choice) *Plan {
 		if in.b != nil {
 			hosts = v.walk(in.b, in.kids[in.a.n:], way.ib, hosts)
 		}
+		exact = exact && !in.a.rough && (in.b == nil || !in.b.rough)
 	}
-	plan := &Plan{Domain: way.d, Exact: v.exact}
+	plan := &Plan{Domain: way.d, Exact: exact}
+	if !exact {
+		plan.Bound = v.x.bound(v.req, v.slots)
+	}
 	v.spread(plan, way.d, hosts)
 	v.x.finish(plan, v.req)
 	return plan
