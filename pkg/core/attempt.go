@@ -9,7 +9,7 @@ import (
 )
 
 // maxMisses bounds how often a gang is planned again because the scheduler's
-// filters refused a node, before it is refused itself.
+// filters refused a node, before it is refused itself for a while.
 const maxMisses = 32
 
 // attempt answers with a Pin or a Refuse. The first member that is tried plans
@@ -20,45 +20,42 @@ func (c *Core) attempt(now time.Time, e Attempt) {
 		c.emit(Refuse{e.UID, Reason{Starting, "the scheduler has not seen this pod yet"}})
 		return
 	}
-	g := c.group(m.key)
+	g := c.group(m.group.key)
 	if reason := c.Gate(e.UID); reason.Code != "" {
 		c.emit(Refuse{e.UID, reason})
 		return
 	}
-	if m.state == gang.Held {
+	if m.held {
 		if _, exists := e.View.find(m.node); exists {
 			c.emit(Pin{e.UID, m.node})
 			return
 		}
-		c.missed(Missed{UID: e.UID, Node: m.node, Why: "the node is gone"})
+		c.missed(now, Missed{UID: e.UID, Node: m.node, Why: "the node is gone"})
 	}
 	if m.state != gang.Waiting {
 		c.emit(Refuse{e.UID, Reason{Starting, fmt.Sprintf("%s has a node already", m.Name)}})
 		return
 	}
 	g.lastAttempt = now
+	if g.misses > 0 && now.Sub(g.missedAt) >= c.opts.WakeAfter {
+		g.forgive()
+	}
 	if !g.stillRefused(c, e.View) {
 		c.plan(g, e.View)
 	}
 	if m.state == gang.Held {
 		c.emit(Pin{e.UID, m.node})
-		c.activateHeld(g, m)
-		return
+	} else {
+		c.emit(Refuse{e.UID, g.refusal.reason})
 	}
-	c.emit(Refuse{e.UID, g.refusal.reason})
+	c.activateHeld(g, m)
 }
 
-// activateHeld wakes the members that were given a node, the one that is being
+// activateHeld wakes the members that a node is held for, the one that is being
 // tried excepted.
 func (c *Core) activateHeld(g *group, except *member) {
-	var others []*member
-	for _, m := range g.ranked(gang.Held) {
-		if m != except {
-			others = append(others, m)
-		}
-	}
-	if len(others) > 0 {
-		c.emit(Activate{UIDs: uids(others)})
+	if held := g.where(func(m *member) bool { return m.held && m != except }); len(held) > 0 {
+		c.emit(Activate{UIDs: uids(held)})
 	}
 }
 
@@ -66,12 +63,13 @@ func (c *Core) activateHeld(g *group, except *member) {
 // that could turn it.
 func (g *group) stillRefused(c *Core, view View) bool {
 	r := g.refusal
-	return r != nil && r.viewEpoch == view.Epoch && r.coreEpoch == c.epoch && r.members == len(g.members)
+	return r != nil && r.stands && r.viewEpoch == view.Epoch && r.coreEpoch == c.epoch
 }
 
 // plan holds a node for every waiting member, or for as many as fit and are
 // enough, or refuses the gang. Members that have a node already are fixed points.
 func (c *Core) plan(g *group, view View) {
+	g.replanning = false
 	problem, reason := g.problem(view)
 	if reason.Code == "" {
 		waiting, counts := g.ranked(gang.Waiting), g.counts()
@@ -80,19 +78,25 @@ func (c *Core) plan(g *group, view View) {
 		n := len(waiting)
 		plan, rejection := problem.solve(waiting, nodes)
 		if plan == nil && need < n {
-			plan, n, rejection = problem.solveSurplus(waiting, need, nodes)
+			plan, n, rejection = problem.solveSurplus(waiting, need, nodes, rejection)
+		}
+		g.refusal = nil
+		if rejection != nil {
+			if g.misses > 0 && rejection.Kind == placement.Impossible {
+				rejection.Kind = placement.DoesNotFit // on the nodes that were not refused
+			}
+			reason = explain(rejection, view, c.opts.Vocabulary)
 		}
 		if plan != nil {
 			problem.assign(c, waiting[:n], plan, nodes)
-			g.refusal = nil
-			return
 		}
-		reason = explain(rejection, view, c.opts.Vocabulary)
 	}
-	c.refuse(g, view, reason)
+	if reason.Code != "" {
+		c.refuse(g, view, reason)
+	}
 }
 
-// refuse records that the members that wait have no place. If the floor has none
+// refuse records that members that wait have no place. If the floor has none
 // because of where some siblings already are, those are given back as well, and
 // the gang is planned anew without them.
 func (c *Core) refuse(g *group, view View, reason Reason) {
@@ -104,13 +108,10 @@ func (c *Core) refuse(g *group, view View, reason Reason) {
 		again = counts.Reserved > 0
 		c.giveBack(g, reason)
 	}
-	g.refusal = &refusal{reason: reason, viewEpoch: view.Epoch, coreEpoch: c.epoch, members: len(g.members)}
+	g.refusal = &refusal{reason: reason, stands: !again, viewEpoch: view.Epoch, coreEpoch: c.epoch}
 	if again {
-		g.refusal.members = 0 // never a reason not to try again
 		c.activateLeader(g)
-		return
 	}
-	g.excluded, g.misses = nil, 0
 }
 
 // problem is a gang's wish in the planner's terms, members apart.
@@ -123,6 +124,9 @@ type problem struct {
 
 func (g *group) problem(view View) (problem, Reason) {
 	p := problem{view: view}
+	if g.misses > maxMisses {
+		return p, Reason{NodeRefused, fmt.Sprintf("%d nodes were refused one after another", g.misses)}
+	}
 	if g.spec.Required != "" {
 		level, ok := view.Tree.LevelOf(g.spec.Required)
 		if !ok {
@@ -172,23 +176,26 @@ func (p problem) solve(members []*member, nodes nodeList) (*placement.Plan, *pla
 	return placement.Solve(req, nodes, p.view.Tree)
 }
 
-// solveSurplus finds the most members, at least need, that fit: members above
-// the floor never hold back the floor.
-func (p problem) solveSurplus(waiting []*member, need int, nodes nodeList) (*placement.Plan, int, *placement.Rejection) {
-	best, rejection := p.solve(waiting[:need], nodes)
+// solveSurplus finds the most members, at least need, that fit, and why one more
+// does not: members above the floor never hold back the floor. The rejection
+// handed in is the one for all members.
+func (p problem) solveSurplus(
+	waiting []*member, need int, nodes nodeList, why *placement.Rejection,
+) (best *placement.Plan, fits int, rejection *placement.Rejection) {
+	best, rejection = p.solve(waiting[:need], nodes)
 	if best == nil {
 		return nil, 0, rejection
 	}
 	fits, tooMany := need, len(waiting)
 	for fits+1 < tooMany {
 		middle := (fits + tooMany) / 2
-		if plan, _ := p.solve(waiting[:middle], nodes); plan != nil {
+		if plan, rejection := p.solve(waiting[:middle], nodes); plan != nil {
 			best, fits = plan, middle
 		} else {
-			tooMany = middle
+			why, tooMany = rejection, middle
 		}
 	}
-	return best, fits, nil
+	return best, fits, why
 }
 
 // assign turns a plan into holds.
@@ -201,13 +208,23 @@ func (p problem) assign(c *Core, members []*member, plan *placement.Plan, nodes 
 
 // missed takes in that a pinned node was refused: it is excluded for the
 // member's class, and the members without a node are planned again around those
-// that have one. The next attempt does the planning, at once.
-func (c *Core) missed(e Missed) {
+// that are reserved. The next attempt does the planning, at once.
+func (c *Core) missed(now time.Time, e Missed) {
 	m := c.members[e.UID]
-	if m == nil || m.state != gang.Held || m.node != e.Node {
+	if m == nil || !m.held || m.node != e.Node {
 		return
 	}
-	g := c.group(m.key)
+	g := c.group(m.group.key)
+	g.exclude(m, e, now)
+	c.drop(m)
+	for _, held := range g.ranked(gang.Held) {
+		c.drop(held)
+	}
+	g.replanning = true
+	c.activateLeader(g)
+}
+
+func (g *group) exclude(m *member, e Missed, now time.Time) {
 	if g.excluded == nil {
 		g.excluded = map[string]map[string]bool{}
 	}
@@ -215,16 +232,12 @@ func (c *Core) missed(e Missed) {
 		g.excluded[m.Class] = map[string]bool{}
 	}
 	g.excluded[m.Class][e.Node] = true
-	g.misses++
+	g.misses, g.missedAt = g.misses+1, now
 	g.lastMiss = fmt.Sprintf("%s refused %s: %s", e.Node, m.Name, e.Why)
-	if g.misses > maxMisses {
-		c.giveBack(g, Reason{NodeRefused, g.lastMiss})
-		g.refusal = &refusal{reason: Reason{NodeRefused, g.lastMiss}}
-		g.excluded, g.misses = nil, 0
-		return
-	}
-	for _, held := range g.ranked(gang.Held) {
-		c.drop(held)
-	}
-	c.activateLeader(g)
+}
+
+// forgive lets every node be tried again.
+func (g *group) forgive() {
+	g.excluded, g.misses = nil, 0
+	g.changed()
 }

@@ -33,7 +33,7 @@ type Core struct {
 	groups  map[gang.Key]*group
 	members map[string]*member // by UID
 	held    ledger
-	// epoch changes whenever the core itself gives capacity back.
+	// epoch changes whenever the ledger gives capacity back.
 	epoch   uint64
 	effects []Effect
 	touched map[gang.Key]*group
@@ -76,7 +76,7 @@ func (c *Core) Step(now time.Time, event Event) []Effect {
 	case Attempt:
 		c.attempt(now, e)
 	case Missed:
-		c.missed(e)
+		c.missed(now, e)
 	case Reserved:
 		c.reserved(e.UID)
 	case Permit:
@@ -100,35 +100,55 @@ func (c *Core) emit(e Effect) { c.effects = append(c.effects, e) }
 func (c *Core) group(key gang.Key) *group {
 	g := c.groups[key]
 	if g == nil {
-		g = &group{key: key, members: map[string]*member{}, finished: map[string]bool{}}
+		g = &group{key: key, finished: map[string]bool{}}
 		c.groups[key] = g
 	}
 	c.touched[key] = g
 	return g
 }
 
-// settle brings what follows from the counts in line with them: holds of a gang
-// whose plan has become incomplete are given back, the time since when it has been
-// healing is noted, and its standing is reported when that has changed. Gangs of
-// which nothing is left are forgotten.
+// settle brings what follows from the counts in line with them: a gang that holds
+// nodes and is not whole gives them back, the time since when it has been healing
+// is noted, and its standing is reported when that has changed. Gangs of which
+// nothing is left are forgotten.
 func (c *Core) settle(now time.Time) {
 	for _, g := range c.sorted(c.touched) {
 		if !g.known && len(g.members) == 0 && len(g.finished) == 0 {
 			delete(c.groups, g.key)
 			continue
 		}
-		if counts := g.counts(); counts.Held+counts.Reserved > 0 && counts.Placed() < g.floor() {
-			c.giveBack(g, Reason{MemberLost, "the gang lost members before it was complete"})
+		if reason := g.untenable(); reason.Code != "" {
+			c.giveBack(g, reason)
 			c.activateLeader(g)
 		}
-		if g.phase() != gang.Healing {
+		switch g.phase() {
+		case gang.Healing:
+			if g.healingSince.IsZero() {
+				g.healingSince = now
+			}
+		case gang.Releasing: // binds that fail again and again do not start the time anew
+		default:
 			g.healingSince = time.Time{}
-		} else if g.healingSince.IsZero() {
-			g.healingSince = now
 		}
 		c.report(g)
 	}
 	clear(c.touched)
+}
+
+// untenable says why the gang may not keep the nodes that are held or reserved
+// for it; the zero Reason when it may, or has none.
+func (g *group) untenable() Reason {
+	counts := g.counts()
+	if counts.Held+counts.Reserved == 0 {
+		return Reason{}
+	}
+	if reason := g.gate(); reason.Code != "" {
+		return reason
+	}
+	if counts.Placed() < g.floor() && !g.replanning {
+		return Reason{MemberLost, "the gang lost members before it was complete"}
+	}
+	return Reason{}
 }
 
 // report tells where a gang stands if that has changed. Planned and Releasing
@@ -158,7 +178,7 @@ func (c *Core) sorted(groups map[gang.Key]*group) []*group {
 // Pinned returns the node that is held for a member, if one is.
 func (c *Core) Pinned(uid string) (node string, ok bool) {
 	m := c.members[uid]
-	if m == nil || m.state != gang.Held {
+	if m == nil || !m.held {
 		return "", false
 	}
 	return m.node, true
@@ -180,9 +200,9 @@ func (c *Core) QueueKey(uid string) (queue.Key, bool) {
 	if m == nil {
 		return queue.Key{}, false
 	}
-	g := c.groups[m.key]
+	g := m.group
 	return queue.Key{
-		Settled: m.state == gang.Held || g.phase() == gang.Healing, Priority: m.Priority, Since: g.spec.Created,
+		Settled: m.held || g.torn(), Priority: m.Priority, Since: g.spec.Created,
 		Group: g.key.String(), Rank: g.rank(m), UID: uid,
 	}, true
 }
@@ -196,14 +216,14 @@ func (c *Core) Gate(uid string) Reason {
 	if m.barred != "" {
 		return Reason{Code: Barred, Message: m.barred}
 	}
-	return c.groups[m.key].gate()
+	return m.group.gate()
 }
 
 // Leads reports whether the member is the one that is tried for its gang: the
 // first by rank of those that have no place yet. The others follow when it got one.
 func (c *Core) Leads(uid string) bool {
 	m := c.members[uid]
-	return m != nil && c.groups[m.key].leader() == m
+	return m != nil && m.group.leader() == m
 }
 
 // Members returns the UIDs of a gang's members that exist.
@@ -213,8 +233,8 @@ func (c *Core) Members(key gang.Key) []string {
 		return nil
 	}
 	list := make([]string, 0, len(g.members))
-	for uid := range g.members {
-		list = append(list, uid)
+	for _, m := range g.members {
+		list = append(list, m.UID)
 	}
 	sort.Strings(list)
 	return list
@@ -257,7 +277,7 @@ func (c *Core) status(g *group) Status {
 func (c *Core) HeldOn(node, exceptUID string) cluster.Resources {
 	total := c.held[node]
 	m := c.members[exceptUID]
-	if len(total) == 0 || m == nil || m.state != gang.Held || m.node != node {
+	if len(total) == 0 || m == nil || !m.held || m.node != node {
 		return total
 	}
 	return total.Clone().Sub(m.Requests)

@@ -19,16 +19,21 @@
 //	   ^                  |                    |                    |
 //	   +------------------+--------------------+--------------------+   Missed, Unreserved, NodeGone, …
 //
-// Before Binding every failure gives the whole gang back. A binding cannot be
-// undone; if it stays incomplete the gang heals: bound members are fixed points
-// and the others are planned close to them, until HealTimeout ends the gang.
+// Before Binding every failure gives the whole gang back, with one exception: when
+// the scheduler's filters refuse a node, members that are reserved keep theirs
+// until the next attempt has planned the others around them.
+//
+// A binding cannot be undone; if it stays incomplete the gang heals: bound members
+// are fixed points and the others are planned close to them, until HealTimeout ends
+// the gang. A bind of which nobody knows whether it took place counts as on its
+// way: its node stays held and it is tried there again, whatever its siblings do.
 //
 // Invariants, checked by [Core.Check] after every step of the tests:
 //
-//   - The ledger is the sum of the Held members' requests, node by node.
-//   - Members of a gang are Held or Reserved only if all of its plan is: a gang
-//     that does not fit holds nothing.
-//   - Members are Binding only after the floor was reserved.
+//   - The ledger is the sum of what is held for members, node by node.
+//   - Members of a gang are Held or Reserved only if its floor has places: a gang
+//     that does not fit, or may not be tried, holds nothing.
+//   - Members are released as soon as the floor may be bound, and not before.
 //   - The same events in the same order give the same effects, byte for byte.
 //
 // The package must not know Kubernetes, clocks, goroutines or logs: time comes in

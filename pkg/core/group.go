@@ -2,7 +2,7 @@ package core
 
 import (
 	"fmt"
-	"sort"
+	"slices"
 	"time"
 
 	"lockstep.dev/lockstep/pkg/gang"
@@ -13,98 +13,183 @@ import (
 type group struct {
 	key      gang.Key
 	spec     gang.Spec
-	known    bool // the pod group exists
-	members  map[string]*member
+	known    bool            // the pod group exists
+	members  []*member       // in rank order
 	finished map[string]bool // UIDs of members that have succeeded
 
+	// tally is derived from the members; nil since one of them has changed.
+	tally *tally
 	// refusal is the answer to the last attempt, nil since the gang had a plan.
 	refusal *refusal
-	// excluded are the nodes that the scheduler's filters refused for a class,
-	// until the gang is refused or placed.
-	excluded     map[string]map[string]bool
-	misses       int
-	lastMiss     string
+	// excluded are the nodes that the scheduler's filters refused for a class. They
+	// are forgiven a while after the last miss, or when the gang is placed.
+	excluded map[string]map[string]bool
+	misses   int
+	lastMiss string
+	missedAt time.Time
+	// replanning is set from a miss until the next attempt: members that are
+	// reserved keep their nodes although the others have none.
+	replanning   bool
 	lastAttempt  time.Time
 	healingSince time.Time
 	reported     Status
 }
 
-// refusal is a negative answer with what it depends on: it holds as long as
-// neither the cluster nor the gang has changed.
+// refusal is a negative answer. While it stands it is the answer to every
+// attempt, as long as the epochs stay as they are.
 type refusal struct {
 	reason    Reason
+	stands    bool // until something about the gang itself changes
 	viewEpoch uint64
 	coreEpoch uint64
-	members   int
 }
 
 // member is one pod of a gang with where it stands.
 type member struct {
 	gang.Member
-	key    gang.Key
+	group  *group
 	state  gang.State
 	node   string // where it is held, reserved or bound; empty while it waits
 	barred string
+	// held: the ledger counts it on its node. That is so in state Held, and in
+	// state Binding when the scheduler has let go of it and nobody knows whether
+	// it was bound.
+	held bool
+	// permitted: no plugin of the scheduler can fail it any more before it is bound.
+	permitted bool
+}
+
+// move brings a member to another state.
+func (m *member) move(state gang.State, node string) {
+	m.state, m.node, m.permitted = state, node, false
+	m.group.tally = nil
+}
+
+// tally is what the core asks of a gang again and again.
+type tally struct {
+	counts    gang.Counts // without the finished
+	permitted int         // of the reserved
+	leader    *member     // the first that waits
+	odd       *member     // the first whose priority is not the first member's
+}
+
+func (g *group) sums() *tally {
+	if g.tally == nil {
+		g.tally = g.count()
+	}
+	return g.tally
+}
+
+func (g *group) count() *tally {
+	t := &tally{}
+	for _, m := range g.members {
+		if t.odd == nil && m.Priority != g.members[0].Priority {
+			t.odd = m
+		}
+		switch m.state {
+		case gang.Waiting:
+			if m.barred != "" {
+				continue
+			}
+			t.counts.Waiting++
+			if t.leader == nil {
+				t.leader = m
+			}
+		case gang.Held:
+			t.counts.Held++
+		case gang.Reserved:
+			t.counts.Reserved++
+			if m.permitted {
+				t.permitted++
+			}
+		case gang.Binding:
+			t.counts.Binding++
+		case gang.Bound:
+			t.counts.Bound++
+		}
+	}
+	return t
 }
 
 func (g *group) floor() int { return max(1, g.spec.Floor) }
 
 func (g *group) counts() gang.Counts {
-	counts := gang.Counts{Finished: len(g.finished)}
-	for _, m := range g.members {
-		switch {
-		case m.state == gang.Bound:
-			counts.Bound++
-		case m.barred != "":
-		case m.state == gang.Waiting:
-			counts.Waiting++
-		case m.state == gang.Held:
-			counts.Held++
-		case m.state == gang.Reserved:
-			counts.Reserved++
-		case m.state == gang.Binding:
-			counts.Binding++
-		}
-	}
+	counts := g.sums().counts
+	counts.Finished = len(g.finished)
 	return counts
 }
 
 func (g *group) phase() gang.Phase { return g.counts().Phase(g.floor()) }
 
+// leader is the first member that waits; nil if none does.
+func (g *group) leader() *member { return g.sums().leader }
+
+// ready reports whether the members that may be bound make up the floor together
+// with those that are bound or on their way, so that all may be released.
+func (g *group) ready() bool {
+	counts := g.counts()
+	counts.Reserved = g.sums().permitted
+	return g.known && counts.Reserved > 0 && counts.Ready(g.floor())
+}
+
+// torn reports whether a part of the floor is bound or on its way and the rest is not.
+func (g *group) torn() bool {
+	counts := g.counts()
+	started := counts.Binding + counts.Bound
+	return started > 0 && started+counts.Finished < g.floor()
+}
+
+// changed is called when the last answer may no longer be right because of
+// something in the gang itself.
+func (g *group) changed() {
+	g.tally = nil
+	if g.refusal != nil {
+		g.refusal.stands = false
+	}
+}
+
 // ranked lists the members in one of the given states in rank order.
 func (g *group) ranked(states ...gang.State) []*member {
+	return g.where(func(m *member) bool {
+		return slices.Contains(states, m.state) && (m.barred == "" || m.state != gang.Waiting)
+	})
+}
+
+func (g *group) where(is func(*member) bool) []*member {
 	var list []*member
 	for _, m := range g.members {
-		for _, state := range states {
-			if m.state == state && (m.barred == "" || state != gang.Waiting) {
-				list = append(list, m)
-			}
+		if is(m) {
+			list = append(list, m)
 		}
 	}
-	sort.Slice(list, func(i, j int) bool { return gang.Before(list[i].Member, list[j].Member) })
 	return list
 }
 
-// leader is the first member that waits; nil if none does.
-func (g *group) leader() *member {
-	var first *member
-	for _, m := range g.members {
-		if m.state == gang.Waiting && m.barred == "" && (first == nil || gang.Before(m.Member, first.Member)) {
-			first = m
-		}
-	}
-	return first
+// rank is the member's place among all members that exist, or where it would be.
+func (g *group) rank(m *member) int {
+	place, _ := slices.BinarySearchFunc(g.members, m, byRank)
+	return place
 }
 
-// rank is the member's place among all members that exist.
-func (g *group) rank(m *member) int {
-	rank := 0
-	for _, other := range g.members {
-		if gang.Before(other.Member, m.Member) {
-			rank++
-		}
+func byRank(a, b *member) int {
+	switch {
+	case gang.Before(a.Member, b.Member):
+		return -1
+	case gang.Before(b.Member, a.Member):
+		return 1
 	}
-	return rank
+	return 0
+}
+
+func (g *group) insert(m *member) {
+	g.members = slices.Insert(g.members, g.rank(m), m)
+	g.changed()
+}
+
+func (g *group) remove(m *member) {
+	place := g.rank(m)
+	g.members = slices.Delete(g.members, place, place+1)
+	g.changed()
 }
 
 // gate says why the gang as a whole may not be tried; the zero Reason when it may.
@@ -112,39 +197,17 @@ func (g *group) gate() Reason {
 	if !g.known {
 		return Reason{GroupNotFound, fmt.Sprintf("PodGroup podgroups.scheduling.x-k8s.io %s does not exist", g.key)}
 	}
-	if reason := g.mixedPriority(); reason.Code != "" {
-		return reason
+	// There would be no telling who goes first and who may be evicted for whom.
+	if odd := g.sums().odd; odd != nil {
+		first := g.members[0]
+		return Reason{MixedPriority, fmt.Sprintf("members differ in priority: %s has %d, %s has %d; give all of them one priorityClassName",
+			first.Name, first.Priority, odd.Name, odd.Priority)}
 	}
 	counts := g.counts()
-	if present := counts.Live() + counts.Finished; present < g.floor() && counts.Bound == 0 {
+	if present := counts.Live() + counts.Finished; present < g.floor() {
 		return Reason{WaitingForMembers, fmt.Sprintf("%d of %d members exist", present, g.floor())}
 	}
 	return Reason{}
-}
-
-// mixedPriority refuses gangs whose members differ in priority: there would be no
-// telling who goes first and who may be evicted for whom.
-func (g *group) mixedPriority() Reason {
-	var first *member
-	for _, m := range g.members {
-		if first == nil || gang.Before(m.Member, first.Member) {
-			first = m
-		}
-	}
-	if first == nil {
-		return Reason{}
-	}
-	var other *member
-	for _, m := range g.members {
-		if m.Priority != first.Priority && (other == nil || gang.Before(m.Member, other.Member)) {
-			other = m
-		}
-	}
-	if other == nil {
-		return Reason{}
-	}
-	return Reason{MixedPriority, fmt.Sprintf("members differ in priority: %s has %d, %s has %d; give all of them one priorityClassName",
-		first.Name, first.Priority, other.Name, other.Priority)}
 }
 
 // reason is why the gang still waits.

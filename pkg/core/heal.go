@@ -8,9 +8,13 @@ import (
 )
 
 // tick ends gangs that have been healing for too long, and wakes those that have
-// not been tried for a while, in case the event that should have done so got lost.
+// not been tried for a while, in case the event that should have done so got lost,
+// and those that were refused before the core gave capacity back.
 func (c *Core) tick(now time.Time) {
 	for _, g := range c.sorted(c.groups) {
+		if g.gate().Code == GroupNotFound {
+			continue
+		}
 		switch g.phase() {
 		case gang.Healing:
 			if !g.healingSince.IsZero() && now.Sub(g.healingSince) >= c.opts.HealTimeout {
@@ -20,7 +24,7 @@ func (c *Core) tick(now time.Time) {
 		case gang.Incomplete, gang.Degraded:
 			continue
 		}
-		if now.Sub(g.lastAttempt) >= c.opts.WakeAfter {
+		if now.Sub(g.lastAttempt) >= c.opts.WakeAfter || g.refusal != nil && g.refusal.stands && g.refusal.coreEpoch != c.epoch {
 			g.lastAttempt = now
 			c.activateLeader(g)
 			c.activateHeld(g, nil)

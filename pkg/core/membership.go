@@ -1,16 +1,28 @@
 package core
 
-import "lockstep.dev/lockstep/pkg/gang"
+import (
+	"slices"
+
+	"lockstep.dev/lockstep/pkg/gang"
+)
 
 func (c *Core) groupSeen(e GroupSeen) {
 	g := c.group(e.Spec.Key)
-	had := g.known && g.gate().Code == ""
 	if g.known && g.spec == e.Spec {
 		return
 	}
+	open := g.gate().Code == ""
+	if g.spec.UID != e.Spec.UID {
+		g.reported = Status{} // another object, which has been told nothing yet
+	}
+	if g.known && g.spec.Required != e.Spec.Required {
+		c.giveBack(g, Reason{GroupChanged, "the pod group asks for another topology now"})
+	}
 	g.spec, g.known = e.Spec, true
-	c.epoch++ // another floor or level may fit
-	if !had && g.gate().Code == "" {
+	g.changed()
+	if open {
+		c.activateLeader(g)
+	} else {
 		c.activateAll(g)
 	}
 	c.releaseReady(g)
@@ -22,49 +34,83 @@ func (c *Core) groupGone(e GroupGone) {
 		return
 	}
 	c.touched[e.Key] = g
-	g.known = false
-	c.giveBack(g, g.gate())
+	g.known, g.reported = false, Status{}
 }
 
 func (c *Core) memberSeen(e MemberSeen) {
-	g := c.group(e.Key)
-	m := c.members[e.Member.UID]
-	if m != nil && m.key != e.Key { // its label was changed
-		c.memberGone(m.UID)
+	uid := e.Member.UID
+	m := c.members[uid]
+	if m != nil && m.group.key != e.Key { // its label was changed
+		c.memberGone(uid)
 		m = nil
 	}
-	complete := len(g.members) > 0 && g.gate().Code == ""
-	if m == nil {
-		m = &member{key: e.Key, state: gang.Waiting}
-		c.members[e.Member.UID] = m
-		g.members[e.Member.UID] = m
+	g := c.group(e.Key)
+	if g.finished[uid] {
+		return // old news: a pod that has succeeded does not come back
 	}
-	m.Member, m.barred = e.Member, e.Barred
-	delete(g.finished, e.Member.UID)
+	open := g.gate().Code == ""
+	if m == nil {
+		m = &member{Member: e.Member, group: g, barred: e.Barred}
+		c.members[uid] = m
+		g.insert(m)
+	} else {
+		c.updated(m, e)
+	}
 	switch {
 	case e.Node != "":
-		c.bound(g, m, e.Node)
-	case e.Barred != "" && m.state != gang.Waiting:
+		c.bound(m, e.Node)
+	case m.barred != "" && (m.state == gang.Held || m.state == gang.Reserved):
 		c.giveBack(g, Reason{Barred, m.Name + ": " + m.barred})
+		c.activateLeader(g)
 	}
-	if !complete && g.gate().Code == "" {
+	if !open {
 		c.activateAll(g)
 	}
 	c.releaseReady(g)
 }
 
-// bound takes in what the API says. It wins over whatever was planned.
-func (c *Core) bound(g *group, m *member, node string) {
+// updated takes in how a known member is now.
+func (c *Core) updated(m *member, e MemberSeen) {
+	before, barred := m.Member, m.barred
+	if sameMember(before, e.Member) && barred == e.Barred {
+		return
+	}
+	g := m.group
+	if m.held {
+		c.held.sub(m.node, m.Requests)
+		c.held.add(m.node, e.Member.Requests)
+	}
+	g.remove(m)
+	m.Member, m.barred = e.Member, e.Barred
+	g.insert(m)
+	if m.state == gang.Held && (before.Class != m.Class || !equal(before.Requests, m.Requests)) {
+		c.drop(m) // it was planned as another
+		c.activateLeader(g)
+	}
+}
+
+func sameMember(a, b gang.Member) bool {
+	return a.UID == b.UID && a.Name == b.Name && a.Role == b.Role && a.Index == b.Index &&
+		a.Class == b.Class && a.Priority == b.Priority && slices.Equal(a.Requests, b.Requests)
+}
+
+// bound takes in what the API says. It wins over whatever was planned: if that was
+// something else, the others are planned anew around it.
+func (c *Core) bound(m *member, node string) {
 	if m.state == gang.Bound && m.node == node {
 		return
 	}
-	foreign := m.state == gang.Held && m.node != node || m.state == gang.Waiting
-	c.drop(m)
-	m.state, m.node = gang.Bound, node
+	g, planned := m.group, m.node == node
+	c.unhold(m)
+	m.move(gang.Bound, node)
 	if g.phase() == gang.Placed {
-		g.excluded, g.misses, g.refusal = nil, 0, nil
-	} else if foreign {
-		c.activateLeader(g) // the others are planned around it
+		g.forgive()
+		g.refusal = nil
+	}
+	if !planned {
+		g.changed()
+		c.giveBack(g, Reason{BoundElsewhere, m.Name + " was bound to " + node + " by somebody else"})
+		c.activateLeader(g)
 	}
 }
 
@@ -73,16 +119,17 @@ func (c *Core) memberGone(uid string) {
 	if m == nil {
 		return
 	}
-	g := c.group(m.key)
+	g := c.group(m.group.key)
 	c.drop(m)
 	delete(c.members, uid)
-	delete(g.members, uid)
+	g.remove(m)
 }
 
 func (c *Core) memberFinished(e MemberFinished) {
 	c.memberGone(e.UID)
 	g := c.group(e.Key)
 	g.finished[e.UID] = true
+	g.changed()
 	c.releaseReady(g)
 }
 
@@ -93,23 +140,31 @@ func (c *Core) finishedForgotten(e FinishedForgotten) {
 	}
 }
 
-// drop takes a member off its node, in the ledger as well.
-func (c *Core) drop(m *member) {
-	if m.state == gang.Held {
-		c.held.sub(m.node, m.Requests)
-		c.epoch++
-	}
-	m.state, m.node = gang.Waiting, ""
-}
-
 // hold promises a node to a member.
 func (c *Core) hold(m *member, node string) {
-	m.state, m.node = gang.Held, node
+	m.move(gang.Held, node)
+	m.held = true
 	c.held.add(node, m.Requests)
 }
 
+// unhold takes what is held for a member off the ledger.
+func (c *Core) unhold(m *member) {
+	if m.held {
+		c.held.sub(m.node, m.Requests)
+		m.held = false
+		c.epoch++
+	}
+}
+
+// drop takes a member off its node, in the ledger as well.
+func (c *Core) drop(m *member) {
+	c.unhold(m)
+	m.move(gang.Waiting, "")
+	m.group.changed()
+}
+
 func (c *Core) activateAll(g *group) {
-	if waiting := g.ranked(gang.Waiting); len(waiting) > 0 {
+	if waiting := g.ranked(gang.Waiting); len(waiting) > 0 && g.gate().Code == "" {
 		c.emit(Activate{UIDs: uids(waiting)})
 	}
 }

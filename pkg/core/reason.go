@@ -19,6 +19,8 @@ const (
 	WaitingForMembers    Code = "WaitingForMembers"
 	MixedPriority        Code = "MixedPriority"
 	TopologyLevelUnknown Code = "TopologyLevelUnknown"
+	GroupChanged         Code = "PodGroupChanged"
+	BoundElsewhere       Code = "MemberBoundElsewhere"
 	MemberLost           Code = "MemberLost"
 	NodeLost             Code = "NodeLost"
 	NodeRefused          Code = "NodeRefused"

@@ -2,42 +2,49 @@ package core
 
 import "lockstep.dev/lockstep/pkg/gang"
 
-// reserved: the shell's view of the node counts the member from now on.
+// reserved: the shell's view of the node counts the member from now on. One that
+// may be bound already stays on its way to be bound.
 func (c *Core) reserved(uid string) {
 	m := c.members[uid]
-	if m == nil || m.state != gang.Held {
+	if m == nil || !m.held {
 		return
 	}
 	c.held.sub(m.node, m.Requests)
-	m.state = gang.Reserved
-	c.group(m.key)
+	m.held = false
+	if m.state == gang.Held {
+		m.move(gang.Reserved, m.node)
+	}
+	c.group(m.group.key)
 }
 
 func (c *Core) permit(uid string) {
-	if m := c.members[uid]; m != nil {
-		c.releaseReady(c.group(m.key))
+	m := c.members[uid]
+	if m == nil || m.state != gang.Reserved {
+		return
 	}
+	g := c.group(m.group.key)
+	m.permitted = true
+	g.tally = nil
+	c.releaseReady(g)
 }
 
 // releaseReady releases what is reserved once it makes up the floor together
 // with what is bound or on its way.
 func (c *Core) releaseReady(g *group) {
-	if !g.known || !g.counts().Ready(g.floor()) {
+	if !g.ready() {
 		return
 	}
-	reserved := g.ranked(gang.Reserved)
-	if len(reserved) == 0 {
-		return
+	ready := g.where(func(m *member) bool { return m.state == gang.Reserved && m.permitted })
+	for _, m := range ready {
+		m.move(gang.Binding, m.node)
 	}
-	for _, m := range reserved {
-		m.state = gang.Binding
-	}
-	c.emit(Release{UIDs: uids(reserved)})
+	c.emit(Release{UIDs: uids(ready)})
 }
 
-// giveBack takes every member that is held or reserved off its node, unless the
-// floor is safe without it.
+// giveBack takes every member that is held or reserved off its node. What is on
+// its way to be bound cannot be taken back.
 func (c *Core) giveBack(g *group, reason Reason) {
+	g.replanning = false
 	for _, m := range g.ranked(gang.Held) {
 		c.drop(m)
 	}
@@ -48,7 +55,6 @@ func (c *Core) giveBack(g *group, reason Reason) {
 	for _, m := range reserved {
 		c.drop(m)
 	}
-	c.epoch++
 	c.emit(GiveBack{UIDs: uids(reserved), Reason: reason})
 }
 
@@ -56,35 +62,41 @@ func (c *Core) giveBack(g *group, reason Reason) {
 // attempt of the whole gang; after it the gang heals.
 func (c *Core) unreserved(e Unreserved) {
 	m := c.members[e.UID]
-	if m == nil || m.state != gang.Reserved && m.state != gang.Binding {
+	if m == nil || m.held || m.state != gang.Reserved && m.state != gang.Binding {
 		return
 	}
-	g := c.group(m.key)
-	node, released := m.node, m.state == gang.Binding
-	c.drop(m)
-	c.epoch++
+	g := c.group(m.group.key)
 	switch {
-	case released && e.Unknown:
-		c.hold(m, node) // it may be bound there: nobody else gets the room, and it is tried there again
-	case !released:
+	case m.state == gang.Reserved:
+		c.drop(m)
 		c.giveBack(g, Reason{MemberLost, m.Name + " lost its place: " + e.Why})
 		c.activateLeader(g)
-	case e.Why != "":
-		g.lastMiss = m.Name + " could not be bound: " + e.Why
-		g.refusal = &refusal{reason: Reason{BindFailed, g.lastMiss}} // says why; never a reason not to try again
+	case e.Unknown:
+		m.held = true // it may be bound there: nobody else gets the room, and it is tried there again
+		c.held.add(m.node, m.Requests)
+	default:
+		c.drop(m)
+		g.refusal = &refusal{reason: Reason{BindFailed, m.Name + " could not be bound: " + e.Why}}
 	}
 }
 
 // nodeGone gives back every gang that was about to use the node.
 func (c *Core) nodeGone(name string) {
 	for _, g := range c.sorted(c.groups) {
-		for _, m := range g.ranked(gang.Held, gang.Reserved) {
-			if m.node == name {
-				c.touched[g.key] = g
+		there := g.where(func(m *member) bool {
+			return m.node == name && (m.held || m.state == gang.Reserved)
+		})
+		if len(there) == 0 {
+			continue
+		}
+		c.touched[g.key] = g
+		for _, m := range there {
+			if m.state == gang.Binding {
+				c.drop(m)
+			} else {
 				c.giveBack(g, Reason{NodeLost, "node " + name + " was deleted before the gang was complete"})
-				c.activateLeader(g)
-				break
 			}
 		}
+		c.activateLeader(g)
 	}
 }

@@ -1,0 +1,439 @@
+package core_test
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/core"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/topology"
+)
+
+// TestScenarios drives a core by scripts. Each command is one event or a few of
+// them, and prints the effects and whatever Check finds broken:
+//
+//	nodes                    a node a line: NAME [rack=R] [block=b1] [gpus=8] [pods=N] [gone] [cordoned]
+//	gang NAME floor=N [required=LEVEL] [uid=U] [age=DURATION] [gone]
+//	members                  a pod a line: NAME gang=G [role=R] [index=I] [gpus=1] [cpu=N] [priority=P] [node=N] [barred=WHY]
+//	attempt NAME…            a scheduling cycle's question, pod by pod
+//	reserve NAME…            the scheduler assumes the pod on the node it was pinned to
+//	permit NAME…
+//	place GANG               all three for each member in rank order, as often as it takes no longer than once around
+//	miss NAME why=…          the scheduler's filters refuse the pinned node
+//	bound NAME… [node=N]     the API says the pod is bound: where it was assumed, or elsewhere
+//	unreserve NAME… [why=…] [unknown]
+//	gone NAME…, finished NAME…, forgotten NAME… gang=G
+//	tick DURATION            time passes
+//	restart                  a fresh core is told what the API knows
+//	state                    gangs with phases, members with nodes, the ledger
+//
+// A gang's name is NAME or NAMESPACE/NAME. The messages are part of what users
+// see, so they are part of the expected output.
+func TestScenarios(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		w := newWorld()
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			w.out.Reset()
+			w.run(t, d)
+			if w.out.Len() == 0 {
+				return "ok\n"
+			}
+			return w.out.String()
+		})
+	})
+}
+
+// world is what surrounds the core in a scenario: the API's objects and the
+// scheduler's picture of the nodes.
+type world struct {
+	out   strings.Builder
+	core  *core.Core
+	names *cluster.Vocabulary
+	gpu   int
+	now   time.Time
+
+	nodes    map[string]cluster.Node // Free is computed for each view
+	cordoned map[string]bool
+	epoch    uint64
+	gangs    map[gang.Key]gang.Spec
+	pods     map[string]*pod
+}
+
+type pod struct {
+	core.MemberSeen
+	pinned   string // in this scheduling cycle
+	assumed  string
+	finished bool
+}
+
+func newWorld() *world {
+	w := &world{
+		now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), names: cluster.NewVocabulary(),
+		nodes: map[string]cluster.Node{}, cordoned: map[string]bool{}, gangs: map[gang.Key]gang.Spec{}, pods: map[string]*pod{},
+	}
+	w.gpu = w.names.Index("nvidia.com/gpu")
+	w.core = core.New(core.Options{Vocabulary: w.names})
+	return w
+}
+
+func (w *world) run(t *testing.T, d *datadriven.TestData) {
+	names := positional(d)
+	each := func(do func(p *pod, uid string)) {
+		for _, uid := range names {
+			p := w.pods[uid]
+			if p == nil {
+				d.Fatalf(t, "no pod %q", uid)
+			}
+			do(p, uid)
+		}
+	}
+	switch d.Cmd {
+	case "nodes":
+		w.setNodes(t, d)
+	case "gang":
+		w.setGang(t, d, names[0])
+	case "members":
+		for _, line := range strings.Split(strings.TrimSpace(d.Input), "\n") {
+			w.setMember(t, d, line)
+		}
+	case "attempt":
+		each(func(_ *pod, uid string) { w.attempt(uid) })
+	case "reserve":
+		each(func(_ *pod, uid string) { w.reserve(uid) })
+	case "permit":
+		each(func(_ *pod, uid string) { w.step(core.Permit{UID: uid}) })
+	case "place":
+		for _, uid := range w.members(key(names[0])) {
+			if w.pods[uid].Node == "" && w.pods[uid].assumed == "" && w.attempt(uid) {
+				w.reserve(uid)
+				w.step(core.Permit{UID: uid})
+			}
+		}
+	case "miss":
+		each(func(p *pod, uid string) {
+			w.step(core.Missed{UID: uid, Node: p.pinned, Why: option(d, "why", "it has a taint")})
+			p.pinned = ""
+		})
+	case "bound":
+		each(func(p *pod, uid string) {
+			p.Node, p.assumed = option(d, "node", p.assumed), ""
+			w.step(p.MemberSeen)
+		})
+	case "unreserve":
+		each(func(p *pod, uid string) {
+			w.step(core.Unreserved{UID: uid, Unknown: d.HasArg("unknown"), Why: option(d, "why", "time is up")})
+			p.assumed = ""
+			w.epoch++
+		})
+	case "gone":
+		each(func(p *pod, uid string) {
+			delete(w.pods, uid)
+			w.epoch++
+			w.step(core.MemberGone{Key: p.Key, UID: uid})
+		})
+	case "finished":
+		each(func(p *pod, uid string) {
+			p.Node, p.finished = "", true
+			w.epoch++
+			w.step(core.MemberFinished{Key: p.Key, UID: uid})
+		})
+	case "forgotten":
+		each(func(p *pod, uid string) {
+			delete(w.pods, uid)
+			w.step(core.FinishedForgotten{Key: p.Key, UID: uid})
+		})
+	case "tick":
+		by, err := time.ParseDuration(names[0])
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		w.now = w.now.Add(by)
+		w.step(core.Tick{})
+	case "restart":
+		w.restart()
+	case "state":
+		w.state()
+	default:
+		d.Fatalf(t, "no command %q", d.Cmd)
+	}
+}
+
+// step hands one event to the core and prints what comes back.
+func (w *world) step(event core.Event) []core.Effect {
+	effects := w.core.Step(w.now, event)
+	for _, e := range effects {
+		fmt.Fprintln(&w.out, describe(e))
+	}
+	for _, broken := range w.core.Check() {
+		fmt.Fprintln(&w.out, "BROKEN", broken)
+	}
+	return effects
+}
+
+func (w *world) attempt(uid string) (pinned bool) {
+	for _, e := range w.step(core.Attempt{UID: uid, View: w.view()}) {
+		if pin, ok := e.(core.Pin); ok {
+			w.pods[uid].pinned, pinned = pin.Node, true
+		}
+	}
+	return pinned
+}
+
+func (w *world) reserve(uid string) {
+	p := w.pods[uid]
+	p.assumed, p.pinned = p.pinned, ""
+	w.step(core.Reserved{UID: uid})
+}
+
+func (w *world) view() core.View {
+	nodes := make([]cluster.Node, 0, len(w.nodes))
+	for _, n := range w.nodes {
+		n.Free = n.Allocatable.Clone()
+		for _, p := range w.pods {
+			if p.Node == n.Name || p.assumed == n.Name {
+				n.Free = n.Free.Sub(p.Member.Requests)
+			}
+		}
+		nodes = append(nodes, n)
+	}
+	sort.Slice(nodes, func(i, j int) bool { return nodes[i].Name < nodes[j].Name })
+	return core.View{
+		Nodes: nodes, Epoch: w.epoch,
+		Tree:     topology.Build([]topology.Level{{Name: "block", Key: "block"}, {Name: "rack", Key: "rack"}}, nodes),
+		Eligible: func(_ string, node int) bool { return !w.cordoned[nodes[node].Name] },
+	}
+}
+
+func (w *world) setNodes(t *testing.T, d *datadriven.TestData) {
+	w.epoch++
+	for _, line := range strings.Split(strings.TrimSpace(d.Input), "\n") {
+		words := strings.Fields(line)
+		n := cluster.Node{Name: words[0], Labels: map[string]string{"block": "b1"}}
+		n.Allocatable = n.Allocatable.Set(cluster.CPU, 64000).Set(cluster.Pods, 110).Set(w.gpu, 8)
+		gone := false
+		w.cordoned[n.Name] = false
+		for _, word := range words[1:] {
+			name, value, _ := strings.Cut(word, "=")
+			switch name {
+			case "gone":
+				gone = true
+			case "cordoned":
+				w.cordoned[n.Name] = true
+			case "gpus":
+				n.Allocatable = n.Allocatable.Set(w.gpu, number(t, d, value))
+			case "pods":
+				n.Allocatable = n.Allocatable.Set(cluster.Pods, number(t, d, value))
+			default:
+				n.Labels[name] = value
+			}
+		}
+		if gone {
+			delete(w.nodes, n.Name)
+			w.step(core.NodeGone{Name: n.Name})
+			continue
+		}
+		w.nodes[n.Name] = n
+	}
+}
+
+func (w *world) setGang(t *testing.T, d *datadriven.TestData, name string) {
+	k := key(name)
+	if d.HasArg("gone") {
+		delete(w.gangs, k)
+		w.step(core.GroupGone{Key: k})
+		return
+	}
+	spec := gang.Spec{Key: k, UID: option(d, "uid", name), Required: option(d, "required", ""), Created: w.now}
+	if old, ok := w.gangs[k]; ok {
+		spec.Created = old.Created
+	}
+	spec.Floor = int(number(t, d, option(d, "floor", "1")))
+	w.gangs[k] = spec
+	w.step(core.GroupSeen{Spec: spec})
+}
+
+func (w *world) setMember(t *testing.T, d *datadriven.TestData, line string) {
+	words := strings.Fields(line)
+	p := &pod{}
+	if old := w.pods[words[0]]; old != nil {
+		p.assumed, p.pinned = old.assumed, old.pinned
+	}
+	p.Member = gang.Member{UID: words[0], Name: words[0], Role: "Worker"}
+	gpus, cpu := int64(1), int64(1000)
+	for _, word := range words[1:] {
+		name, value, _ := strings.Cut(word, "=")
+		switch name {
+		case "gang":
+			p.Key = key(value)
+		case "role":
+			p.Member.Role = value
+		case "index":
+			p.Member.Index = int(number(t, d, value))
+		case "gpus":
+			gpus = number(t, d, value)
+		case "cpu":
+			cpu = number(t, d, value)
+		case "priority":
+			p.Member.Priority = int32(number(t, d, value))
+		case "node":
+			p.Node = value
+		case "barred":
+			p.Barred = "the pod is held back by scheduling gate " + value
+		default:
+			d.Fatalf(t, "no option %q", name)
+		}
+	}
+	p.Member.Requests = cluster.Resources(nil).Set(cluster.CPU, cpu).Set(cluster.Pods, 1).Set(w.gpu, gpus)
+	p.Member.Class = fmt.Sprintf("%d gpus, %dm cpu", gpus, cpu)
+	w.pods[words[0]] = p
+	w.step(p.MemberSeen)
+}
+
+// restart: what was assumed is lost, what is bound is not.
+func (w *world) restart() {
+	w.core = core.New(core.Options{Vocabulary: w.names})
+	for _, uid := range w.members(gang.Key{}) {
+		p := w.pods[uid]
+		p.assumed, p.pinned = "", ""
+		if p.finished {
+			w.step(core.MemberFinished{Key: p.Key, UID: uid})
+		} else {
+			w.step(p.MemberSeen)
+		}
+	}
+	for _, k := range w.keys() {
+		w.step(core.GroupSeen{Spec: w.gangs[k]})
+	}
+}
+
+func (w *world) keys() []gang.Key {
+	var keys []gang.Key
+	for k := range w.gangs {
+		keys = append(keys, k)
+	}
+	sort.Slice(keys, func(i, j int) bool { return keys[i].Less(keys[j]) })
+	return keys
+}
+
+// members lists the pods of a gang in rank order; those of all gangs for the zero key.
+func (w *world) members(k gang.Key) []string {
+	var uids []string
+	for uid, p := range w.pods {
+		if p.Key == k || k == (gang.Key{}) {
+			uids = append(uids, uid)
+		}
+	}
+	sort.Slice(uids, func(i, j int) bool { return gang.Before(w.pods[uids[i]].Member, w.pods[uids[j]].Member) })
+	return uids
+}
+
+var stateNames = map[gang.State]string{
+	gang.Waiting: "waiting", gang.Held: "held", gang.Reserved: "reserved", gang.Binding: "binding", gang.Bound: "bound",
+}
+
+func (w *world) state() {
+	seen := map[gang.Key]bool{}
+	show := func(k gang.Key) {
+		status, ok := w.core.Status(k)
+		if !ok || seen[k] {
+			return
+		}
+		seen[k] = true
+		fmt.Fprintf(&w.out, "%s\n", standing(k, status))
+		for _, uid := range w.members(k) {
+			state, known := w.core.State(uid)
+			if !known {
+				continue
+			}
+			fmt.Fprintf(&w.out, "  %s %s", uid, stateNames[state])
+			if node, ok := w.core.Pinned(uid); ok {
+				fmt.Fprintf(&w.out, " pinned to %s", node)
+			} else if node := w.pods[uid].assumed + w.pods[uid].Node; node != "" {
+				fmt.Fprintf(&w.out, " on %s", node)
+			}
+			fmt.Fprintln(&w.out)
+		}
+	}
+	for _, k := range w.keys() {
+		show(k)
+	}
+	for _, uid := range w.members(gang.Key{}) {
+		show(w.pods[uid].Key)
+	}
+	for _, n := range w.view().Nodes {
+		if held := w.core.HeldOn(n.Name, ""); len(held) > 0 {
+			fmt.Fprintf(&w.out, "%s: %d gpus held\n", n.Name, held.Get(w.gpu))
+		}
+	}
+}
+
+func standing(k gang.Key, s core.Status) string {
+	line := fmt.Sprintf("%s %s, floor %d", k, s.Phase, s.Floor)
+	if s.Reason.Code != "" {
+		line += fmt.Sprintf(" | %s: %s", s.Reason.Code, s.Reason.Message)
+	}
+	return line
+}
+
+func describe(e core.Effect) string {
+	list := func(uids []string) string { return strings.Join(uids, " ") }
+	switch e := e.(type) {
+	case core.Pin:
+		return fmt.Sprintf("pin %s to %s", e.UID, e.Node)
+	case core.Refuse:
+		return fmt.Sprintf("refuse %s | %s: %s", e.UID, e.Reason.Code, e.Reason.Message)
+	case core.Activate:
+		return "activate " + list(e.UIDs)
+	case core.Release:
+		return "release " + list(e.UIDs)
+	case core.GiveBack:
+		return fmt.Sprintf("give back %s | %s: %s", list(e.UIDs), e.Reason.Code, e.Reason.Message)
+	case core.Evict:
+		return fmt.Sprintf("evict %s | %s: %s", list(e.UIDs), e.Reason.Code, e.Reason.Message)
+	case core.Report:
+		return "report " + standing(e.Key, e.Status)
+	}
+	return fmt.Sprintf("%T", e)
+}
+
+func key(name string) gang.Key {
+	if namespace, name, ok := strings.Cut(name, "/"); ok {
+		return gang.Key{Namespace: namespace, Name: name}
+	}
+	return gang.Key{Namespace: "default", Name: name}
+}
+
+// positional lists the arguments that are names.
+func positional(d *datadriven.TestData) []string {
+	var names []string
+	for _, arg := range d.CmdArgs {
+		if len(arg.Vals) == 0 && arg.Key != "unknown" && arg.Key != "gone" {
+			names = append(names, arg.Key)
+		}
+	}
+	return names
+}
+
+func option(d *datadriven.TestData, name, otherwise string) string {
+	for _, arg := range d.CmdArgs {
+		if arg.Key == name && len(arg.Vals) > 0 {
+			return strings.Join(arg.Vals, ", ")
+		}
+	}
+	return otherwise
+}
+
+func number(t *testing.T, d *datadriven.TestData, text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		d.Fatalf(t, "%v", err)
+	}
+	return n
+}
