@@ -79,6 +79,7 @@ func runDemo(ctx context.Context, s *screen, options demoOptions) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, options.timeout, fmt.Errorf("gave up after %v; --timeout gives more", options.timeout))
 	defer cancel()
 
+	begin := time.Now()
 	dir, err := os.MkdirTemp("", "lockstep-demo-")
 	if err != nil {
 		return err
@@ -99,10 +100,11 @@ func runDemo(ctx context.Context, s *screen, options demoOptions) (err error) {
 		return err
 	}
 	err = d.acts(ctx)
+	cancel() // ends the watches, for which the apiserver would wait
 	if err = errors.Join(err, d.cluster.Stop()); err != nil {
 		return err
 	}
-	s.plain("\nThe cluster is stopped; nothing is left running.")
+	s.plain(fmt.Sprintf("\nThe cluster is stopped, nothing is left running. That took %s.", brief(time.Since(begin))))
 	return nil
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -139,22 +140,29 @@ func (b *board) count(phases ...corev1.PodPhase) int {
 	return n
 }
 
-// sorted are the members by name.
+// sorted are the members by name, numbers by their value: w-2 before w-10.
 func (b *board) sorted() []*member {
 	list := make([]*member, 0, len(b.members))
 	for _, m := range b.members {
 		list = append(list, m)
 	}
-	slices.SortFunc(list, func(x, y *member) int { return cmp.Compare(x.name, y.name) })
+	slices.SortFunc(list, func(x, y *member) int {
+		return cmp.Or(cmp.Compare(len(x.name), len(y.name)), cmp.Compare(x.name, y.name))
+	})
 	return list
 }
 
 // unschedulableReason is what the scheduler says of a pod that it did not place.
 func unschedulableReason(pod *corev1.Pod) string {
 	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			return c.Message
+		if c.Type != corev1.PodScheduled || c.Status != corev1.ConditionFalse {
+			continue
 		}
+		// The framework counts nodes before it says what the plugin said.
+		if _, reason, found := strings.Cut(c.Message, "nodes are available: "); found {
+			return reason
+		}
+		return c.Message
 	}
 	return ""
 }

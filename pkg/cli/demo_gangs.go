@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -88,9 +90,12 @@ func podGroup(name string) (*unstructured.Unstructured, error) {
 func gangPod(gang string, index int) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:        fmt.Sprintf("%s-%d", gang, index),
-			Namespace:   namespace,
-			Labels:      map[string]string{schedulingv1alpha1.PodGroupLabel: gang},
+			Name:      fmt.Sprintf("%s-%d", gang, index),
+			Namespace: namespace,
+			Labels: map[string]string{
+				schedulingv1alpha1.PodGroupLabel: gang,
+				appsv1.PodIndexLabel:             strconv.Itoa(index), // its rank
+			},
 			Annotations: map[string]string{runForNote: runFor},
 		},
 		Spec: corev1.PodSpec{
@@ -150,7 +155,9 @@ func (r *gangRace) tell(b *board, change news) error {
 			}
 		}
 	case gangReason:
-		s.say("%s %s: %s", s.name(b.name), s.wait("waits"), b.lastReason())
+		if len(b.reasons) == 1 { // the numbers change with every pod that ends
+			s.say("%s %s: %s", s.name(b.name), s.wait("waits"), b.lastReason())
+		}
 	case gangEnded:
 		s.say("%s has ended, and its GPUs are free", s.name(b.name))
 	case memberFailed:
