@@ -83,7 +83,7 @@ func (r Resources) Add(other Resources) Resources {
 // result may be negative: a node can be over-committed by others.
 func (r Resources) Sub(other Resources) Resources {
 	for i, amount := range other {
-		r = r.Set(i, saturatingAdd(r.Get(i), -amount))
+		r = r.Set(i, saturatingSub(r.Get(i), amount))
 	}
 	return r
 }
@@ -136,4 +136,12 @@ func saturatingAdd(a, b int64) int64 {
 		return math.MinInt64
 	}
 	return sum
+}
+
+// saturatingSub subtracts without wrapping around; the lowest number has no negative.
+func saturatingSub(a, b int64) int64 {
+	if b == math.MinInt64 {
+		return saturatingAdd(saturatingAdd(a, math.MaxInt64), 1)
+	}
+	return saturatingAdd(a, -b)
 }

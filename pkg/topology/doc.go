@@ -7,5 +7,9 @@
 // stands in a domain of its own at that level: nothing is known about its
 // neighbours, so nothing is promised.
 //
+// Levels that nobody configured are found on the nodes by the conventions of
+// clouds and tools (Discover), and Validate says where the labels of a cluster do
+// not make the tree that was meant.
+//
 // The package knows neither free capacity nor gangs.
 package topology

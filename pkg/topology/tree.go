@@ -11,6 +11,18 @@ import (
 type Level struct {
 	Name string // such as "rack"
 	Key  string // such as "topology.lockstep.dev/rack"
+	// Cut, if not empty, is where the label's value ends: what comes after its first
+	// occurrence tells domains of a narrower level apart.
+	Cut string
+}
+
+// valueOn returns the value that names a node's domain; "" where there is none.
+func (l Level) valueOn(node *cluster.Node) string {
+	value := node.Labels[l.Key]
+	if l.Cut != "" {
+		value, _, _ = strings.Cut(value, l.Cut)
+	}
+	return value
 }
 
 // The names of the two levels that every tree has: the root and the leaves.
@@ -18,6 +30,8 @@ const (
 	ClusterLevel = "cluster"
 	HostLevel    = "host"
 )
+
+const hostnameKey = "kubernetes.io/hostname"
 
 // Domain is one place in the tree. Domains are numbered; the root is 0 and a
 // parent's number is lower than its children's.
@@ -53,8 +67,8 @@ func Build(levels []Level, nodes []cluster.Node) *Tree {
 	for i := range nodes {
 		parent := 0
 		for l, level := range levels {
-			value, known := nodes[i].Labels[level.Key]
-			known = known && value != ""
+			value := level.valueOn(&nodes[i])
+			known := value != ""
 			if !known {
 				value = "?" + nodes[i].Name
 			}
@@ -119,7 +133,7 @@ func (t *Tree) LevelOf(nameOrKey string) (int, bool) {
 	switch nameOrKey {
 	case ClusterLevel:
 		return 0, true
-	case HostLevel, "kubernetes.io/hostname":
+	case HostLevel, hostnameKey:
 		return t.Hosts(), true
 	}
 	for i, level := range t.levels {
