@@ -20,6 +20,7 @@ averaging of gradients are done over plain sockets, for a smaller model in plain
 """
 
 import argparse
+import gc
 import json
 import math
 import os
@@ -110,6 +111,9 @@ class TorchTrainer:
         return self.torch.load(path)
 
     def close(self):
+        # In this order, or the end of the program may hang: the wrapper's end must not be the one that ends gloo's threads.
+        del self.parallel
+        gc.collect()
         self.torch.distributed.destroy_process_group()
 
 

@@ -20,6 +20,8 @@ type Image struct {
 	Pattern string
 	// Path are directories, as a container sees them, that come first on its PATH.
 	Path []string
+	// Env are variables, as name and value, that a container has unless it sets them itself.
+	Env map[string]string
 	// Mounts are what a container needs beside the system directories, read-only.
 	Mounts []sandbox.Mount
 	// Entrypoint is the command of a container that has none.
@@ -73,15 +75,25 @@ type python struct {
 	Executable string
 	Dirs       []string // what it loads code from
 	Torch      bool
+	// MuteTorchrun says that torchrun starts no worker unless it is told where the output goes.
+	MuteTorchrun bool
 }
 
 // pythonQuestion is asked of each candidate. It looks for torch without loading it, which would take seconds.
+//
+// Debian 12 has torch 1.13 for Python 3.11. There the default of torchrun's --redirects, a flag without any bit, turns
+// into None, because iteration over a flag class leaves that member out since 3.11 (and so that of both streams).
 const pythonQuestion = `
-import importlib.util, json, os, sys
+import importlib.metadata, importlib.util, json, os, sys
+try:
+    torch_major = int(importlib.metadata.version("torch").split(".")[0])
+except (importlib.metadata.PackageNotFoundError, ValueError):
+    torch_major = None
 print(json.dumps({
     "Executable": sys.executable,
     "Dirs": [d for d in [sys.prefix, sys.base_prefix] + sys.path if os.path.isdir(d)],
     "Torch": importlib.util.find_spec("torch") is not None,
+    "MuteTorchrun": torch_major == 1 and sys.version_info >= (3, 11),
 }))`
 
 // findPython is the first interpreter with torch, else the first one; nil if there is none.
@@ -147,11 +159,17 @@ func pythonImages(p *python, dir string) ([]Image, error) {
 		mounts = append(mounts, sandbox.Mount{Source: d, Target: d, ReadOnly: true})
 	}
 	search := []string{interpreterDir, filepath.Dir(p.Executable)}
+	var env map[string]string
+	if p.MuteTorchrun {
+		env = map[string]string{"PET_REDIRECTS": "1", "PET_TEE": "1"} // stdout, to a file and to the log
+	}
 	var images []Image
 	for _, pattern := range []string{"pytorch/pytorch:*", "pytorch/pytorch", "*/pytorch/pytorch:*"} {
-		images = append(images, Image{Pattern: pattern, Path: search, Mounts: mounts, Entrypoint: []string{"python"}, WorkingDir: workspaceTarget})
+		images = append(images, Image{
+			Pattern: pattern, Path: search, Env: env, Mounts: mounts, Entrypoint: []string{"python"}, WorkingDir: workspaceTarget,
+		})
 	}
-	return append(images, Image{Pattern: "python:*", Path: search, Mounts: mounts, Entrypoint: []string{"python"}}), nil
+	return append(images, Image{Pattern: "python:*", Path: search, Env: env, Mounts: mounts, Entrypoint: []string{"python"}}), nil
 }
 
 // outsideSystem drops directories that a container sees anyway, and those below another of the list.

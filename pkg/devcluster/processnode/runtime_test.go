@@ -74,6 +74,9 @@ func headless(namespace, name string, selector map[string]string) *v1.Service {
 	}
 }
 
+// patience is how long a test waits for what must come; a busy machine needs most of it to load torch.
+const patience = 2 * time.Minute
+
 // rig is a runtime with helpers that wait.
 type rig struct {
 	*Runtime
@@ -146,7 +149,7 @@ func (r *rig) status(pod *v1.Pod) v1.PodStatus {
 
 func (r *rig) await(pod *v1.Pod, what string, yes func(v1.PodStatus) bool) v1.PodStatus {
 	r.t.Helper()
-	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		status := r.status(pod)
 		if yes(status) {
 			return status

@@ -91,6 +91,9 @@ func baseEnvironment(image Image, hostname string, mode sandbox.Mode) *environme
 	env.set("OMP_NUM_THREADS", "1")
 	// Else gloo listens where the machine's host name leads, which may be nowhere.
 	env.set("GLOO_SOCKET_IFNAME", mode.Interface())
+	for _, name := range sortedKeys(image.Env) {
+		env.set(name, image.Env[name])
+	}
 	return env
 }
 
