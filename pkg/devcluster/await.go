@@ -28,7 +28,7 @@ func await(ctx context.Context, p *Process, what string, check func(context.Cont
 		select {
 		case <-ticker.C:
 		case <-ended:
-			return fmt.Errorf("%s: %w", what, p.endedError())
+			return fmt.Errorf("%s: %w", what, p.Failure())
 		case <-ctx.Done():
 			err = fmt.Errorf("%s: %w; last: %w", what, context.Cause(ctx), err)
 			if p != nil {

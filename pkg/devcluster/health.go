@@ -33,7 +33,7 @@ func (c *Cluster) watch(p *Process) {
 		case <-c.life.Done():
 		case <-p.Done():
 			if !p.expected.Load() {
-				c.fail(p.endedError())
+				c.fail(p.Failure())
 			}
 		}
 	}()

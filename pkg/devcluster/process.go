@@ -122,8 +122,9 @@ func (p *Process) Stop() error {
 	}
 }
 
-// endedError describes an end that nobody asked for.
-func (p *Process) endedError() error {
+// Failure describes an end that nobody asked for, with the end of the log. The
+// process must have ended.
+func (p *Process) Failure() error {
 	reason := "exit status 0"
 	if p.err != nil {
 		reason = p.err.Error()

@@ -27,7 +27,7 @@ func refusal(annotations map[string]any) string {
 		}
 	}
 	if value, ok := annotations[ExitCodeAnnotation].(string); ok {
-		if code, err := strconv.Atoi(value); err != nil || code < 0 || code > 255 {
+		if code, err := strconv.Atoi(value); err != nil || code < 0 || code > 255 || value != strconv.Itoa(code) {
 			return fmt.Sprintf("metadata.annotations[%s]: %q is not an exit code from 0 to 255", ExitCodeAnnotation, value)
 		}
 	}

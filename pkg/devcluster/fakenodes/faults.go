@@ -30,7 +30,7 @@ func (f *Fleet) ResumeHeartbeat(ctx context.Context, name string) error {
 	}
 	f.setHealth(name, alive)
 	f.leases.TryHold(name)
-	f.catchUp(ctx, name)
+	f.catchUp(name)
 	return f.MarkReady(ctx, name)
 }
 

@@ -12,7 +12,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/kwok/pkg/kwok/controllers"
 	"sigs.k8s.io/kwok/pkg/log"
+	"sigs.k8s.io/kwok/pkg/utils/informer"
 )
 
 // writers is how many nodes are written at the same time.
@@ -30,9 +32,14 @@ type FleetOptions struct {
 // Fleet is the fake nodes of one cluster. Its methods may be called from any
 // goroutine. All that it runs ends with the context given to Start.
 type Fleet struct {
-	ctx    context.Context
-	client kubernetes.Interface
-	kubelets
+	ctx     context.Context
+	client  kubernetes.Interface
+	watched *watched
+	// What stands in for the kubelets: kwok's controllers of leases and of pods.
+	// Its controller of nodes is not needed, because the nodes' status does not
+	// change by itself.
+	leases    *controllers.NodeLeaseController
+	podEvents chan informer.Event[*corev1.Pod]
 
 	mutex sync.Mutex
 	next  int               // index of the next node
@@ -67,7 +74,13 @@ func Start(ctx context.Context, config *rest.Config, options FleetOptions) (*Fle
 	}
 	ctx = log.NewContext(ctx, log.NewLogger(options.Log, log.LevelWarn))
 	f := &Fleet{ctx: ctx, client: client, state: map[string]health{}}
-	if err := f.startKubelets(options); err != nil {
+	if f.watched, err = newWatched(client); err != nil {
+		return nil, fmt.Errorf("fake nodes: %w", err)
+	}
+	if err := errors.Join(f.startLeases(options.Lease), f.startPods()); err != nil {
+		return nil, fmt.Errorf("fake nodes: %w", err)
+	}
+	if err := f.watch(); err != nil {
 		return nil, fmt.Errorf("fake nodes: %w", err)
 	}
 	return f, nil
