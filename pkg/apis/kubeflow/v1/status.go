@@ -105,7 +105,8 @@ type Progress struct {
 	// +optional
 	Restarts int32 `json:"restarts,omitempty"`
 
-	// Counted says, by pod UID, how many restarts of a present pod are in Restarts already.
+	// Counted says, by pod UID, how many restarts of a present pod are in Restarts already;
+	// -1 marks a pod whose end is accounted for and that is being replaced.
 	//
 	// +optional
 	Counted map[string]int32 `json:"counted,omitempty"`
@@ -144,6 +145,12 @@ type Progress struct {
 	Resizes int32 `json:"resizes,omitempty"`
 	// +optional
 	LastResize *metav1.Time `json:"lastResize,omitempty"`
+}
+
+// IsZero is true when there is nothing to remember.
+func (p *Progress) IsZero() bool {
+	return p.Restarts == 0 && len(p.Counted) == 0 && p.Incident == nil && len(p.Completed) == 0 &&
+		len(p.Replacing) == 0 && !p.Stopped && p.Workers == nil && p.Resizes == 0 && p.LastResize == nil
 }
 
 // Incident is a death that others may be a consequence of: peers of a distributed

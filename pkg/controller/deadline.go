@@ -1,0 +1,28 @@
+package controller
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+)
+
+// deadlinePassed ends a job that has been active for too long. Before that it sets the
+// alarm: on a silent cluster nothing else would call.
+func (p *pass) deadlinePassed() bool {
+	seconds := p.job.Spec.RunPolicy.ActiveDeadlineSeconds
+	if seconds == nil {
+		return false
+	}
+	deadline := p.status.StartTime.Add(time.Duration(*seconds) * time.Second)
+	if p.Now.Before(deadline) {
+		p.wakeAt(deadline)
+		return false
+	}
+	p.status.Progress.Stopped = true
+	p.finish(v1.JobFailed, corev1.EventTypeNormal,
+		fmt.Sprintf("Job %s has failed because it was active longer than specified deadline", p.job.Name))
+	return true
+}

@@ -1,0 +1,242 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+)
+
+// defaultCheckpointGrace is the notice that a leaving Worker gets to save its work.
+const defaultCheckpointGrace = 60 * time.Second
+
+// leastCheckpointGrace: what every pod gets anyway is no notice.
+const leastCheckpointGrace = 31 * time.Second
+
+// terms are what the annotations of an elastic job say about resizing.
+type terms struct {
+	sizes      []int32 // allowed numbers of Workers, ascending; empty: all
+	step       int32
+	cooldown   time.Duration
+	maxResizes int32 // -1: no limit
+	grace      time.Duration
+}
+
+// readTerms also says what it could not read; those annotations have no effect.
+func readTerms(annotations map[string]string) (terms, []v1.Notice) {
+	t := terms{step: 1, maxResizes: -1, grace: defaultCheckpointGrace}
+	var notices []v1.Notice
+	read := func(name, want string, parse func(string) bool) {
+		if text, ok := annotations[name]; ok && !parse(text) {
+			notices = append(notices, v1.Notice{Reason: "InvalidAnnotation", Message: fmt.Sprintf(
+				"metadata.annotations[%s]: %q has no effect: must be %s", name, text, want)})
+		}
+	}
+	number := func(into *int32, least int32) func(string) bool {
+		return func(text string) bool {
+			n, err := strconv.ParseInt(text, 10, 32)
+			if err == nil && int32(n) >= least {
+				*into = int32(n)
+				return true
+			}
+			return false
+		}
+	}
+	duration := func(into *time.Duration, least time.Duration) func(string) bool {
+		return func(text string) bool {
+			d, err := time.ParseDuration(text)
+			if err == nil && d >= least {
+				*into = d
+				return true
+			}
+			return false
+		}
+	}
+	read(v1.AnnotationWorldSizes, `numbers of Workers, such as "2,4,8"`, t.readSizes)
+	read(v1.AnnotationWorldSizeStep, "a whole number of at least 1", number(&t.step, 1))
+	read(v1.AnnotationMaxResizes, "a whole number of at least 0", number(&t.maxResizes, 0))
+	read(v1.AnnotationResizeCooldown, "a duration, such as 5m", duration(&t.cooldown, 0))
+	read(v1.AnnotationCheckpointGrace, "a duration of more than 30s", duration(&t.grace, leastCheckpointGrace))
+	return t, notices
+}
+
+func (t *terms) readSizes(text string) bool {
+	var sizes []int32
+	for part := range strings.SplitSeq(text, ",") {
+		n, err := strconv.ParseInt(strings.TrimSpace(part), 10, 32)
+		if err != nil || n < 1 {
+			return false
+		}
+		sizes = append(sizes, int32(n))
+	}
+	slices.Sort(sizes)
+	t.sizes = sizes
+	return true
+}
+
+// allowed is the size nearest below the wanted one, or else above it, that the terms
+// and the range allow. Where they allow none the range alone decides.
+func (t terms) allowed(wanted, least, most int32) int32 {
+	fits := func(n int32) bool {
+		return n%t.step == 0 && (len(t.sizes) == 0 || slices.Contains(t.sizes, n))
+	}
+	for n := wanted; n >= least; n-- {
+		if fits(n) {
+			return n
+		}
+	}
+	for n := wanted + 1; n <= most; n++ {
+		if fits(n) {
+			return n
+		}
+	}
+	return wanted
+}
+
+// clamp brings an accepted elastic job back into its range, which autoscalers leave.
+func (p *pass) clamp() {
+	elastic := p.job.Spec.ElasticPolicy
+	worker := p.job.Spec.PyTorchReplicaSpecs[v1.Worker]
+	if elastic == nil || worker == nil || condition(p.status, v1.JobCreated) == nil || *elastic.MinReplicas > *elastic.MaxReplicas {
+		return
+	}
+	clamped := min(max(*worker.Replicas, *elastic.MinReplicas), *elastic.MaxReplicas)
+	worker.Replicas = &clamped
+	if policy := p.job.Spec.RunPolicy.SchedulingPolicy; policy != nil && policy.MinAvailable != nil {
+		if all := v1.Pods(p.job); *policy.MinAvailable > all {
+			policy.MinAvailable = &all
+		}
+	}
+}
+
+// resize settles the number of Workers in effect. Every change costs the work since the
+// last checkpoint on all of them: that is why changes are few, and made in one step.
+func (p *pass) resize() {
+	elastic := p.job.Spec.ElasticPolicy
+	if elastic == nil {
+		return
+	}
+	t, notices := readTerms(p.Job.Annotations)
+	p.terms = t
+	if p.fresh {
+		for _, notice := range notices {
+			p.tell(corev1.EventTypeWarning, notice.Reason, notice.Message)
+		}
+	}
+	progress := p.status.Progress
+	wanted := *p.job.Spec.PyTorchReplicaSpecs[v1.Worker].Replicas
+	target := t.allowed(wanted, *elastic.MinReplicas, *elastic.MaxReplicas)
+	switch {
+	case progress.Workers == nil:
+		progress.Workers = &target
+	case target == *progress.Workers:
+	case t.maxResizes >= 0 && progress.Resizes >= t.maxResizes:
+		p.noteClamp("MaxResizes", fmt.Sprintf("the job has been resized %d times, which is all that %s allows",
+			progress.Resizes, v1.AnnotationMaxResizes))
+		return
+	case progress.LastResize != nil && p.Now.Before(progress.LastResize.Add(t.cooldown)):
+		p.wakeAt(progress.LastResize.Add(t.cooldown))
+	default:
+		progress.Workers = &target
+		progress.Resizes++
+		progress.LastResize = &metav1.Time{Time: p.Now}
+		p.resized = true
+	}
+	p.explainSize(wanted, target)
+}
+
+// explainSize says why the job has another size than it was asked for.
+func (p *pass) explainSize(wanted, target int32) {
+	elastic := p.job.Spec.ElasticPolicy
+	asked := wanted
+	if stored := p.Job.Spec.PyTorchReplicaSpecs[v1.Worker]; stored.Replicas != nil {
+		asked = *stored.Replicas
+	}
+	switch {
+	case asked != wanted:
+		p.noteClamp("OutOfRange", fmt.Sprintf("Worker.replicas is %d, outside of %d to %d: %d are run",
+			asked, *elastic.MinReplicas, *elastic.MaxReplicas, target))
+	case target != wanted:
+		p.noteClamp("SizeNotAllowed", fmt.Sprintf("Worker.replicas is %d, which the annotations of the job do not allow: %d are run",
+			asked, target))
+	default:
+		p.dropCondition(conditionScaleClamped)
+	}
+}
+
+func (p *pass) noteClamp(reason, message string) {
+	if c := condition(p.status, conditionScaleClamped); c == nil || c.Message != message {
+		p.tell(corev1.EventTypeWarning, string(conditionScaleClamped), message)
+	}
+	p.setCondition(conditionScaleClamped, corev1.ConditionTrue, reason, message)
+}
+
+// releaseSurplus lets Workers above the size in effect go, with time for a checkpoint.
+// They are those with the highest index; worker-0, which holds the rendezvous, never is.
+func (p *pass) releaseSurplus() {
+	for _, pod := range p.surplus {
+		p.remember(pod, accounted)
+		p.kill(pod, p.notice(pod))
+	}
+}
+
+// notice is the grace period for a pod that has to leave; nil: its own.
+func (p *pass) notice(pod *corev1.Pod) *int64 {
+	if p.job.Spec.ElasticPolicy == nil || ended(pod) {
+		return nil
+	}
+	seconds := int64(p.terms.grace / time.Second)
+	if own := pod.Spec.TerminationGracePeriodSeconds; own != nil && *own >= seconds {
+		return nil
+	}
+	return &seconds
+}
+
+// restartGang replaces all Workers where one alone would be of no use: when the one
+// that holds the rendezvous is lost, and at a change of membership after the range,
+// which each of them was started with, has changed.
+func (p *pass) restartGang(deaths []death) {
+	elastic := p.job.Spec.ElasticPolicy
+	if elastic == nil {
+		return
+	}
+	if !p.storeLost(deaths) && !(p.resized && p.rangeChanged()) {
+		return
+	}
+	for _, m := range p.members {
+		if m.role == v1.Worker && m.pod != nil && !p.accounted(m.pod) && !p.completed.has(m.role, m.index) &&
+			m.pod.Status.Phase == corev1.PodRunning {
+			p.writeOff(m, m.pod)
+		}
+	}
+}
+
+// storeLost: worker-0 has ended, and with it the store in which the others meet.
+func (p *pass) storeLost(deaths []death) bool {
+	elastic := p.job.Spec.ElasticPolicy
+	if *elastic.RDZVBackend != "c10d" || elastic.RDZVHost != nil || elastic.Standalone != nil && *elastic.Standalone {
+		return false
+	}
+	return slices.ContainsFunc(deaths, func(d death) bool {
+		return d.role == v1.Worker && d.index == 0 && d.restarts == 0 && p.accounted(d.sight)
+	})
+}
+
+// rangeChanged: a running Worker was started with another range than the job has now.
+func (p *pass) rangeChanged() bool {
+	for _, m := range p.members {
+		if m.role != v1.Worker || m.pod == nil {
+			continue
+		}
+		if trainer := v1.Trainer(&m.pod.Spec); trainer != nil && hasEnv(trainer.Env, nnodes) {
+			return !slices.Contains(trainer.Env, corev1.EnvVar{Name: nnodes, Value: p.nnodes()})
+		}
+	}
+	return false
+}

@@ -1,0 +1,168 @@
+package controller
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	scheduling "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
+
+	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+)
+
+// handedDown are the beginnings of annotation names that go from the PodGroup when they
+// go from the job. Others may be the scheduler's.
+var handedDown = []string{"lockstep.dev/topology-", "kueue.x-k8s.io/podset-"}
+
+// wantPodGroup keeps the job's PodGroup as it should be. False: the job must wait.
+func (p *pass) wantPodGroup() bool {
+	wanted := p.buildPodGroup()
+	switch have := p.PodGroup; {
+	case have == nil:
+		if p.mayCreate() {
+			p.plan.Create = append(p.plan.Create, wanted)
+		}
+	case !p.owned(have), have.DeletionTimestamp != nil:
+		return false
+	default:
+		p.patchPodGroup(have, wanted)
+	}
+	return true
+}
+
+func (p *pass) patchPodGroup(have, wanted *scheduling.PodGroup) {
+	next := have.DeepCopy()
+	next.Spec = wanted.Spec
+	for name := range have.Annotations {
+		for _, begin := range handedDown {
+			if strings.HasPrefix(name, begin) && wanted.Annotations[name] == "" {
+				delete(next.Annotations, name)
+			}
+		}
+	}
+	if next.Annotations == nil {
+		next.Annotations = wanted.Annotations
+	} else {
+		maps.Copy(next.Annotations, wanted.Annotations)
+	}
+	if !equality.Semantic.DeepEqual(have, next) {
+		p.plan.Patch = append(p.plan.Patch, Patch{have, next})
+	}
+}
+
+func (p *pass) buildPodGroup() *scheduling.PodGroup {
+	annotations := maps.Clone(p.Job.Annotations)
+	delete(annotations, corev1.LastAppliedConfigAnnotation)
+	if len(annotations) == 0 {
+		annotations = nil
+	}
+	group := &scheduling.PodGroup{
+		TypeMeta: metav1.TypeMeta{APIVersion: scheduling.SchemeGroupVersion.String(), Kind: "PodGroup"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            p.job.Name,
+			Namespace:       p.job.Namespace,
+			Annotations:     annotations,
+			OwnerReferences: p.owner(),
+		},
+		Spec: scheduling.PodGroupSpec{MinMember: p.floor(), MinResources: p.minResources()},
+	}
+	if policy := p.job.Spec.RunPolicy.SchedulingPolicy; policy != nil && policy.ScheduleTimeoutSeconds != nil {
+		seconds := min(*policy.ScheduleTimeoutSeconds, v1.MaxScheduleTimeout)
+		group.Spec.ScheduleTimeoutSeconds = &seconds
+	}
+	return group
+}
+
+// floor is the number of members below which the gang is of no use. It does not move
+// with the size of an elastic job.
+func (p *pass) floor() int32 {
+	all := v1.Pods(p.job)
+	if policy := p.job.Spec.RunPolicy.SchedulingPolicy; policy != nil && policy.MinAvailable != nil {
+		return min(*policy.MinAvailable, all)
+	}
+	if elastic := p.job.Spec.ElasticPolicy; elastic != nil {
+		least := *elastic.MinReplicas
+		if p.hasMaster() {
+			least++
+		}
+		return least
+	}
+	return all
+}
+
+// minResources is what the first members, up to the floor, ask for.
+func (p *pass) minResources() corev1.ResourceList {
+	if policy := p.job.Spec.RunPolicy.SchedulingPolicy; policy != nil && policy.MinResources != nil {
+		return *policy.MinResources
+	}
+	sum := corev1.ResourceList{}
+	left := int64(p.floor())
+	for _, role := range v1.ReplicaTypes() {
+		if p.job.Spec.PyTorchReplicaSpecs[role] == nil {
+			continue
+		}
+		count := left
+		if role == v1.Master {
+			count = min(left, 1)
+		}
+		left -= count
+		for name, quantity := range podRequests(&p.buildPod(member{role: role}).Spec) {
+			quantity.Mul(count)
+			if total, ok := sum[name]; ok {
+				quantity.Add(total)
+			}
+			if !quantity.IsZero() {
+				sum[name] = quantity
+			}
+		}
+	}
+	if len(sum) == 0 {
+		return nil
+	}
+	return sum
+}
+
+// dropGang takes the PodGroup away from a job that holds nothing any more.
+func (p *pass) dropGang() {
+	if p.PodGroup == nil || !p.owned(p.PodGroup) || p.PodGroup.DeletionTimestamp != nil {
+		return
+	}
+	p.tell(corev1.EventTypeNormal, "JobTerminated", "Job has been terminated. Deleting PodGroup")
+	p.remove(p.PodGroup)
+}
+
+// obstacle is why nothing can be created now; nil: nothing is in the way.
+func (p *pass) obstacle() *Trouble {
+	if p.PodGroup != nil && !p.owned(p.PodGroup) {
+		return &Trouble{Reason: "PodGroupConflict", Message: fmt.Sprintf(
+			"podgroups.scheduling.x-k8s.io %s/%s belongs to someone else: delete it, or give the job another name",
+			p.PodGroup.Namespace, p.PodGroup.Name)}
+	}
+	return p.Trouble
+}
+
+// noteTrouble shows a failed creation on the job, and tells it when it is news.
+func (p *pass) noteTrouble() {
+	trouble := p.obstacle()
+	if trouble == nil {
+		p.dropCondition(v1.JobCreateFailed)
+		return
+	}
+	c := condition(p.status, v1.JobCreateFailed)
+	if c == nil || c.Reason != trouble.Reason || c.Message != trouble.Message {
+		p.tell(corev1.EventTypeWarning, trouble.Reason, trouble.Message)
+	}
+	p.setCondition(v1.JobCreateFailed, corev1.ConditionTrue, trouble.Reason, trouble.Message)
+}
+
+// mayCreate keeps back what would probably fail as it did before.
+func (p *pass) mayCreate() bool {
+	if p.Trouble == nil || !p.Now.Before(p.Trouble.Retry) {
+		return true
+	}
+	p.wakeAt(p.Trouble.Retry)
+	return false
+}

@@ -1,0 +1,127 @@
+package controller
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// notebook is what the shell remembers between two decisions on a job. All of it can be
+// lost at any time: a fresh controller finds the same by looking.
+type notebook struct {
+	mu    sync.Mutex
+	pages map[types.NamespacedName]*page
+}
+
+// page is about one job.
+type page struct {
+	// written is the version of the job after our last write to it.
+	written uint64
+	// expected are writes that the caches have not shown yet: created objects by kind and
+	// name, deleted ones by UID. Each has a time after which it is no longer waited for.
+	expected map[string]time.Time
+	// ours are pods that we deleted, until they are gone.
+	ours map[types.UID]bool
+	// gone are pods that were deleted by others, until they have been decided on.
+	gone []*corev1.Pod
+	// trouble is the last failed creation, of the job's generation, after so many attempts.
+	trouble    *Trouble
+	generation int64
+	attempts   int
+}
+
+// patience is how long a write is waited for to show in the caches. It is far above
+// what a watch needs, and only guards against a lost event.
+const patience = 30 * time.Second
+
+func newNotebook() *notebook { return &notebook{pages: map[types.NamespacedName]*page{}} }
+
+// on runs f on the page of a job while nobody else does.
+func (n *notebook) on(job types.NamespacedName, f func(*page)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.pages[job]
+	if p == nil {
+		p = &page{expected: map[string]time.Time{}, ours: map[types.UID]bool{}}
+		n.pages[job] = p
+	}
+	f(p)
+}
+
+func (n *notebook) forget(job types.NamespacedName) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.pages, job)
+}
+
+// settled says whether the caches have seen all that was written for a job, and if
+// not, after what time to ask again at the latest.
+func (n *notebook) settled(job types.NamespacedName, version string, now time.Time) (wait time.Duration) {
+	n.on(job, func(p *page) {
+		if seen, err := strconv.ParseUint(version, 10, 64); err == nil && seen < p.written {
+			wait = time.Second
+		}
+		for token, until := range p.expected {
+			if left := until.Sub(now); left > 0 {
+				wait = max(wait, left)
+			} else {
+				delete(p.expected, token)
+			}
+		}
+	})
+	return wait
+}
+
+// wrote remembers the version that a write to the job has given it.
+func (n *notebook) wrote(job types.NamespacedName, version string) {
+	n.on(job, func(p *page) {
+		if v, err := strconv.ParseUint(version, 10, 64); err == nil {
+			p.written = v
+		}
+	})
+}
+
+func (n *notebook) expect(job types.NamespacedName, token string, now time.Time) {
+	n.on(job, func(p *page) { p.expected[token] = now.Add(patience) })
+}
+
+func (n *notebook) seen(job types.NamespacedName, token string) {
+	n.on(job, func(p *page) { delete(p.expected, token) })
+}
+
+// deleting remembers that a pod goes because we want it to.
+func (n *notebook) deleting(job types.NamespacedName, uid types.UID) {
+	n.on(job, func(p *page) { p.ours[uid] = true })
+}
+
+// lost takes note of a pod that is no more.
+func (n *notebook) lost(job types.NamespacedName, pod *corev1.Pod) {
+	n.on(job, func(p *page) {
+		delete(p.expected, string(pod.UID))
+		if p.ours[pod.UID] {
+			delete(p.ours, pod.UID)
+			return
+		}
+		p.gone = append(p.gone, pod)
+	})
+}
+
+// failed takes note of a failed creation and says when to try again: after 1 s, 2 s,
+// 4 s, and so on up to a minute.
+func (n *notebook) failed(job types.NamespacedName, generation int64, t *Trouble, now time.Time) {
+	n.on(job, func(p *page) {
+		if p.trouble == nil || p.generation != generation {
+			p.attempts = 0
+		}
+		t.Retry = now.Add(min(time.Minute, time.Second<<min(p.attempts, 6)))
+		p.trouble, p.generation = t, generation
+		p.attempts++
+	})
+}
+
+func (n *notebook) succeeded(job types.NamespacedName) {
+	n.on(job, func(p *page) { p.trouble, p.attempts = nil, 0 })
+}

@@ -1,0 +1,98 @@
+package controller
+
+import (
+	"time"
+
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	scheduling "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
+
+	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+)
+
+// Observed is what is known of one job at one time. Nothing in it is written to.
+type Observed struct {
+	// Job as it is stored.
+	Job *v1.PyTorchJob
+	// Pods and Services that the job controls.
+	Pods     []*corev1.Pod
+	Services []*corev1.Service
+	// Gone holds the last sight of Pods that have been deleted since the last decision.
+	Gone []*corev1.Pod
+	// PodGroup of the job's name, whoever controls it.
+	PodGroup *scheduling.PodGroup
+	// HPA of the job's name, whoever controls it.
+	HPA *autoscalingv2.HorizontalPodAutoscaler
+	// Rival is the name of an autoscaler that is not the job's own, yet scales the job.
+	Rival string
+	// Trouble is the last failed creation, nil when there is none.
+	Trouble *Trouble
+	// Now is the time of the decision.
+	Now time.Time
+}
+
+// Trouble is a creation that failed. Nothing is created again before Retry.
+type Trouble struct {
+	// Reason is that of the event and of the condition.
+	Reason, Message string
+	Retry           time.Time
+}
+
+// Plan is what is to be done, in the order of its fields.
+type Plan struct {
+	// Status is the next status; nil when it need not be written.
+	Status *v1.JobStatus
+	// Events are told once the status has been written.
+	Events []Event
+	// Delete these objects.
+	Delete []Deletion
+	// DeleteJob with everything that it owns.
+	DeleteJob bool
+	// Patch these objects.
+	Patch []Patch
+	// Probe asks the apiserver whether it would take these pods, before anything is created.
+	Probe []*corev1.Pod
+	// Create these objects in this order; the first failure ends it.
+	Create []client.Object
+	// Wake is when to decide again if nothing happens; zero: never.
+	Wake time.Time
+}
+
+// Event is something to tell the user about the job.
+type Event struct{ Type, Reason, Message string }
+
+// Deletion of an object. Grace is in seconds; nil leaves it to the object.
+type Deletion struct {
+	Object client.Object
+	Grace  *int64
+}
+
+// Patch turns an observed object into a wanted one.
+type Patch struct{ From, To client.Object }
+
+// Settings are the same for every job.
+type Settings struct {
+	// SchedulerName is given to pods that name no scheduler.
+	SchedulerName string
+	// InitContainer makes the container that Workers wait in for their Master; nil: none.
+	InitContainer func(master string) corev1.Container
+	// StaticRendezvous gives Workers-only jobs addresses and ranks without being asked.
+	StaticRendezvous bool
+	// LegacyLabels adds the labels of the pytorch-operator era to pods.
+	LegacyLabels bool
+	// MaxGangSize is the largest number of pods of a job.
+	MaxGangSize int32
+	// ForceDeleteAfter is how long a pod may stay past its grace period.
+	ForceDeleteAfter time.Duration
+}
+
+// DefaultSettings is what the command's flags say by default.
+func DefaultSettings() Settings {
+	return Settings{
+		SchedulerName:    "lockstep",
+		InitContainer:    InitContainer(DefaultInitImage, DefaultInitTries),
+		MaxGangSize:      5000,
+		ForceDeleteAfter: 5 * time.Minute,
+	}
+}

@@ -1,0 +1,82 @@
+package controller
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+)
+
+// rememberCompleted notes which pods have succeeded: they aren't run again, also when
+// somebody deletes them.
+func (p *pass) rememberCompleted() {
+	gone := make(map[string]*corev1.Pod, len(p.Gone))
+	for _, pod := range p.Gone {
+		gone[pod.Name] = pod
+	}
+	for _, m := range p.members {
+		pod := m.pod
+		if pod == nil {
+			pod = gone[m.name]
+		}
+		if pod != nil && podSucceeded(pod) && !p.completed.has(m.role, m.index) {
+			p.completed.add(m.role, m.index)
+			p.tellExit(pod, 0)
+		}
+	}
+}
+
+// podSucceeded: the pod ended well, by itself. A program may also exit with 0 when it
+// is told to go; that is not the success of the job.
+func podSucceeded(pod *corev1.Pod) bool {
+	if pod.Status.Phase != corev1.PodSucceeded {
+		return false
+	}
+	if pod.DeletionTimestamp == nil {
+		return true
+	}
+	ended := exitOf(pod).at
+	return !ended.IsZero() && !ended.After(deletionStart(pod))
+}
+
+// deletionStart is when a terminating pod was told to go.
+func deletionStart(pod *corev1.Pod) time.Time {
+	start := pod.DeletionTimestamp.Time
+	if grace := pod.DeletionGracePeriodSeconds; grace != nil {
+		start = start.Add(-time.Duration(*grace) * time.Second)
+	}
+	return start
+}
+
+// succeeded is the success policy. With a Master, its success is the job's, whatever
+// the Workers do. Without, all Workers have to succeed; but in an elastic job those
+// that leave early leave for good, so that the first to come to the end decides.
+func (p *pass) succeeded() bool {
+	if p.hasMaster() {
+		return p.completed.has(v1.Master, 0)
+	}
+	done := int32(0)
+	for index := range p.size(v1.Worker) {
+		if p.completed.has(v1.Worker, index) {
+			done++
+		}
+	}
+	if p.job.Spec.ElasticPolicy != nil {
+		return done > 0
+	}
+	return done == p.size(v1.Worker)
+}
+
+func (p *pass) successMessage() string {
+	if p.hasMaster() {
+		return p.subject() + " is successfully completed."
+	}
+	return p.subject() + " successfully completed."
+}
+
+func (p *pass) tellExit(pod *corev1.Pod, code int32) {
+	p.tell(corev1.EventTypeNormal, "ExitedWithCode",
+		fmt.Sprintf("Pod: %s.%s exited with code %d", pod.Namespace, pod.Name, code))
+}

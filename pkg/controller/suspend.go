@@ -1,0 +1,47 @@
+package controller
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+)
+
+// suspend takes everything from a job that holds resources, whatever its clean-up
+// policy says. Its start time stays until it is resumed.
+func (p *pass) suspend() {
+	p.accept()
+	message := fmt.Sprintf("PyTorchJob %s is suspended.", p.job.Name)
+	p.leaveRunning(reasonSuspended, message)
+	p.dropCondition(v1.JobCreateFailed)
+	p.dropCondition(conditionScaleClamped)
+	p.become(v1.JobSuspended, corev1.EventTypeNormal, reasonSuspended, message)
+	for _, pod := range p.Pods {
+		p.kill(pod, nil)
+	}
+	for _, service := range p.Services {
+		p.remove(service)
+	}
+	p.dropGang()
+	p.dropHPA()
+}
+
+// resume begins a suspended job anew: the incidents of its earlier life don't count, and
+// what had completed runs again, because the ranks need one another.
+func (p *pass) resume() {
+	if !isTrue(p.status, v1.JobSuspended) {
+		return
+	}
+	message := fmt.Sprintf("PyTorchJob %s is resumed.", p.job.Name)
+	p.setCondition(v1.JobSuspended, corev1.ConditionFalse, reasonResumed, message)
+	p.tell(corev1.EventTypeNormal, reasonResumed, message)
+	p.status.StartTime = &metav1.Time{Time: p.Now}
+	p.status.Progress = &v1.Progress{}
+	p.completed, p.replacing = memory{}, memory{}
+	p.Gone = nil
+	for _, pod := range p.Pods {
+		p.remember(pod, accounted) // still going; not a loss of the new life
+	}
+}
