@@ -30,7 +30,7 @@ func (c *Core) attempt(now time.Time, e Attempt) {
 			c.emit(Pin{e.UID, m.node})
 			return
 		}
-		c.missed(now, Missed{UID: e.UID, Node: m.node, Why: "the node is gone"})
+		c.nodeGone(m.node)
 	}
 	if m.state != gang.Waiting {
 		c.emit(Refuse{e.UID, Reason{Starting, fmt.Sprintf("%s has a node already", m.Name)}})
@@ -213,6 +213,9 @@ func (c *Core) missed(now time.Time, e Missed) {
 	m := c.members[e.UID]
 	if m == nil || !m.held || m.node != e.Node {
 		return
+	}
+	if m.state == gang.Binding && now.Sub(m.doubted) < c.opts.WakeAfter {
+		return // it may be bound there and not be seen yet; it is tried there once more
 	}
 	g := c.group(m.group.key)
 	g.exclude(m, e, now)

@@ -82,7 +82,7 @@ func (c *Core) Step(now time.Time, event Event) []Effect {
 	case Permit:
 		c.permit(e.UID)
 	case Unreserved:
-		c.unreserved(e)
+		c.unreserved(now, e)
 	case NodeGone:
 		c.nodeGone(e.Name)
 	case Tick:

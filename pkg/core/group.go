@@ -54,7 +54,8 @@ type member struct {
 	// held: the ledger counts it on its node. That is so in state Held, and in
 	// state Binding when the scheduler has let go of it and nobody knows whether
 	// it was bound.
-	held bool
+	held    bool
+	doubted time.Time // since when nobody knows
 	// permitted: no plugin of the scheduler can fail it any more before it is bound.
 	permitted bool
 }

@@ -39,16 +39,14 @@ func (c *Core) groupGone(e GroupGone) {
 
 func (c *Core) memberSeen(e MemberSeen) {
 	uid := e.Member.UID
-	m := c.members[uid]
-	if m != nil && m.group.key != e.Key { // its label was changed
-		c.memberGone(uid)
-		m = nil
-	}
-	g := c.group(e.Key)
+	m, g := c.members[uid], c.group(e.Key)
 	if g.finished[uid] {
 		return // old news: a pod that has succeeded does not come back
 	}
 	open := g.gate().Code == ""
+	if m != nil && m.group != g {
+		c.rehome(m, g)
+	}
 	if m == nil {
 		m = &member{Member: e.Member, group: g, barred: e.Barred}
 		c.members[uid] = m
@@ -67,6 +65,22 @@ func (c *Core) memberSeen(e MemberSeen) {
 		c.activateAll(g)
 	}
 	c.releaseReady(g)
+}
+
+// rehome takes in that a pod's label was changed. It takes nothing along to its new
+// gang but a bind that cannot be undone.
+func (c *Core) rehome(m *member, to *group) {
+	from := c.group(m.group.key)
+	switch m.state {
+	case gang.Reserved:
+		c.emit(GiveBack{UIDs: []string{m.UID}, Reason: Reason{MemberLost, m.Name + " is a member of another gang now"}})
+		fallthrough
+	case gang.Held:
+		c.drop(m)
+	}
+	from.remove(m)
+	m.group = to
+	to.insert(m)
 }
 
 // updated takes in how a known member is now.

@@ -1,6 +1,10 @@
 package core
 
-import "lockstep.dev/lockstep/pkg/gang"
+import (
+	"time"
+
+	"lockstep.dev/lockstep/pkg/gang"
+)
 
 // reserved: the shell's view of the node counts the member from now on. One that
 // may be bound already stays on its way to be bound.
@@ -60,7 +64,7 @@ func (c *Core) giveBack(g *group, reason Reason) {
 
 // unreserved: the scheduler let go of a member. Before the release that ends the
 // attempt of the whole gang; after it the gang heals.
-func (c *Core) unreserved(e Unreserved) {
+func (c *Core) unreserved(now time.Time, e Unreserved) {
 	m := c.members[e.UID]
 	if m == nil || m.held || m.state != gang.Reserved && m.state != gang.Binding {
 		return
@@ -72,7 +76,7 @@ func (c *Core) unreserved(e Unreserved) {
 		c.giveBack(g, Reason{MemberLost, m.Name + " lost its place: " + e.Why})
 		c.activateLeader(g)
 	case e.Unknown:
-		m.held = true // it may be bound there: nobody else gets the room, and it is tried there again
+		m.held, m.doubted = true, now // it may be bound there: nobody else gets the room, and it is tried there again
 		c.held.add(m.node, m.Requests)
 	default:
 		c.drop(m)

@@ -1,0 +1,392 @@
+package core_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/gang"
+)
+
+// The simulated API: what exists, told to the scheduler by one watch for each
+// kind. A watch is late and in order; between watches there is no order.
+
+type simPod struct {
+	uid      string
+	key      gang.Key
+	member   gang.Member
+	node     string
+	barred   string
+	deleting bool
+	finished bool
+	alien    bool // of another scheduler; it only takes room
+}
+
+type simNode struct {
+	cluster.Node
+	cordoned bool
+}
+
+// job is a controller's wish: a pod group and that many pods.
+type job struct {
+	key      gang.Key
+	spec     gang.Spec
+	pods     int
+	requests []cluster.Resources // of the Master, of the Workers
+	priority int32
+	ended    bool
+}
+
+type watch int
+
+const (
+	podWatch watch = iota
+	finishedWatch
+	nodeWatch
+	groupWatch
+	watches
+)
+
+// notice is one event on its way to the scheduler.
+type notice struct {
+	at   time.Time
+	tell func()
+}
+
+type api struct {
+	nodes   map[string]simNode
+	groups  map[gang.Key]gang.Spec
+	pods    map[string]simPod
+	jobs    []*job
+	pipes   [watches][]notice
+	created int
+}
+
+func (s *sim) send(w watch, tell func()) {
+	s.api.pipes[w] = append(s.api.pipes[w], notice{s.now, tell})
+}
+
+func (s *sim) deliver(w watch) {
+	n := s.api.pipes[w][0]
+	s.api.pipes[w] = s.api.pipes[w][1:]
+	n.tell()
+}
+
+// deliverAll delivers what was sent before the given time.
+func (s *sim) deliverAll(before time.Time) {
+	for w := range watches {
+		for len(s.api.pipes[w]) > 0 && s.api.pipes[w][0].at.Before(before) {
+			s.deliver(w)
+		}
+	}
+}
+
+func (s *sim) putPod(p simPod) {
+	s.api.pods[p.uid] = p
+	s.send(podWatch, func() { s.podSeen(p) })
+}
+
+func (s *sim) removePod(uid string) {
+	p := s.api.pods[uid]
+	delete(s.api.pods, uid)
+	if p.finished {
+		s.send(finishedWatch, func() { s.finishedForgotten(p) })
+		return
+	}
+	s.send(podWatch, func() { s.podGone(p) })
+}
+
+// finishPod: the scheduler's watch shows a deletion, the watch of finished pods an addition.
+func (s *sim) finishPod(uid string) {
+	p := s.api.pods[uid]
+	s.send(podWatch, func() { s.podGone(p) })
+	p.finished, p.node = true, ""
+	s.api.pods[uid] = p
+	s.send(finishedWatch, func() { s.finishedSeen(p) })
+}
+
+func (s *sim) putNode(n simNode) {
+	s.api.nodes[n.Name] = n
+	s.send(nodeWatch, func() { s.nodeSeen(n) })
+}
+
+func (s *sim) removeNode(name string) {
+	delete(s.api.nodes, name)
+	s.send(nodeWatch, func() { s.nodeGone(name) })
+	for _, uid := range sorted(s.api.pods) { // pods of a node that is gone are collected
+		if s.api.pods[uid].node == name {
+			s.removePod(uid)
+		}
+	}
+}
+
+func (s *sim) putGroup(spec gang.Spec) {
+	s.api.groups[spec.Key] = spec
+	s.send(groupWatch, func() { s.groupSeen(spec) })
+}
+
+func (s *sim) removeGroup(k gang.Key) {
+	delete(s.api.groups, k)
+	s.send(groupWatch, func() { s.groupGone(k) })
+}
+
+// commit is what the apiserver does with a binding.
+func (s *sim) commit(uid, node string) error {
+	p, ok := s.api.pods[uid]
+	switch {
+	case !ok || p.deleting || p.finished:
+		return fmt.Errorf("the pod was deleted")
+	case p.node == node:
+		return nil
+	case p.node != "":
+		return fmt.Errorf("somebody else has bound the pod to %s", p.node)
+	}
+	p.node = node
+	s.putPod(p)
+	if s.calm {
+		s.mustFit(node)
+	}
+	return nil
+}
+
+// mustFit: nobody but Lockstep binds, and no node shrinks, so no node is over-committed.
+func (s *sim) mustFit(node string) {
+	n, ok := s.api.nodes[node]
+	if !ok {
+		return
+	}
+	var used cluster.Resources
+	for _, p := range s.api.pods {
+		if p.node == node {
+			used = used.Add(p.member.Requests)
+		}
+	}
+	if !used.Fits(n.Allocatable) {
+		s.fail("S2: %s has %v bound and offers %v", node, used, n.Allocatable)
+	}
+}
+
+// controller brings one job nearer to what it should be; false when nothing is to be done.
+func (s *sim) control(j *job) bool {
+	if j.ended {
+		for _, uid := range sorted(s.api.pods) {
+			if s.api.pods[uid].key == j.key {
+				s.removePod(uid)
+				return true
+			}
+		}
+		if _, ok := s.api.groups[j.key]; ok {
+			s.removeGroup(j.key)
+			return true
+		}
+		return false
+	}
+	if spec, ok := s.api.groups[j.key]; !ok || spec != j.spec {
+		if !ok {
+			s.api.created++
+			j.spec.UID = fmt.Sprint("group-", s.api.created)
+		}
+		s.putGroup(j.spec)
+		return true
+	}
+	there := map[int]bool{}
+	for _, uid := range sorted(s.api.pods) {
+		p := s.api.pods[uid]
+		if p.key != j.key || p.alien {
+			continue
+		}
+		if there[p.member.Index] || p.member.Index >= j.pods {
+			s.removePod(uid)
+			return true
+		}
+		there[p.member.Index] = true
+	}
+	for i := range j.pods {
+		if !there[i] {
+			s.createPod(j, i)
+			return true
+		}
+	}
+	return false
+}
+
+func (s *sim) createPod(j *job, index int) {
+	s.api.created++
+	name := fmt.Sprintf("%s-%d", j.key.Name, index)
+	p := simPod{uid: fmt.Sprintf("%s.%d", name, s.api.created), key: j.key}
+	requests := j.requests[min(index, 1)]
+	p.member = gang.Member{UID: p.uid, Name: name, Role: "Worker", Index: index, Requests: requests, Class: fmt.Sprint(requests), Priority: j.priority}
+	if index == 0 {
+		p.member.Role = "Master"
+	}
+	s.putPod(p)
+}
+
+// disturb is everything that can happen to a cluster.
+func (s *sim) disturb() {
+	r := s.rand
+	j := s.api.jobs[r.IntN(len(s.api.jobs))]
+	uid, p := s.somePod()
+	node := s.someNode()
+	kinds := 17
+	if s.calm {
+		kinds = 12 // without what makes over-commitment legitimate
+	}
+	switch r.IntN(kinds) {
+	case 0, 1:
+		if uid != "" {
+			s.removePod(uid)
+		}
+	case 2:
+		if uid != "" && !p.finished {
+			p.deleting = true
+			s.putPod(p)
+		}
+	case 3:
+		if p.node != "" && !p.deleting && !p.alien {
+			s.finishPod(uid)
+		}
+	case 4:
+		if n, ok := s.api.nodes[node]; ok {
+			n.cordoned = !n.cordoned
+			s.putNode(n)
+		}
+	case 5:
+		s.restart()
+	case 6:
+		j.spec.Floor = 1 + r.IntN(j.pods)
+	case 7:
+		j.spec.Required = pick(r, "", "", "rack", "host", "nowhere")
+	case 8:
+		if _, ok := s.api.groups[j.key]; ok {
+			s.removeGroup(j.key)
+		}
+	case 9:
+		if uid != "" && p.node == "" && !p.finished {
+			p.barred = pick(r, "", "the pod is held back by a scheduling gate")
+			s.putPod(p)
+		}
+	case 10:
+		if r.IntN(3) == 0 {
+			j.ended = !j.ended
+		} else {
+			j.pods = max(j.spec.Floor, 1+r.IntN(5))
+		}
+	case 11:
+		if uid != "" && !p.finished && p.node == "" {
+			if j.key.Namespace == p.key.Namespace {
+				p.key = j.key
+				s.putPod(p)
+			}
+		}
+	case 12: // foreign bind
+		if uid != "" && p.node == "" && node != "" && !p.finished && !p.deleting {
+			p.node = node
+			s.putPod(p)
+		}
+	case 13:
+		s.api.created++
+		if node != "" {
+			a := simPod{uid: fmt.Sprint("alien.", s.api.created), node: node, alien: true}
+			a.member.Requests = s.requests(1+int64(r.IntN(2)), 1)
+			s.putPod(a)
+		}
+	case 14:
+		if node != "" && len(s.api.nodes) > 1 {
+			s.removeNode(node)
+		}
+	case 15:
+		n := s.newNode(fmt.Sprint("n", r.IntN(7)))
+		s.putNode(n)
+	case 16:
+		if uid != "" && p.node == "" && !p.finished && !p.alien {
+			if r.IntN(2) == 0 {
+				p.member.Priority++
+			} else {
+				p.member.Requests = s.requests(int64(r.IntN(4)), 1)
+				p.member.Class = fmt.Sprint(p.member.Requests)
+			}
+			s.putPod(p)
+		}
+	}
+}
+
+// appease ends what would keep gangs from being placed for ever by itself.
+func (s *sim) appease() {
+	for _, uid := range sorted(s.api.pods) {
+		p := s.api.pods[uid]
+		j := s.jobOf(p.key)
+		switch {
+		case p.deleting, p.alien && s.rand.IntN(2) == 0:
+			s.removePod(uid)
+		case p.barred != "" && p.node == "":
+			p.barred = ""
+			s.putPod(p)
+		case j != nil && p.member.Priority != j.priority:
+			s.removePod(uid)
+		}
+	}
+}
+
+func (s *sim) jobOf(k gang.Key) *job {
+	for _, j := range s.api.jobs {
+		if j.key == k {
+			return j
+		}
+	}
+	return nil
+}
+
+func (s *sim) somePod() (string, simPod) {
+	uids := sorted(s.api.pods)
+	if len(uids) == 0 {
+		return "", simPod{}
+	}
+	uid := uids[s.rand.IntN(len(uids))]
+	return uid, s.api.pods[uid]
+}
+
+func (s *sim) someNode() string {
+	names := sorted(s.api.nodes)
+	if len(names) == 0 {
+		return ""
+	}
+	return names[s.rand.IntN(len(names))]
+}
+
+func (s *sim) newNode(name string) simNode {
+	n := simNode{Node: cluster.Node{Name: name, Allocatable: s.requests(int64(1+s.rand.IntN(4)), 6)}}
+	n.Labels = map[string]string{"rack": fmt.Sprint("r", s.rand.IntN(3))}
+	return n
+}
+
+// requests of one pod, or what a node offers: some GPUs and a number of pods.
+func (s *sim) requests(gpus, pods int64) cluster.Resources {
+	return cluster.Resources(nil).Set(cluster.Pods, pods).Set(s.gpu, gpus)
+}
+
+func (s *sim) newJob(i int) *job {
+	r := s.rand
+	j := &job{key: gang.Key{Namespace: pick(r, "a", "b"), Name: fmt.Sprint("job", i)}, pods: 1 + r.IntN(5), priority: int32(r.IntN(2))}
+	j.spec = gang.Spec{Key: j.key, Floor: 1 + r.IntN(j.pods), Required: pick(r, "", "", "", "rack", "host"),
+		Created: s.now.Add(time.Duration(r.IntN(3)) * time.Second)}
+	j.requests = []cluster.Resources{s.requests(int64(r.IntN(3)), 1), s.requests(int64(1+r.IntN(2)), 1)}
+	if i == 1 && r.IntN(4) == 0 { // equal names in two namespaces
+		j.key = gang.Key{Namespace: "c", Name: "job0"}
+		j.spec.Key = j.key
+	}
+	return j
+}
+
+func pick(r *rand.Rand, from ...string) string { return from[r.IntN(len(from))] }
+
+func sorted[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

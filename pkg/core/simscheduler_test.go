@@ -1,0 +1,538 @@
+package core_test
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/core"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/queue"
+	"lockstep.dev/lockstep/pkg/topology"
+)
+
+// The simulated scheduler framework: what the watches have told (the cache), the
+// scheduling queue with its gate, one scheduling cycle at a time, members that
+// wait in Permit, binds that go on beside, and wake-ups that come later.
+
+type place int
+
+const (
+	gated place = iota
+	active
+	backoff
+	unschedulable
+	waiting  // in Permit
+	rejected // in Permit, about to be let go
+	binding
+)
+
+// queued is a pod without a node, as the scheduler sees it.
+type queued struct {
+	pod      simPod
+	place    place
+	key      queue.Key // as of when it became active
+	until    time.Time // backoff, Permit and the periodic flush
+	activate bool      // it was activated while it was in flight
+	gone     bool      // deleted while it was in flight
+}
+
+func (q *queued) inFlight() bool { return q.place >= waiting }
+
+type scheduler struct {
+	nodes    map[string]simNode
+	tree     *topology.Tree // nil when nodes have changed
+	bound    map[string]simPod
+	assumed  map[string]simPod // node is where
+	pending  map[string]*queued
+	mail     map[string]bool // wake-ups
+	epoch    uint64
+	attempts int
+	finished map[string]gang.Key
+	floors   map[gang.Key]int
+}
+
+const (
+	permitTimeout = 30 * time.Second
+	flushAfter    = 5 * time.Minute
+	healTimeout   = time.Minute
+)
+
+func newScheduler() scheduler {
+	return scheduler{
+		nodes: map[string]simNode{}, bound: map[string]simPod{}, assumed: map[string]simPod{}, pending: map[string]*queued{},
+		mail: map[string]bool{}, finished: map[string]gang.Key{}, floors: map[gang.Key]int{},
+	}
+}
+
+// restart: the process is lost with all that was in flight, and a new one lists
+// everything. A bind that was on its way has reached the apiserver or not.
+func (s *sim) restart() {
+	for _, uid := range sorted(s.pending) {
+		if s.pending[uid].place == binding && s.rand.IntN(2) == 0 {
+			_ = s.commit(uid, s.assumed[uid].node)
+		}
+	}
+	s.trace("restart")
+	s.api.pipes = [watches][]notice{}
+	epoch := s.epoch
+	s.scheduler = newScheduler()
+	s.epoch = epoch + 1
+	s.core = s.newCore()
+	for _, name := range sorted(s.api.nodes) {
+		n := s.api.nodes[name]
+		s.send(nodeWatch, func() { s.nodeSeen(n) })
+	}
+	for _, j := range s.api.jobs {
+		if spec, ok := s.api.groups[j.key]; ok {
+			s.send(groupWatch, func() { s.groupSeen(spec) })
+		}
+	}
+	for _, uid := range sorted(s.api.pods) {
+		if p := s.api.pods[uid]; p.finished {
+			s.send(finishedWatch, func() { s.finishedSeen(p) })
+		} else {
+			s.send(podWatch, func() { s.podSeen(p) })
+		}
+	}
+	s.starting = true
+	for s.deliverAny() {
+	}
+	s.starting = false
+	for _, uid := range sorted(s.pending) {
+		s.enqueue(s.pending[uid])
+	}
+}
+
+func (s *sim) nodeSeen(n simNode) {
+	s.nodes[n.Name], s.tree = n, nil
+	s.epoch++
+	s.hint()
+}
+
+func (s *sim) nodeGone(name string) {
+	delete(s.nodes, name)
+	s.tree = nil
+	s.epoch++
+	s.step(core.NodeGone{Name: name})
+}
+
+func (s *sim) groupSeen(spec gang.Spec) {
+	s.floors[spec.Key] = spec.Floor
+	s.step(core.GroupSeen{Spec: spec})
+}
+
+func (s *sim) groupGone(k gang.Key) { s.step(core.GroupGone{Key: k}) }
+
+func (s *sim) finishedSeen(p simPod) {
+	s.finished[p.uid] = p.key
+	s.step(core.MemberFinished{Key: p.key, UID: p.uid})
+}
+
+func (s *sim) finishedForgotten(p simPod) {
+	delete(s.finished, p.uid)
+	s.step(core.FinishedForgotten{Key: p.key, UID: p.uid})
+}
+
+func (s *sim) podSeen(p simPod) {
+	if p.node != "" {
+		s.bound[p.uid] = p
+		delete(s.assumed, p.uid)
+		if q := s.pending[p.uid]; q != nil && !q.inFlight() {
+			delete(s.pending, p.uid)
+		} else if q != nil {
+			q.gone = true
+		}
+	}
+	switch {
+	case p.alien:
+	case p.deleting:
+		s.step(core.MemberGone{Key: p.key, UID: p.uid})
+		s.forgetPending(p.uid)
+	default:
+		s.step(core.MemberSeen{Key: p.key, Member: p.member, Node: p.node, Barred: p.barred})
+	}
+	if p.node != "" || p.deleting {
+		return
+	}
+	q := s.pending[p.uid]
+	if q == nil {
+		q = &queued{}
+		s.pending[p.uid] = q
+	}
+	q.pod = p
+	if !q.inFlight() && !s.starting {
+		s.enqueue(q)
+	}
+}
+
+func (s *sim) podGone(p simPod) {
+	_, wasBound := s.bound[p.uid]
+	delete(s.bound, p.uid)
+	s.epoch++
+	if !p.alien {
+		s.step(core.MemberGone{Key: p.key, UID: p.uid})
+	}
+	s.forgetPending(p.uid)
+	if wasBound {
+		s.hint()
+	}
+}
+
+func (s *sim) forgetPending(uid string) {
+	q := s.pending[uid]
+	switch {
+	case q == nil:
+	case q.inFlight():
+		q.gone = true
+		if q.place == waiting {
+			q.place = rejected
+		}
+	default:
+		delete(s.pending, uid)
+	}
+}
+
+// enqueue is PreEnqueue: the pod becomes active, with its place in the queue
+// fixed, or stays gated.
+func (s *sim) enqueue(q *queued) {
+	if reason := s.core.Gate(q.pod.uid); reason.Code != "" || q.pod.barred != "" {
+		q.place = gated
+		return
+	}
+	q.key, _ = s.core.QueueKey(q.pod.uid)
+	q.place = active
+}
+
+// wake delivers an activation.
+func (s *sim) wake(uid string) {
+	q := s.pending[uid]
+	switch {
+	case q == nil || q.place == active:
+	case q.inFlight():
+		q.activate = true
+	default:
+		s.enqueue(q)
+	}
+}
+
+// hint is what follows from a change in the cluster: leaders of gangs try again.
+func (s *sim) hint() {
+	for _, uid := range sorted(s.pending) {
+		q := s.pending[uid]
+		if q.place == unschedulable && s.core.Leads(uid) && s.core.Gate(uid).Code == "" {
+			s.backOff(q)
+		}
+	}
+}
+
+func (s *sim) backOff(q *queued) { q.place, q.until = backoff, s.now.Add(time.Second) }
+
+// step hands an event to the core and carries out the effects.
+func (s *sim) step(event core.Event) []core.Effect {
+	s.tracef("%T%v", event, brief(event))
+	effects := s.core.Step(s.now, event)
+	for _, e := range effects {
+		s.record(e)
+		switch e := e.(type) {
+		case core.Activate:
+			for _, uid := range e.UIDs {
+				if s.quiet || s.rand.IntN(50) > 0 { // some are lost
+					s.mail[uid] = true
+				}
+			}
+		case core.Release:
+			s.released(e.UIDs)
+			for _, uid := range e.UIDs {
+				if q := s.pending[uid]; q != nil && q.place == waiting {
+					q.place = binding
+				}
+			}
+		case core.GiveBack:
+			for _, uid := range e.UIDs {
+				if q := s.pending[uid]; q != nil && q.place == waiting {
+					q.place = rejected
+				}
+			}
+		case core.Evict:
+			s.evictions++
+			for _, uid := range e.UIDs {
+				if p, ok := s.api.pods[uid]; ok && !p.deleting {
+					p.deleting = true
+					s.putPod(p)
+				}
+			}
+		case core.Report:
+			s.reports[e.Key] = e.Status
+		}
+	}
+	if broken := s.core.Check(); len(broken) > 0 {
+		s.fail("after %T%v: %v", event, brief(event), broken)
+	}
+	return effects
+}
+
+// released: the floor must be able to be bound, by the scheduler's own picture.
+func (s *sim) released(uids []string) {
+	k := s.pending[uids[0]].pod.key
+	n := 0
+	for _, uid := range s.core.Members(k) {
+		switch state, _ := s.core.State(uid); state {
+		case gang.Binding:
+			n++
+		case gang.Bound:
+			if s.bound[uid].node == "" {
+				s.fail("S6: %s is taken for bound", uid)
+			}
+			n++
+		}
+	}
+	for _, of := range s.finished {
+		if of == k {
+			n++
+		}
+	}
+	if n < s.floors[k] {
+		s.fail("S1: %v are released, and only %d of %d have places", uids, n, s.floors[k])
+	}
+}
+
+// view is the cache as the planner sees it.
+func (s *sim) view() core.View {
+	names := sorted(s.nodes)
+	nodes := make([]cluster.Node, len(names))
+	for i, name := range names {
+		nodes[i] = s.nodes[name].Node
+		nodes[i].Free = nodes[i].Allocatable.Clone()
+	}
+	take := func(p simPod) {
+		if i, ok := cluster.Find(nodes, p.node); ok {
+			nodes[i].Free = nodes[i].Free.Sub(p.member.Requests)
+		}
+	}
+	for _, p := range s.bound {
+		take(p)
+	}
+	for _, p := range s.assumed {
+		take(p)
+	}
+	if s.tree == nil {
+		s.tree = topology.Build([]topology.Level{{Name: "rack", Key: "rack"}}, nodes)
+	}
+	return core.View{Nodes: nodes, Tree: s.tree, Epoch: s.epoch, Eligible: func(_ string, node int) bool {
+		return !s.nodes[names[node]].cordoned
+	}}
+}
+
+// next is the pod that the queue hands out: the first by key, and sometimes
+// another one, as keys of pods that came at different times may be.
+func (s *sim) next() *queued {
+	var list []*queued
+	for _, uid := range sorted(s.pending) {
+		if q := s.pending[uid]; q.place == active {
+			list = append(list, q)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	if s.rand.IntN(8) == 0 {
+		return list[s.rand.IntN(len(list))]
+	}
+	return slices.MinFunc(list, func(a, b *queued) int {
+		if queue.Less(a.key, b.key) {
+			return -1
+		}
+		return 1
+	})
+}
+
+// cycle is one scheduling cycle of one pod, from PreFilter to Permit.
+func (s *sim) cycle(q *queued) {
+	s.attempts++
+	uid := q.pod.uid
+	q.until = s.now.Add(flushAfter)
+	node, pinned := s.core.Pinned(uid)
+	if _, exists := s.nodes[node]; !pinned || !exists {
+		if node = s.plan(uid); node == "" {
+			q.place = unschedulable
+			return
+		}
+	}
+	if why := s.filter(q.pod, node); why != "" {
+		q.place = unschedulable
+		s.step(core.Missed{UID: uid, Node: node, Why: why})
+		return
+	}
+	p := q.pod
+	p.node = node
+	s.assumed[uid] = p
+	s.step(core.Reserved{UID: uid})
+	q.place = waiting
+	if s.fault(40) {
+		s.letGo(q, false, "another plugin could not reserve", unschedulable)
+		return
+	}
+	s.step(core.Permit{UID: uid})
+	switch state, _ := s.core.State(uid); state {
+	case gang.Binding:
+		q.place = binding
+	case gang.Reserved:
+		q.until = s.now.Add(permitTimeout)
+	default:
+		s.letGo(q, false, "the gang was given back meanwhile", unschedulable)
+	}
+}
+
+// plan asks the core, and checks that what it newly holds was free.
+func (s *sim) plan(uid string) (node string) {
+	view := s.view()
+	before := map[string]cluster.Resources{}
+	for _, n := range view.Nodes {
+		before[n.Name] = s.core.HeldOn(n.Name, "").Clone()
+	}
+	answers := 0
+	for _, e := range s.step(core.Attempt{UID: uid, View: view}) {
+		switch e := e.(type) {
+		case core.Pin:
+			node = e.Node
+			answers++
+		case core.Refuse:
+			answers++
+			if e.Reason.Message == "" {
+				s.fail("V1: %s is refused without a reason", uid)
+			}
+		}
+	}
+	if answers != 1 {
+		s.fail("%d answers to an attempt of %s", answers, uid)
+	}
+	for _, n := range view.Nodes {
+		held := s.core.HeldOn(n.Name, "")
+		for i, amount := range held {
+			if amount > before[n.Name].Get(i) && amount > n.Free.Get(i) {
+				s.fail("S2: %s has %v free and %v is held on it", n.Name, n.Free, held)
+			}
+		}
+	}
+	return node
+}
+
+// filter is what the scheduler's own filters say about a pinned node.
+func (s *sim) filter(p simPod, node string) string {
+	n := s.nodes[node]
+	free := n.Allocatable.Clone()
+	for _, of := range []map[string]simPod{s.bound, s.assumed} {
+		for _, other := range of {
+			if other.node == node {
+				free = free.Sub(other.member.Requests)
+			}
+		}
+	}
+	switch {
+	case n.cordoned:
+		return "the node is unschedulable"
+	case !p.member.Requests.Fits(free):
+		return "insufficient resources"
+	case s.bad[p.member.Class+" "+node]:
+		return "volume node affinity conflict"
+	case s.fault(30):
+		return "no luck"
+	}
+	return ""
+}
+
+// letGo is Unreserve, forgetting the pod, and putting it back into the queue.
+func (s *sim) letGo(q *queued, unknown bool, why string, to place) {
+	uid := q.pod.uid
+	s.step(core.Unreserved{UID: uid, Unknown: unknown, Why: why})
+	delete(s.assumed, uid)
+	s.epoch++
+	s.hint()
+	if q.gone {
+		delete(s.pending, uid)
+		return
+	}
+	q.place, q.until = to, s.now.Add(flushAfter)
+	if q.activate || to == backoff {
+		s.backOff(q)
+	}
+	q.activate = false
+}
+
+// proceed ends one rejection or one bind.
+func (s *sim) proceed(q *queued) {
+	uid := q.pod.uid
+	if q.place == rejected {
+		s.letGo(q, false, "the rest of its gang found no place in time", unschedulable)
+		return
+	}
+	node := s.assumed[uid].node
+	if s.bound[uid].node != "" {
+		node = s.bound[uid].node
+	}
+	if _, exists := s.nodes[node]; !exists {
+		s.letGo(q, false, "node "+node+" was deleted", backoff)
+		return
+	}
+	switch {
+	case s.fault(12):
+		s.letGo(q, false, "admission webhook denied the request", backoff)
+	case s.fault(12):
+		s.letGo(q, true, "time-out", backoff)
+	case s.fault(12):
+		_ = s.commit(uid, node)
+		s.letGo(q, true, "the answer was lost", backoff)
+	default:
+		if err := s.commit(uid, node); err != nil {
+			s.letGo(q, false, err.Error(), backoff)
+			return
+		}
+		delete(s.pending, uid)
+	}
+}
+
+// pass lets time go by.
+func (s *sim) pass(d time.Duration) {
+	s.now = s.now.Add(d)
+	s.deliverAll(s.now.Add(-15 * time.Second)) // no watch is later than that
+	for _, uid := range sorted(s.pending) {
+		q := s.pending[uid]
+		switch {
+		case q.place == waiting && !s.now.Before(q.until):
+			q.place = rejected
+		case q.place == backoff && !s.now.Before(q.until), q.place == unschedulable && !s.now.Before(q.until):
+			s.enqueue(q)
+		}
+	}
+	s.step(core.Tick{})
+	for _, uid := range sorted(s.pending) { // members that missed an effect while they came to wait
+		if q := s.pending[uid]; q.place == waiting {
+			switch state, known := s.core.State(uid); {
+			case !known || state == gang.Waiting || state == gang.Held:
+				q.place = rejected
+			case state == gang.Binding || state == gang.Bound:
+				q.place = binding
+			}
+		}
+	}
+}
+
+func (s *sim) inFlight() []*queued {
+	var list []*queued
+	for _, uid := range sorted(s.pending) {
+		if q := s.pending[uid]; q.place == rejected || q.place == binding {
+			list = append(list, q)
+		}
+	}
+	return list
+}
+
+func brief(event core.Event) string {
+	switch e := event.(type) {
+	case core.Attempt:
+		return fmt.Sprintf("{%s epoch %d}", e.UID, e.View.Epoch)
+	}
+	return fmt.Sprintf("%+v", event)
+}
