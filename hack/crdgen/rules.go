@@ -23,6 +23,7 @@ var notNegative = apiextensions.ValidationRule{
 
 func finishPodGroup(root *apiextensions.JSONSchemaProps) {
 	nameable(root)
+	conditions(root)
 	rule(
 		apiextensions.ValidationRule{
 			Rule:      "self.metadata.name.size() <= 63",

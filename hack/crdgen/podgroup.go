@@ -1,0 +1,29 @@
+package main
+
+import apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+// conditions adds the list of conditions to a PodGroup's status. The original
+// type has none; the scheduler says in it why a gang waits.
+func conditions(root *apiextensions.JSONSchemaProps) {
+	text := func(longest int64) apiextensions.JSONSchemaProps {
+		return apiextensions.JSONSchemaProps{Type: "string", MaxLength: &longest}
+	}
+	byKey := "map"
+	status := root.Properties["status"]
+	status.Properties["conditions"] = apiextensions.JSONSchemaProps{
+		Type: "array", XListType: &byKey, XListMapKeys: []string{"type"},
+		Items: &apiextensions.JSONSchemaPropsOrArray{Schema: &apiextensions.JSONSchemaProps{
+			Type:     "object",
+			Required: []string{"lastTransitionTime", "message", "reason", "status", "type"},
+			Properties: map[string]apiextensions.JSONSchemaProps{
+				"type":               text(316),
+				"status":             {Type: "string", Enum: []apiextensions.JSON{{Raw: []byte(`"True"`)}, {Raw: []byte(`"False"`)}, {Raw: []byte(`"Unknown"`)}}},
+				"reason":             text(1024),
+				"message":            text(32768),
+				"observedGeneration": {Type: "integer", Format: "int64"},
+				"lastTransitionTime": {Type: "string", Format: "date-time"},
+			},
+		}},
+	}
+	root.Properties["status"] = status
+}
