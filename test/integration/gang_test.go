@@ -2,10 +2,16 @@ package integration
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"lockstep.dev/lockstep/pkg/devcluster"
 	"lockstep.dev/lockstep/pkg/devcluster/fakenodes"
+	"lockstep.dev/lockstep/pkg/kube"
 )
 
 func TestGangOfThreeIsPlacedTogether(t *testing.T) {
@@ -72,4 +78,167 @@ func TestInterleavedGangsForThreeTimesTheCapacity(t *testing.T) {
 	if torn := w.history.torn(size); len(torn) > 0 {
 		t.Errorf("gangs in pieces: %v", torn)
 	}
+}
+
+func TestMastersAndWorkersThatDiffer(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 3)
+	// The Master wants most of a node's CPU, a Worker all of a node's GPUs: they fit
+	// side by side in one way only.
+	w.create(gangSpec{name: "job", floor: 3, members: []memberSpec{
+		{role: "master", count: 1, cpu: "100"}, {role: "worker", count: 2, gpus: "8", cpu: "64"},
+	}})
+	nodes := w.awaitPlaced("job", 3)
+	if nodes["job-worker-0"] == nodes["job-worker-1"] || nodes["job-master-0"] == nodes["job-worker-0"] || nodes["job-master-0"] == nodes["job-worker-1"] {
+		t.Errorf("placed on %v; each needs a node of its own", nodes)
+	}
+}
+
+func TestRequiredRackThatNoRackCanGive(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 8) // two racks of 32 GPUs
+	g := gangOf("wide", 5, "8")
+	g.annotations = map[string]string{kube.RequiredTopology: "rack"}
+	w.create(g)
+	message := w.awaitReason("wide", "Impossible")
+	for _, part := range []string{"in one rack", "8 nvidia.com/gpu short of 40"} {
+		if !strings.Contains(message, part) {
+			t.Errorf("the reason is %q; it should say %q", message, part)
+		}
+	}
+	if placed := w.placed("wide"); len(placed) > 0 {
+		t.Errorf("placed all the same: %v", placed)
+	}
+	g = gangOf("narrow", 4, "8")
+	g.annotations = map[string]string{kube.RequiredTopology: "rack"}
+	w.create(g)
+	w.sameRack(w.awaitPlaced("narrow", 4))
+}
+
+func TestUnknownTopologyLevel(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 1)
+	g := gangOf("gang", 2, "1")
+	g.annotations = map[string]string{kube.RequiredTopology: "aisle"}
+	w.create(g)
+	if message := w.awaitReason("gang", "TopologyLevelUnknown"); !strings.Contains(message, `"aisle"`) || !strings.Contains(message, "rack") {
+		t.Errorf("the reason is %q; it should name the level and those that exist", message)
+	}
+}
+
+func TestPodsBeforeTheirPodGroup(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 1)
+	g := gangOf("late", 2, "1")
+	pods := w.pods(g)
+	w.createPods(pods[:1])
+	w.createGroup(g)
+	message := w.awaitReason("late", "WaitingForMembers")
+	if message != "1 of 2 members exist" {
+		t.Errorf("the reason is %q", message)
+	}
+	w.createPods(pods[1:])
+	w.awaitPlaced("late", 2)
+}
+
+func TestMinMemberAboveWhatExists(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 1)
+	g := gangOf("short", 2, "1")
+	g.floor = 5
+	w.create(g)
+	w.await("the number of members that are missing", func() (bool, string) {
+		_, message := w.condition("short")
+		return message == "2 of 5 members exist", message
+	})
+	if placed := w.placed("short"); len(placed) > 0 {
+		t.Errorf("placed: %v", placed)
+	}
+}
+
+func TestNodeDeletedWhileTheGangIsBeingPlaced(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 3)
+	p := newProxy(t)
+	reached, goOn := make(chan struct{}, 64), make(chan struct{})
+	p.onBind(func(rw http.ResponseWriter, r *http.Request, forward http.Handler) {
+		reached <- struct{}{}
+		<-goOn
+		forward.ServeHTTP(rw, r)
+	})
+	w.withScheduler(devcluster.ProgramOptions{Kubeconfig: p.kubeconfig})
+	w.create(gangOf("first", 2, "8"))
+	<-reached // its members are on their way to two of the three nodes
+	w.create(gangOf("second", 2, "8"))
+	w.awaitReason("second", "DoesNotFit")
+	// The only node that is free goes, and two new ones come.
+	used := map[string]bool{}
+	close(goOn)
+	for _, node := range w.awaitPlaced("first", 2) {
+		used[node] = true
+	}
+	for _, node := range w.nodes {
+		if !used[node] {
+			w.must(env.cluster.FakeNodes().Delete(w.ctx, node))
+		}
+	}
+	more, err := env.cluster.FakeNodes().Add(w.ctx, fakenodes.Shape{Labels: map[string]string{poolLabel: w.namespace}}, 2)
+	w.must(err)
+	w.nodes = append(w.nodes, more...)
+	for pod, node := range w.awaitPlaced("second", 2) {
+		if node != more[0] && node != more[1] {
+			t.Errorf("%s is on %s, want one of the new nodes %v", pod, node, more)
+		}
+	}
+}
+
+// Members that may not share a node, which the planner does not know of: the
+// scheduler's own filters refuse its plan, and it plans again around them.
+func TestMembersThatMayNotShareANode(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 6)
+	g := gangOf("apart", 4, "1")
+	g.members[0].change = func(pod *v1.Pod) {
+		pod.Spec.Affinity = &v1.Affinity{PodAntiAffinity: &v1.PodAntiAffinity{
+			RequiredDuringSchedulingIgnoredDuringExecution: []v1.PodAffinityTerm{{
+				TopologyKey:   v1.LabelHostname,
+				LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{kube.PodGroupLabel: "apart"}},
+			}},
+		}}
+	}
+	w.create(g)
+	used := map[string]bool{}
+	for _, node := range w.awaitPlaced("apart", 4) {
+		used[node] = true
+	}
+	if len(used) != 4 {
+		t.Errorf("4 members that may not share a node are on %d nodes", len(used))
+	}
+}
+
+func TestManyGangsOnAThousandNodes(t *testing.T) {
+	const gangs, size = 200, 8
+	w := newWorld(t, fakenodes.Shape{}, 1000)
+	for g := range gangs {
+		w.create(gangOf(fmt.Sprintf("gang-%03d", g), size, "1"))
+	}
+	w.await("all gangs", func() (bool, string) {
+		bound := 0
+		for _, n := range w.history.boundGangs() {
+			bound += n
+		}
+		return bound == gangs*size, fmt.Sprintf("%d of %d pods bound", bound, gangs*size)
+	})
+	if torn := w.history.torn(size); len(torn) > 0 {
+		t.Errorf("gangs in pieces: %v", torn)
+	}
+	if over := w.history.overcommitted(8); len(over) > 0 {
+		t.Errorf("overcommitted: %v", over)
+	}
+}
+
+func TestPodsWithoutAGang(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 2)
+	pods := w.pods(gangOf("single", 3, "4"))
+	for _, pod := range pods {
+		delete(pod.Labels, kube.PodGroupLabel)
+	}
+	w.createPods(pods)
+	w.await("three single pods", func() (bool, string) {
+		counts := w.history.boundGangs()
+		return counts[""] == 3, fmt.Sprint(counts)
+	})
 }

@@ -131,4 +131,3 @@ func (h *history) overcommitted(perNode int64) []string {
 func kubeEnded(pod *v1.Pod) bool {
 	return pod.Status.Phase == v1.PodSucceeded || pod.Status.Phase == v1.PodFailed
 }
-

@@ -246,3 +246,11 @@ func (w *world) awaitReason(name string, reasons ...string) string {
 	})
 	return message
 }
+
+// label returns a node's label.
+func (w *world) label(node, key string) string {
+	w.t.Helper()
+	object, err := env.client.CoreV1().Nodes().Get(w.ctx, node, metav1.GetOptions{})
+	w.must(err)
+	return object.Labels[key]
+}

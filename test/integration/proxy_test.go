@@ -1,0 +1,87 @@
+package integration
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	authentication "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+)
+
+// proxy stands between a scheduler and the apiserver and can interfere with binds.
+type proxy struct {
+	server     *httptest.Server
+	kubeconfig string
+
+	mu   sync.Mutex
+	rule func(w http.ResponseWriter, r *http.Request, forward http.Handler)
+}
+
+// newProxy makes a proxy, and a kubeconfig that leads to it with the rights of
+// the scheduler's service account.
+func newProxy(t *testing.T) *proxy {
+	t.Helper()
+	config := env.cluster.RESTConfig()
+	target, err := url.Parse(config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authorities := x509.NewCertPool()
+	if !authorities.AppendCertsFromPEM(config.CAData) {
+		t.Fatal("the cluster's CA is not PEM")
+	}
+	forward := httputil.NewSingleHostReverseProxy(target)
+	forward.FlushInterval = -1 // watches
+	forward.Transport = &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: authorities}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 100,
+	}
+	p := &proxy{}
+	p.server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		rule := p.rule
+		p.mu.Unlock()
+		if rule != nil && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/binding") {
+			rule(w, r, forward)
+			return
+		}
+		forward.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		p.server.CloseClientConnections()
+		p.server.Close()
+	})
+	token, err := env.client.CoreV1().ServiceAccounts("lockstep-system").CreateToken(t.Context(), "lockstep-scheduler",
+		&authentication.TokenRequest{}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := api.NewConfig()
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.Certificate().Raw})
+	k.Clusters["proxy"] = &api.Cluster{Server: p.server.URL, CertificateAuthorityData: authority}
+	k.AuthInfos["scheduler"] = &api.AuthInfo{Token: token.Status.Token}
+	k.Contexts["proxy"] = &api.Context{Cluster: "proxy", AuthInfo: "scheduler"}
+	k.CurrentContext = "proxy"
+	p.kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*k, p.kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// onBind sets what happens to requests that bind a pod; nil forwards them.
+func (p *proxy) onBind(rule func(w http.ResponseWriter, r *http.Request, forward http.Handler)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rule = rule
+}
