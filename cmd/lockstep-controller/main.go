@@ -50,7 +50,7 @@ func newCommand() *cobra.Command {
 			return o.run(cmd.Context())
 		},
 	}
-	o.addFlags(cmd.Flags())
+	o.addFlags(cmd)
 	logsapi.AddFlags(logging, cmd.Flags())
 	return cmd
 }

@@ -5,7 +5,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 
 	"lockstep.dev/lockstep/pkg/controller"
@@ -53,7 +53,8 @@ func defaultOptions() *options {
 	}
 }
 
-func (o *options) addFlags(fs *pflag.FlagSet) {
+func (o *options) addFlags(cmd *cobra.Command) {
+	fs := cmd.Flags()
 	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; without one: $KUBECONFIG, the pod's own account, or ~/.kube/config")
 	fs.StringVar(&o.namespace, "namespace", "", "run the jobs of this namespace only (default: all)")
 	fs.Float32Var(&o.qps, "kube-api-qps", o.qps, "requests per second to the apiserver")

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -43,7 +46,11 @@ func (o *options) run(ctx context.Context) error {
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return err
 	}
-	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
+	caches := &synced{cache: mgr.GetCache()}
+	if err := mgr.Add(caches); err != nil {
+		return err
+	}
+	if err := mgr.AddReadyzCheck("caches", caches.check); err != nil {
 		return err
 	}
 	err = controller.Add(ctx, mgr, controller.Options{
@@ -116,4 +123,26 @@ func newRecorder(config *rest.Config, scheme *runtime.Scheme) (record.EventRecor
 	}))
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
 	return broadcaster.NewRecorder(scheme, corev1.EventSource{Component: "pytorchjob-controller"}), broadcaster.Shutdown, nil
+}
+
+// synced makes the program ready when its caches are filled, leader or not.
+type synced struct {
+	cache cache.Cache
+	done  atomic.Bool
+}
+
+// Start waits for the caches.
+func (s *synced) Start(ctx context.Context) error {
+	s.done.Store(s.cache.WaitForCacheSync(ctx))
+	return nil
+}
+
+// NeedLeaderElection is false: a standby is ready, too.
+func (s *synced) NeedLeaderElection() bool { return false }
+
+func (s *synced) check(*http.Request) error {
+	if !s.done.Load() {
+		return errors.New("the caches are not filled yet")
+	}
+	return nil
 }
