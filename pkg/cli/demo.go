@@ -85,11 +85,12 @@ func runDemo(ctx context.Context, s *screen, options demoOptions) (err error) {
 		return err
 	}
 	defer func() {
-		if err == nil {
+		logs := filepath.Join(dir, "cluster", "logs")
+		if _, missing := os.Stat(logs); err == nil || missing != nil {
 			_ = os.RemoveAll(dir) // in the temporary directory: no harm if something stays
 			return
 		}
-		err = fmt.Errorf("%w\nthe logs are in %s", err, dir)
+		err = fmt.Errorf("%w\nthe logs are in %s", err, logs)
 	}()
 
 	s.plain(s.bold("Lockstep: a job gets all of its GPUs, close together, or none of them."))

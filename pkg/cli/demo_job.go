@@ -96,6 +96,9 @@ func (r *jobRun) watch(ctx context.Context) error {
 			r.screen.say("%s %s: %s", r.screen.wait("warning"), report.event.Reason, report.event.Message)
 		case report.job != nil && report.job.Name == r.name:
 			if done, err := r.tellJob(ctx, report.job); done || err != nil {
+				if r.board.ended.IsZero() { // the pods' own reports may still be on their way
+					r.board.ended = report.at
+				}
 				return err
 			}
 		}

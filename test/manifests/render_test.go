@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -12,24 +13,33 @@ import (
 
 const root = "../.."
 
-// rendered is the whole installation, as "kubectl apply -k manifests" sends it.
-func rendered(t *testing.T) []unstructured.Unstructured {
-	t.Helper()
+// render renders once for all tests; they do not change what they are given.
+var render = sync.OnceValues(func() ([]unstructured.Unstructured, error) {
 	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(root, "manifests"))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	var objects []unstructured.Unstructured
 	for _, resource := range resources.Resources() {
 		text, err := resource.AsYAML()
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		var object unstructured.Unstructured
 		if err := yaml.Unmarshal(text, &object.Object); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		objects = append(objects, object)
+	}
+	return objects, nil
+})
+
+// rendered is the whole installation, as "kubectl apply -k manifests" sends it.
+func rendered(t *testing.T) []unstructured.Unstructured {
+	t.Helper()
+	objects, err := render()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return objects
 }
