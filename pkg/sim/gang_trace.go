@@ -1,0 +1,151 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/placement"
+	"lockstep.dev/lockstep/pkg/topology"
+)
+
+// gpus is the place of GPUs in the amounts of resources that replays use.
+var gpus = cluster.NewVocabulary().Index("nvidia.com/gpu")
+
+// levelColumns are the columns of a cluster's table that name levels, widest first.
+var levelColumns = []string{"zone", "block", "rack"}
+
+// podsPerNode is what a node takes where the table does not say.
+const podsPerNode = 110
+
+// ReadCluster reads the columns node, gpu, cpu_milli, memory_mib and, as far as
+// they are there, zone, block and rack. The nodes come sorted by name.
+func ReadCluster(r io.Reader) ([]cluster.Node, []topology.Level, error) {
+	var nodes []cluster.Node
+	var levels []topology.Level
+	seen := map[string]bool{}
+	err := readTable(r, func(row row) error {
+		if nodes == nil {
+			for _, name := range levelColumns {
+				if _, ok := row.column[name]; ok {
+					levels = append(levels, topology.Level{Name: name, Key: name})
+				}
+			}
+		}
+		n := cluster.Node{Name: row.text("node"), Labels: map[string]string{}}
+		for _, level := range levels {
+			n.Labels[level.Key] = row.text(level.Name)
+		}
+		n.Allocatable = n.Allocatable.Set(cluster.CPU, row.number("cpu_milli")).
+			Set(cluster.Memory, row.number("memory_mib")<<20).Set(cluster.Pods, podsPerNode).Set(gpus, row.number("gpu"))
+		n.Free = n.Allocatable.Clone()
+		if n.Name == "" || seen[n.Name] {
+			row.fail(fmt.Errorf("column \"node\": %q is empty or was there before", n.Name))
+		}
+		seen[n.Name] = true
+		nodes = append(nodes, n)
+		return row.err()
+	})
+	sort.Slice(nodes, func(i, j int) bool { return nodes[i].Name < nodes[j].Name })
+	return nodes, levels, err
+}
+
+// Job is a gang of a trace: workers, and a Master beside them or not.
+type Job struct {
+	Name            string
+	SubmitSeconds   int64
+	DurationSeconds int64 // of a run that succeeds
+	Workers         int
+	GPUsPerWorker   int64
+	CPUPerWorker    int64 // millicores
+	MemoryPerWorker int64 // MiB
+	MasterCPU       int64 // millicores; 0: no Master apart from the workers
+	Priority        int
+	Required        string // topology level; empty: none
+	Preferred       string
+	FailsAt         float64 // the share of the run after which it fails; 0: it does not
+}
+
+// GPUs is what the job holds while it runs.
+func (j *Job) GPUs() int64 { return int64(j.Workers) * j.GPUsPerWorker }
+
+// RunSeconds is how long the job holds its GPUs once started.
+func (j *Job) RunSeconds() int64 {
+	if j.FailsAt > 0 {
+		return max(1, int64(j.FailsAt*float64(j.DurationSeconds)))
+	}
+	return j.DurationSeconds
+}
+
+// ReadJobs reads the columns of a gang trace, in the order of submission: job,
+// submit_s, duration_s, workers, gpu_per_worker, cpu_milli_per_worker,
+// memory_mib_per_worker, master_cpu_milli and, if there, priority, required,
+// preferred, fails_at.
+func ReadJobs(r io.Reader) ([]Job, error) {
+	var jobs []Job
+	err := readTable(r, func(row row) error {
+		j := Job{
+			Name: row.text("job"), SubmitSeconds: row.number("submit_s"), DurationSeconds: row.number("duration_s"),
+			Workers: int(row.number("workers")), GPUsPerWorker: row.number("gpu_per_worker"),
+			CPUPerWorker: row.number("cpu_milli_per_worker"), MemoryPerWorker: row.number("memory_mib_per_worker"),
+			MasterCPU: row.number("master_cpu_milli"),
+			Required:  row.optional("required"), Preferred: row.optional("preferred"),
+		}
+		if text := row.optional("priority"); text != "" {
+			priority, err := strconv.ParseInt(text, 10, 32)
+			if err != nil {
+				return fmt.Errorf("column \"priority\": %q is not a whole number of 32 bits", text)
+			}
+			j.Priority = int(priority)
+		}
+		if text := row.optional("fails_at"); text != "" {
+			share, err := strconv.ParseFloat(text, 64)
+			if err != nil || share < 0 || share > 1 {
+				return fmt.Errorf("column \"fails_at\": %q is not a share from 0 to 1", text)
+			}
+			j.FailsAt = share
+		}
+		if j.Workers < 1 || j.Workers > 1<<20 || j.DurationSeconds < 1 {
+			row.fail(fmt.Errorf("job %s: workers and duration_s have to be at least 1, workers at most 2^20", j.Name))
+		}
+		jobs = append(jobs, j)
+		return row.err()
+	})
+	slices.SortStableFunc(jobs, func(a, b Job) int { return int(max(-1, min(1, a.SubmitSeconds-b.SubmitSeconds))) })
+	return jobs, err
+}
+
+// request is the job as the planner sees it.
+func (j *Job) request(tree *topology.Tree) (placement.Request, error) {
+	var req placement.Request
+	var err error
+	if req.Required, err = levelOf(tree, j.Required); err != nil {
+		return req, fmt.Errorf("job %s: required: %w", j.Name, err)
+	}
+	if req.Preferred, err = levelOf(tree, j.Preferred); err != nil {
+		return req, fmt.Errorf("job %s: preferred: %w", j.Name, err)
+	}
+	if j.MasterCPU > 0 {
+		master := cluster.Resources{}.Set(cluster.CPU, j.MasterCPU).Set(cluster.Pods, 1)
+		req.Classes = append(req.Classes, placement.Class{Requests: master, Count: 1})
+	}
+	worker := cluster.Resources{}.Set(cluster.CPU, j.CPUPerWorker).Set(cluster.Memory, j.MemoryPerWorker<<20).
+		Set(cluster.Pods, 1).Set(gpus, j.GPUsPerWorker)
+	req.Classes = append(req.Classes, placement.Class{Requests: worker, Count: j.Workers})
+	return req, nil
+}
+
+func levelOf(tree *topology.Tree, name string) (int, error) {
+	if name == "" {
+		return 0, nil
+	}
+	level, ok := tree.LevelOf(name)
+	if !ok {
+		return 0, fmt.Errorf("there is no level %q; there are %s", name, strings.TrimSpace(tree.LevelNames()))
+	}
+	return level, nil
+}

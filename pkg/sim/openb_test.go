@@ -1,0 +1,204 @@
+package sim
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// openbTrace reads the trace that lies beside the project, or skips the test.
+func openbTrace(t testing.TB, list string) ([]OpenbNode, []OpenbPod, *Models) {
+	t.Helper()
+	models := &Models{}
+	nodes, err := ReadOpenbNodes(openTrace(t, "openb", "nodes_gpu.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pods, err := ReadOpenbPods(openTrace(t, "openb", list), models)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nodes, pods, models
+}
+
+func openTrace(t testing.TB, path ...string) *os.File {
+	t.Helper()
+	f, err := os.Open(filepath.Join(append([]string{"..", "..", "..", "shared", "traces"}, path...)...))
+	if err != nil {
+		t.Skipf("the trace is not here: %v", err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func TestReadOpenb(t *testing.T) {
+	nodes, pods, _ := openbTrace(t, "pods_default.csv")
+	gpus, milli := 0, int64(0)
+	for _, n := range nodes {
+		gpus += n.GPUs
+	}
+	kinds := map[int]int{}
+	for _, p := range pods {
+		milli += p.Milli()
+		if p.Shape.GPUs == 1 && p.Shape.Milli < 1000 {
+			kinds[-1]++ // shares
+		} else {
+			kinds[p.Shape.GPUs]++
+		}
+	}
+	if len(nodes) != 1213 || gpus != 6212 || len(pods) != 8152 || milli != 6086800 {
+		t.Errorf("%d nodes, %d GPUs, %d pods asking for %d milli", len(nodes), gpus, len(pods), milli)
+	}
+	if want := map[int]int{0: 1088, -1: 3078, 1: 3911, 2: 16, 4: 15, 8: 44}; !reflect.DeepEqual(kinds, want) {
+		t.Errorf("pods by GPUs %v, want %v", kinds, want)
+	}
+}
+
+// TestOpenbFigures lays ten seeds of every policy beside the published means.
+func TestOpenbFigures(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds for each policy")
+	}
+	nodes, pods, models := openbTrace(t, "pods_default.csv")
+	tests := []struct {
+		policy          string
+		want, tolerance float64 // published mean; wide where the seeds differ much
+	}{
+		{"random", 12.53, 0.3}, {"dot-product", 9.15, 0.3}, {"gpu-clustering", 8.12, 0.9},
+		{"gpu-packing", 8.00, 0.9}, {"best-fit", 6.92, 0.2}, {"fgd", 4.61, 0.2},
+		{"lockstep", 4.5, 0.11}, // no worse than FGD
+	}
+	for _, tt := range tests {
+		sum := 0.0
+		for seed := int64(42); seed <= 51; seed++ {
+			r, err := Openb(nodes, pods, models, OpenbOptions{Policy: tt.policy, Arrive: 1.3, Seed: seed})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += r.UnallocatedPercent
+		}
+		t.Logf("%-14s %5.2f %% unallocated, published %.2f", tt.policy, sum/10, tt.want)
+		if math.Abs(sum/10-tt.want) > tt.tolerance {
+			t.Errorf("%s: %.2f %% unallocated, want %.2f within %.2f", tt.policy, sum/10, tt.want, tt.tolerance)
+		}
+	}
+}
+
+const (
+	fewNodes = "sn,cpu_milli,memory_mib,gpu,model\nb,8000,8000,2,T4\na,8000,8000,2,A10\n"
+	fewPods  = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\n" +
+		"half,1000,100,1,500,\none,1000,100,1,1000,T4|A10\npicky,1000,100,1,1000,T4\ncpu,1000,100,0,0,\n"
+)
+
+func few(t *testing.T) ([]OpenbNode, []OpenbPod, *Models) {
+	t.Helper()
+	models := &Models{}
+	nodes, err := ReadOpenbNodes(strings.NewReader(fewNodes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pods, err := ReadOpenbPods(strings.NewReader(fewPods), models)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nodes, pods, models
+}
+
+// TestOpenbRepeats: every policy gives the same twice, and places no more than there is.
+func TestOpenbRepeats(t *testing.T) {
+	nodes, pods, models := few(t)
+	for _, policy := range Policies {
+		options := OpenbOptions{Policy: policy, Arrive: 3, Seed: 7}
+		first, err := Openb(nodes, pods, models, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, _ := Openb(nodes, pods, models, options)
+		if !reflect.DeepEqual(first, again) {
+			t.Errorf("%s: %+v, then %+v", policy, first, again)
+		}
+		if first.UnallocatedPercent < 0 || first.PodsPlaced >= first.PodsArrived || first.ArrivedPercent > 300 {
+			t.Errorf("%s: %+v", policy, first)
+		}
+	}
+}
+
+func TestOpenbPlacesByModel(t *testing.T) {
+	nodes, pods, models := few(t)
+	c, err := newOpenbCluster(nodes, models)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if !c.admit(byFit(1), &pods[2]) {
+			t.Fatal("there are two T4, a pod that wants one finds no place")
+		}
+	}
+	if c.admit(byFit(1), &pods[2]) {
+		t.Error("a pod that wants a T4 got something else")
+	}
+	if c.nodes[1].left != 0 || c.nodes[0].left != 2000 {
+		t.Errorf("%+v", c.nodes)
+	}
+}
+
+func TestSharedGPUsFillUp(t *testing.T) {
+	nodes, pods, models := few(t)
+	c, _ := newOpenbCluster(nodes, models)
+	for range 3 {
+		c.admit(byFit(1), &pods[0])
+	}
+	if got := c.nodes[0].Milli; got[0] != 0 || got[1] != 500 {
+		t.Errorf("free on the first node after three halves: %v, want 0 and 500", got)
+	}
+}
+
+func TestBadTraces(t *testing.T) {
+	pods := func(s string) error { _, err := ReadOpenbPods(strings.NewReader(s), &Models{}); return err }
+	nodes := func(s string) error { _, err := ReadOpenbNodes(strings.NewReader(s)); return err }
+	jobs := func(s string) error { _, err := ReadJobs(strings.NewReader(s)); return err }
+	machines := func(s string) error { _, _, err := ReadCluster(strings.NewReader(s)); return err }
+	const job = "job,submit_s,duration_s,workers,gpu_per_worker,cpu_milli_per_worker,memory_mib_per_worker,master_cpu_milli,fails_at\n"
+	tests := []struct {
+		read func(string) error
+		text string
+		want []string
+	}{
+		{nodes, "", []string{"line 1"}},
+		{nodes, "sn,cpu_milli,gpu,model\nn,1,1,x\n", []string{"line 2", "memory_mib"}},
+		{nodes, "sn,cpu_milli,memory_mib,gpu,model\nn,1,1,1,x\nn,-1,1,1,x\n", []string{"line 3", "cpu_milli", "-1"}},
+		{pods, "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\np,1,1,99999999999999999999,1,\n", []string{"line 2", "num_gpu"}},
+		{pods, "name,cpu_milli\np\n", []string{"line 2", "fields"}},
+		{jobs, job + "j,0,10,0,1,1,1,0,\n", []string{"line 2", "job j", "workers"}},
+		{jobs, job + "j,0,10,1,1,1,1,0,2\n", []string{"line 2", "fails_at", "2"}},
+		{machines, "node,gpu,cpu_milli,memory_mib\nn,1,1,1\nn,1,1,1\n", []string{"line 3", "\"n\""}},
+	}
+	for _, tt := range tests {
+		err := tt.read(tt.text)
+		if err == nil {
+			t.Errorf("no error for %q", tt.text)
+			continue
+		}
+		for _, part := range tt.want {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("error %q does not name %q", err, part)
+			}
+		}
+	}
+}
+
+func BenchmarkOpenb(b *testing.B) {
+	nodes, pods, models := openbTrace(b, "pods_default.csv")
+	for _, policy := range []string{"lockstep", "fgd", "best-fit"} {
+		b.Run(policy, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := Openb(nodes, pods, models, OpenbOptions{Policy: policy, Arrive: 1.3, Seed: 42}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
