@@ -40,11 +40,9 @@ type OpenbResult struct {
 // nowhere: the list is shuffled, and pods drawn from it follow until the next
 // would pass the share that is to arrive (a longer list is cut). Nothing leaves,
 // nothing is tried twice. The mix is that of the list as given.
-func Openb(nodes []OpenbNode, pods []OpenbPod, models *Models, options OpenbOptions) (*OpenbResult, error) {
-	cluster, err := newOpenbCluster(nodes, models)
+func Openb(trace *OpenbTrace, options OpenbOptions) (*OpenbResult, error) {
+	cluster, pods := newOpenbCluster(trace), trace.Pods
 	switch {
-	case err != nil:
-		return nil, err
 	case cluster.milli == 0:
 		return nil, fmt.Errorf("nodes: none has a GPU")
 	case len(pods) == 0:

@@ -1,9 +1,8 @@
 package sim
 
 import (
-	"fmt"
 	"slices"
-	"sort"
+	"strings"
 
 	"lockstep.dev/lockstep/pkg/placement"
 )
@@ -25,24 +24,19 @@ type openbState struct {
 	memo               *openbMemo
 }
 
-func newOpenbCluster(nodes []OpenbNode, models *Models) (*openbCluster, error) {
+func newOpenbCluster(t *OpenbTrace) *openbCluster {
 	c := &openbCluster{}
-	sorted := slices.Clone(nodes)
-	sort.SliceStable(sorted, func(i, j int) bool { return sorted[i].Name < sorted[j].Name })
+	sorted := slices.Clone(t.Nodes)
+	slices.SortStableFunc(sorted, func(a, b OpenbNode) int { return strings.Compare(a.Name, b.Name) })
 	for _, n := range sorted {
-		if n.GPUs > 64 {
-			return nil, fmt.Errorf("node %s: %d GPUs, at most 64 can be simulated", n.Name, n.GPUs)
-		}
-		bit, err := models.Bit(n.Model)
-		if err != nil {
-			return nil, fmt.Errorf("node %s: %w", n.Name, err)
-		}
 		s := openbState{memory: n.MemoryMiB, left: 1000 * int64(n.GPUs), gpus: int64(n.GPUs)}
-		s.GPUState = placement.GPUState{CPU: n.CPU, Model: bit, Milli: slices.Repeat([]int64{1000}, n.GPUs)}
+		s.GPUState = placement.GPUState{
+			CPU: n.CPU, Model: t.models[n.Model], Milli: slices.Repeat([]int64{1000}, n.GPUs),
+		}
 		c.milli += s.left
 		c.nodes = append(c.nodes, s)
 	}
-	return c, nil
+	return c
 }
 
 // runs reports whether the pod can start on the node.
@@ -54,8 +48,16 @@ func (n *openbState) runs(p *OpenbPod) bool {
 }
 
 // tightest is the place of the fullest GPU that can be shared by the pod.
-func (n *openbState) tightest(p *OpenbPod) int {
-	return slices.IndexFunc(n.Milli, func(free int64) bool { return free >= p.Shape.Milli })
+func (n *openbState) tightest(p *OpenbPod) int { return n.firstWith(p.Shape.Milli) }
+
+// firstWith is the place from which on GPUs have so much free.
+func (n *openbState) firstWith(milli int64) int {
+	for gpu, free := range n.Milli {
+		if free >= milli {
+			return gpu
+		}
+	}
+	return len(n.Milli)
 }
 
 // place books the pod on a node; a pod that shares takes the GPU at the given place.

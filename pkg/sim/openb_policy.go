@@ -134,9 +134,10 @@ func (byKind) score(n *openbState, p *OpenbPod) (int64, int64, int) {
 	return full, 0, n.tightest(p)
 }
 
-// byFragments prefers the node on which fragments grow the least. If packs is
-// set, of nodes with the same coarse score the one with the least left over is
-// taken instead of the first by name.
+// byFragments prefers the node on which fragments grow the least, as a score of
+// 0 to 100. If packs is set the score is half as fine, and of nodes with the same
+// one the one with the least left over is taken instead of the first by name; a
+// GPU that nobody shares yet counts twice there, so that it stays so.
 type byFragments struct {
 	mix    *placement.Mix
 	packs  bool
@@ -166,11 +167,12 @@ func (b *byFragments) score(n *openbState, p *OpenbPod) (int64, int64, int) {
 		g = b.grow(n, p)
 		n.memo.growth[p.Shape] = g
 	}
-	tie := int64(0)
-	if b.packs {
-		tie = -leftOver(n, p)
+	score := int64(b.mix.Score(n.memo.fragments, g.after))
+	if !b.packs {
+		return score, 0, g.gpu
 	}
-	return int64(b.mix.Score(n.memo.fragments, g.after)), tie, g.gpu
+	untouched := int64(len(n.Milli) - n.firstWith(1000))
+	return score / 2, -leftOver(n, p) - mostCPU/mostMilli*1000*untouched, g.gpu
 }
 
 func (b *byFragments) memoOf(n *openbState) *openbMemo {

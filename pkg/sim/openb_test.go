@@ -10,18 +10,13 @@ import (
 )
 
 // openbTrace reads the trace that lies beside the project, or skips the test.
-func openbTrace(t testing.TB, list string) ([]OpenbNode, []OpenbPod, *Models) {
+func openbTrace(t testing.TB, list ...string) *OpenbTrace {
 	t.Helper()
-	models := &Models{}
-	nodes, err := ReadOpenbNodes(openTrace(t, "openb", "nodes_gpu.csv"))
+	trace, err := ReadOpenb(openTrace(t, "openb", "nodes_gpu.csv"), openTrace(t, append([]string{"openb"}, list...)...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	pods, err := ReadOpenbPods(openTrace(t, "openb", list), models)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return nodes, pods, models
+	return trace
 }
 
 func openTrace(t testing.TB, path ...string) *os.File {
@@ -35,7 +30,8 @@ func openTrace(t testing.TB, path ...string) *os.File {
 }
 
 func TestReadOpenb(t *testing.T) {
-	nodes, pods, _ := openbTrace(t, "pods_default.csv")
+	trace := openbTrace(t, "pods_default.csv")
+	nodes, pods := trace.Nodes, trace.Pods
 	gpus, milli := 0, int64(0)
 	for _, n := range nodes {
 		gpus += n.GPUs
@@ -62,7 +58,7 @@ func TestOpenbFigures(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds for each policy")
 	}
-	nodes, pods, models := openbTrace(t, "pods_default.csv")
+	trace := openbTrace(t, "pods_default.csv")
 	tests := []struct {
 		policy          string
 		want, tolerance float64 // published mean; wide where the seeds differ much
@@ -74,7 +70,7 @@ func TestOpenbFigures(t *testing.T) {
 	for _, tt := range tests {
 		sum := 0.0
 		for seed := int64(42); seed <= 51; seed++ {
-			r, err := Openb(nodes, pods, models, OpenbOptions{Policy: tt.policy, Arrive: 1.3, Seed: seed})
+			r, err := Openb(trace, OpenbOptions{Policy: tt.policy, Arrive: 1.3, Seed: seed})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,30 +89,25 @@ const (
 		"half,1000,100,1,500,\none,1000,100,1,1000,T4|A10\npicky,1000,100,1,1000,T4\ncpu,1000,100,0,0,\n"
 )
 
-func few(t *testing.T) ([]OpenbNode, []OpenbPod, *Models) {
+func few(t *testing.T) *OpenbTrace {
 	t.Helper()
-	models := &Models{}
-	nodes, err := ReadOpenbNodes(strings.NewReader(fewNodes))
+	trace, err := ReadOpenb(strings.NewReader(fewNodes), strings.NewReader(fewPods))
 	if err != nil {
 		t.Fatal(err)
 	}
-	pods, err := ReadOpenbPods(strings.NewReader(fewPods), models)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return nodes, pods, models
+	return trace
 }
 
 // TestOpenbRepeats: every policy gives the same twice, and places no more than there is.
 func TestOpenbRepeats(t *testing.T) {
-	nodes, pods, models := few(t)
+	trace := few(t)
 	for _, policy := range Policies {
 		options := OpenbOptions{Policy: policy, Arrive: 3, Seed: 7}
-		first, err := Openb(nodes, pods, models, options)
+		first, err := Openb(trace, options)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, _ := Openb(nodes, pods, models, options)
+		again, _ := Openb(trace, options)
 		if !reflect.DeepEqual(first, again) {
 			t.Errorf("%s: %+v, then %+v", policy, first, again)
 		}
@@ -127,11 +118,8 @@ func TestOpenbRepeats(t *testing.T) {
 }
 
 func TestOpenbPlacesByModel(t *testing.T) {
-	nodes, pods, models := few(t)
-	c, err := newOpenbCluster(nodes, models)
-	if err != nil {
-		t.Fatal(err)
-	}
+	trace := few(t)
+	c, pods := newOpenbCluster(trace), trace.Pods
 	for range 2 {
 		if !c.admit(byFit(1), &pods[2]) {
 			t.Fatal("there are two T4, a pod that wants one finds no place")
@@ -146,8 +134,8 @@ func TestOpenbPlacesByModel(t *testing.T) {
 }
 
 func TestSharedGPUsFillUp(t *testing.T) {
-	nodes, pods, models := few(t)
-	c, _ := newOpenbCluster(nodes, models)
+	trace := few(t)
+	c, pods := newOpenbCluster(trace), trace.Pods
 	for range 3 {
 		c.admit(byFit(1), &pods[0])
 	}
@@ -157,8 +145,14 @@ func TestSharedGPUsFillUp(t *testing.T) {
 }
 
 func TestBadTraces(t *testing.T) {
-	pods := func(s string) error { _, err := ReadOpenbPods(strings.NewReader(s), &Models{}); return err }
-	nodes := func(s string) error { _, err := ReadOpenbNodes(strings.NewReader(s)); return err }
+	pods := func(s string) error {
+		_, err := ReadOpenb(strings.NewReader(fewNodes), strings.NewReader(s))
+		return err
+	}
+	nodes := func(s string) error {
+		_, err := ReadOpenb(strings.NewReader(s), strings.NewReader(fewPods))
+		return err
+	}
 	jobs := func(s string) error { _, err := ReadJobs(strings.NewReader(s)); return err }
 	machines := func(s string) error { _, _, err := ReadCluster(strings.NewReader(s)); return err }
 	const job = "job,submit_s,duration_s,workers,gpu_per_worker,cpu_milli_per_worker,memory_mib_per_worker,master_cpu_milli,fails_at\n"
@@ -171,6 +165,7 @@ func TestBadTraces(t *testing.T) {
 		{nodes, "sn,cpu_milli,gpu,model\nn,1,1,x\n", []string{"line 2", "memory_mib"}},
 		{nodes, "sn,cpu_milli,memory_mib,gpu,model\nn,1,1,1,x\nn,-1,1,1,x\n", []string{"line 3", "cpu_milli", "-1"}},
 		{pods, "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\np,1,1,99999999999999999999,1,\n", []string{"line 2", "num_gpu"}},
+		{pods, "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\np,1,1,2,500,\n", []string{"line 2", "pod p", "gpu_milli"}},
 		{pods, "name,cpu_milli\np\n", []string{"line 2", "fields"}},
 		{jobs, job + "j,0,10,0,1,1,1,0,\n", []string{"line 2", "job j", "workers"}},
 		{jobs, job + "j,0,10,1,1,1,1,0,2\n", []string{"line 2", "fails_at", "2"}},
@@ -191,11 +186,11 @@ func TestBadTraces(t *testing.T) {
 }
 
 func BenchmarkOpenb(b *testing.B) {
-	nodes, pods, models := openbTrace(b, "pods_default.csv")
+	trace := openbTrace(b, "pods_default.csv")
 	for _, policy := range []string{"lockstep", "fgd", "best-fit"} {
 		b.Run(policy, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := Openb(nodes, pods, models, OpenbOptions{Policy: policy, Arrive: 1.3, Seed: 42}); err != nil {
+				if _, err := Openb(trace, OpenbOptions{Policy: policy, Arrive: 1.3, Seed: 42}); err != nil {
 					b.Fatal(err)
 				}
 			}

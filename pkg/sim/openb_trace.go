@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/bits"
 	"strconv"
 	"strings"
 
@@ -31,62 +30,68 @@ type OpenbPod struct {
 // Milli is the total of GPU asked for, in thousandths.
 func (p OpenbPod) Milli() int64 { return int64(p.Shape.GPUs) * p.Shape.Milli }
 
-// Models gives each GPU model a bit.
-type Models struct{ bit map[string]uint64 }
-
-// Bit returns the bit of a model, a new one on first sight; 0 for "".
-func (m *Models) Bit(model string) (uint64, error) {
-	if model == "" {
-		return 0, nil
-	}
-	if m.bit == nil {
-		m.bit = map[string]uint64{}
-	}
-	if _, known := m.bit[model]; !known {
-		if len(m.bit) == 64 {
-			return 0, fmt.Errorf("more than 64 GPU models, with %q", model)
-		}
-		m.bit[model] = bits.RotateLeft64(1, len(m.bit))
-	}
-	return m.bit[model], nil
+// OpenbTrace is a cluster and a list of pods. It may serve several runs at once.
+type OpenbTrace struct {
+	Nodes  []OpenbNode
+	Pods   []OpenbPod
+	models map[string]uint64 // a bit for each GPU model
 }
 
-// ReadOpenbNodes reads the columns sn, cpu_milli, memory_mib, gpu, model.
-func ReadOpenbNodes(r io.Reader) ([]OpenbNode, error) {
-	var nodes []OpenbNode
-	err := readTable(r, func(row row) error {
-		n := OpenbNode{
-			Name: row.text("sn"), CPU: row.number("cpu_milli"), MemoryMiB: row.number("memory_mib"),
-			GPUs: int(row.number("gpu")), Model: row.text("model"),
-		}
-		nodes = append(nodes, n)
-		return row.err()
-	})
-	return nodes, err
+// ReadOpenb reads a table of nodes with the columns sn, cpu_milli, memory_mib, gpu,
+// model, and one of pods with name, cpu_milli, memory_mib, num_gpu, gpu_milli,
+// gpu_spec (models joined by "|"). Other columns are passed over.
+func ReadOpenb(nodes, pods io.Reader) (*OpenbTrace, error) {
+	t := &OpenbTrace{models: map[string]uint64{}}
+	if err := readTable(nodes, t.readNode); err != nil {
+		return nil, fmt.Errorf("nodes: %w", err)
+	}
+	if err := readTable(pods, t.readPod); err != nil {
+		return nil, fmt.Errorf("pods: %w", err)
+	}
+	return t, nil
 }
 
-// ReadOpenbPods reads the columns name, cpu_milli, memory_mib, num_gpu, gpu_milli,
-// gpu_spec; others are passed over.
-func ReadOpenbPods(r io.Reader, models *Models) ([]OpenbPod, error) {
-	var pods []OpenbPod
-	err := readTable(r, func(row row) error {
-		p := OpenbPod{Name: row.text("name"), MemoryMiB: row.number("memory_mib")}
-		p.Shape.CPU = row.number("cpu_milli")
-		p.Shape.GPUs = int(row.number("num_gpu"))
-		if p.Shape.GPUs > 0 {
-			p.Shape.Milli = row.number("gpu_milli")
+func (t *OpenbTrace) readNode(row row) error {
+	n := OpenbNode{
+		Name: row.text("sn"), CPU: row.number("cpu_milli"), MemoryMiB: row.number("memory_mib"),
+		GPUs: int(row.number("gpu")), Model: row.text("model"),
+	}
+	if n.GPUs > 64 {
+		row.fail(fmt.Errorf("node %s: %d GPUs, at most 64 can be simulated", n.Name, n.GPUs))
+	}
+	t.Nodes = append(t.Nodes, n)
+	t.bit(n.Model, row)
+	return row.err()
+}
+
+func (t *OpenbTrace) readPod(row row) error {
+	p := OpenbPod{Name: row.text("name"), MemoryMiB: row.number("memory_mib")}
+	p.Shape.CPU = row.number("cpu_milli")
+	p.Shape.GPUs = int(row.number("num_gpu"))
+	if p.Shape.GPUs > 0 {
+		p.Shape.Milli = row.number("gpu_milli")
+		if p.Shape.Milli < 1 || p.Shape.Milli > 1000 || p.Shape.Milli < 1000 && p.Shape.GPUs > 1 {
+			row.fail(fmt.Errorf("pod %s: gpu_milli is %d; it is from 1 to 1000, below 1000 only with one GPU",
+				p.Name, p.Shape.Milli))
 		}
-		for _, model := range strings.Split(row.text("gpu_spec"), "|") {
-			bit, err := models.Bit(model)
-			if err != nil {
-				return err
-			}
-			p.Shape.Models |= bit
+	}
+	for _, model := range strings.Split(row.text("gpu_spec"), "|") {
+		p.Shape.Models |= t.bit(model, row)
+	}
+	t.Pods = append(t.Pods, p)
+	return row.err()
+}
+
+// bit returns the bit of a model, a new one on first sight; 0 for "".
+func (t *OpenbTrace) bit(model string, row row) uint64 {
+	if _, known := t.models[model]; !known && model != "" {
+		if len(t.models) == 64 {
+			row.fail(fmt.Errorf("more than 64 GPU models, with %q", model))
+			return 0
 		}
-		pods = append(pods, p)
-		return row.err()
-	})
-	return pods, err
+		t.models[model] = 1 << len(t.models)
+	}
+	return t.models[model]
 }
 
 // row is one line of a table with named columns. It remembers the first error.
