@@ -62,7 +62,11 @@ type component struct {
 
 // command is the component's command line with the flags given.
 func (c component) command(name, log string, flags ...string) command {
-	return command{name: name, path: c.path, args: slices.Concat(c.args, flags), log: log, dieWithPipe: c.dieWithPipe}
+	line := command{name: name, path: c.path, args: slices.Concat(c.args, flags), log: log, dieWithPipe: c.dieWithPipe}
+	if os.Getenv("GOGC") == "" {
+		line.env = []string{"GOGC=200"} // a quarter of the time of a start, for a third more memory
+	}
+	return line
 }
 
 // findComponent prefers a binary of KUBEBUILDER_ASSETS over our own build.

@@ -26,8 +26,6 @@ type Cluster struct {
 	lock      *dirLock
 	pki       *pki
 	spawner   *spawner
-	etcdURL   string
-	serverURL string
 	config    *rest.Config
 	client    kubernetes.Interface
 
@@ -39,6 +37,7 @@ type Cluster struct {
 	failed  chan error
 
 	mutex                              sync.Mutex
+	etcdPorts, apiServerPorts          []int // kept by a restart
 	etcd, apiServer, controllerManager *Process
 	programs                           []*Process // schedulers and controllers, in the order of their start
 	scheduler, controller              *Process
@@ -122,7 +121,6 @@ func (c *Cluster) start(ctx context.Context) error {
 		{true, "manifests", c.applyManifests}, // first, so that the garbage collector knows their kinds from the start
 		{true, "kube-controller-manager", c.startControllerManager},
 		{true, "", c.awaitServiceAccounts},
-		{true, "", c.watchControlPlane},
 		{true, fmt.Sprintf("%d fake nodes", c.options.Nodes), c.startFakeNodes},
 		{c.options.ProcessNode, "process node", c.startProcessNode},
 		{c.options.Scheduler, schedulerBinary, func(ctx context.Context) error {
@@ -229,6 +227,36 @@ func (c *Cluster) ControllerManager() *Process { return c.process(&c.controllerM
 // Scheduler and Controller are the processes that were started last, or nil.
 func (c *Cluster) Scheduler() *Process  { return c.process(&c.scheduler) }
 func (c *Cluster) Controller() *Process { return c.process(&c.controller) }
+
+// RestartEtcd stops etcd, unless it has ended, and starts it with its data on
+// the same port. In between the apiserver answers with errors.
+func (c *Cluster) RestartEtcd(ctx context.Context) error {
+	return c.restart(ctx, c.Etcd(), c.startEtcd)
+}
+
+// RestartAPIServer stops the apiserver, unless it has ended, and starts it on the
+// same port.
+func (c *Cluster) RestartAPIServer(ctx context.Context) error {
+	return c.restart(ctx, c.APIServer(), c.startAPIServer)
+}
+
+func (c *Cluster) restart(ctx context.Context, p *Process, start func(context.Context) error) error {
+	if err := p.Stop(); err != nil {
+		return err
+	}
+	if err := start(ctx); err != nil {
+		return err
+	}
+	return c.writeState()
+}
+
+// setProcess notes a process of the control plane and watches over it.
+func (c *Cluster) setProcess(field **Process, p *Process) {
+	c.mutex.Lock()
+	*field = p
+	c.mutex.Unlock()
+	c.watch(p)
+}
 
 func (c *Cluster) process(field **Process) *Process {
 	c.mutex.Lock()

@@ -22,14 +22,14 @@ const (
 	controllerManagerName = "kube-controller-manager"
 )
 
-// startServer starts a program that listens, on ports that are free now. It
-// tries again with other ports when somebody else was faster. ready is asked
-// until it is content.
-func (c *Cluster) startServer(ctx context.Context, ports int, build func(ports []int) command,
+// startServer starts a program that listens, on ports that are free now, or, when
+// it is to be found where it was, on the ports given. It tries again, with other
+// ports if it may, when somebody else was faster. ready is asked until it is content.
+func (c *Cluster) startServer(ctx context.Context, ports ports, build func(ports []int) command,
 	ready func(ports []int) func(context.Context) error,
 ) (*Process, []int, error) {
 	for try := 1; ; try++ {
-		chosen, err := freePorts(ports)
+		chosen, err := ports.choose()
 		if err != nil {
 			return nil, nil, err
 		}
@@ -61,7 +61,7 @@ func (c *Cluster) startEtcd(ctx context.Context) error {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	p, ports, err := c.startServer(ctx, 2, func(ports []int) command {
+	p, chosen, err := c.startServer(ctx, ports{fixed: c.etcdPorts, free: 2}, func(ports []int) command {
 		server, peer := httpsURL(ports[0]), httpsURL(ports[1])
 		return path.command(etcdName, c.logFile(etcdName),
 			"--name=devcluster",
@@ -82,7 +82,10 @@ func (c *Cluster) startEtcd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.etcd, c.etcdURL = p, httpsURL(ports[0])
+	c.mutex.Lock()
+	c.etcdPorts = chosen
+	c.mutex.Unlock()
+	c.setProcess(&c.etcd, p)
 	return nil
 }
 
@@ -96,7 +99,7 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	p, ports, err := c.startServer(ctx, 1, func(ports []int) command {
+	p, chosen, err := c.startServer(ctx, ports{fixed: c.apiServerPorts, free: 1}, func(ports []int) command {
 		return path.command(apiServerName, c.logFile(apiServerName), c.apiServerArgs(ports[0])...)
 	}, func(ports []int) func(context.Context) error {
 		return answers(client, httpsURL(ports[0])+"/readyz")
@@ -104,7 +107,10 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.apiServer, c.serverURL = p, httpsURL(ports[0])
+	c.mutex.Lock()
+	c.apiServerPorts = chosen
+	c.mutex.Unlock()
+	c.setProcess(&c.apiServer, p)
 	return nil
 }
 
@@ -113,7 +119,7 @@ func (c *Cluster) apiServerArgs(port int) []string {
 		"--bind-address=" + loopback, "--advertise-address=" + loopback, "--secure-port=" + strconv.Itoa(port),
 		"--endpoint-reconciler-type=none", // it refuses loopback addresses
 		"--tls-cert-file=" + c.pki.cert("apiserver"), "--tls-private-key-file=" + c.pki.key("apiserver"),
-		"--etcd-servers=" + c.etcdURL, "--etcd-cafile=" + c.pki.cert("ca"),
+		"--etcd-servers=" + httpsURL(c.etcdPorts[0]), "--etcd-cafile=" + c.pki.cert("ca"),
 		"--etcd-certfile=" + c.pki.cert("etcd-client"), "--etcd-keyfile=" + c.pki.key("etcd-client"),
 
 		"--client-ca-file=" + c.pki.cert("ca"), "--anonymous-auth=false",
@@ -178,8 +184,12 @@ func (c *Cluster) startControllerManager(context.Context) error {
 	}
 	args = append(args, mapFlag("feature-gates", c.options.FeatureGates)...)
 	args = append(args, c.options.ControllerManagerArgs...)
-	c.controllerManager, err = c.spawner.run(path.command(controllerManagerName, c.logFile(controllerManagerName), args...))
-	return err
+	p, err := c.spawner.run(path.command(controllerManagerName, c.logFile(controllerManagerName), args...))
+	if err != nil {
+		return err
+	}
+	c.setProcess(&c.controllerManager, p)
+	return nil
 }
 
 // controllers is all of them but those that need a cloud, a kubelet's
@@ -235,8 +245,18 @@ func answers(client *http.Client, url string) func(context.Context) error {
 	}
 }
 
+// serverURL is where the apiserver listens, or empty when it never has.
+func (c *Cluster) serverURL() string {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if len(c.apiServerPorts) == 0 {
+		return ""
+	}
+	return httpsURL(c.apiServerPorts[0])
+}
+
 func (c *Cluster) kubeconfigFor(user *api.AuthInfo) *api.Config {
-	return kubeconfig(c.serverURL, c.pki.ca.CertPEM, user)
+	return kubeconfig(c.serverURL(), c.pki.ca.CertPEM, user)
 }
 
 func (c *Cluster) path(parts ...string) string {

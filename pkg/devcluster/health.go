@@ -19,14 +19,7 @@ func (c *Cluster) awaitServiceAccounts(ctx context.Context) error {
 	})
 }
 
-// watchControlPlane reports a part that ends while the cluster lives.
-func (c *Cluster) watchControlPlane(context.Context) error {
-	for _, p := range []*Process{c.etcd, c.apiServer, c.controllerManager} {
-		c.watch(p)
-	}
-	return nil
-}
-
+// watch reports a process that ends though nobody here has asked it to.
 func (c *Cluster) watch(p *Process) {
 	go func() {
 		select {

@@ -13,6 +13,19 @@ const loopback = "127.0.0.1"
 // binds it; there is no way to reserve one for another process.
 const portTries = 5
 
+// ports are the ports that a server is to listen on.
+type ports struct {
+	fixed []int // these
+	free  int   // or, without them, so many that are free
+}
+
+func (p ports) choose() ([]int, error) {
+	if p.fixed != nil {
+		return p.fixed, nil
+	}
+	return freePorts(p.free)
+}
+
 // freePorts returns n different ports of loopback that nobody listens on.
 func freePorts(n int) ([]int, error) {
 	ports := make([]int, n)

@@ -107,11 +107,12 @@ func statePath(dataDir string) string { return filepath.Join(dataDir, "state.jso
 
 // writeState makes the cluster known to Status.
 func (c *Cluster) writeState() error {
+	server := c.serverURL()
 	c.mutex.Lock()
 	state := State{
 		Running: true, Ready: !c.ready.IsZero(), DataDir: c.options.DataDir,
 		Supervisor: os.Getpid(), Started: c.began.UTC().Truncate(time.Second),
-		Server: c.serverURL, Kubeconfig: c.options.Kubeconfig,
+		Server: server, Kubeconfig: c.options.Kubeconfig,
 		Nodes: c.options.Nodes, ProcessNode: c.options.ProcessNode,
 		Processes: []ProcessState{},
 	}
@@ -152,7 +153,7 @@ func (c *Cluster) emptyDataDir() error {
 func (c *Cluster) removeState() error {
 	var errs []error
 	if c.config != nil {
-		errs = append(errs, unmergeKubeconfig(c.options.Kubeconfig, c.serverURL))
+		errs = append(errs, unmergeKubeconfig(c.options.Kubeconfig, c.serverURL()))
 	}
 	if c.temporary {
 		return errors.Join(append(errs, os.RemoveAll(c.options.DataDir))...)
