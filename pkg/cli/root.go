@@ -77,6 +77,7 @@ Exit codes: 0 yes, 2 a clear no, 1 an error.`,
 		return fmt.Errorf("%w; see %s --help", err, command.CommandPath())
 	})
 	root.AddCommand(
+		newBenchCommand(),
 		newDemoCommand(),
 		newDevclusterCommand(),
 	)
