@@ -9,6 +9,7 @@ import (
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -75,7 +76,7 @@ func (w *world) lookNow() *world {
 	before := w.Observed
 	job := w.Job.DeepCopy()
 	w.last = Decide(w.Observed, w.settings)
-	if !equal(job, before.Job) {
+	if !equality.Semantic.DeepEqual(job, before.Job) {
 		w.t.Fatal("Decide wrote to the job")
 	}
 	w.news = nil
@@ -185,12 +186,6 @@ func (w *world) create() {
 
 func without[T client.Object](objects []T, gone client.Object) []T {
 	return slices.DeleteFunc(slices.Clone(objects), func(o T) bool { return o.GetUID() == gone.GetUID() })
-}
-
-func equal(a, b *v1.PyTorchJob) bool {
-	x, _ := yaml.Marshal(a)
-	y, _ := yaml.Marshal(b)
-	return string(x) == string(y)
 }
 
 // find returns the pod of a short name such as worker-1, or of its whole name.

@@ -1,0 +1,180 @@
+package controller
+
+import (
+	"testing"
+	"time"
+
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+
+	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+)
+
+const elasticJob = `{spec: {elasticPolicy: {minReplicas: 1, maxReplicas: 4, maxRestarts: 3},
+	pytorchReplicaSpecs: {Worker: {replicas: 2}}}}`
+
+func annotate(name, value string) func(*v1.PyTorchJob) {
+	return func(j *v1.PyTorchJob) {
+		if j.Annotations == nil {
+			j.Annotations = map[string]string{}
+		}
+		j.Annotations[name] = value
+	}
+}
+
+// TestElasticMembership: highest index first, worker-0 stays, survivors aren't touched (E23, E24).
+func TestElasticMembership(t *testing.T) {
+	w := running(t, elasticJob)
+	uid0, uid1 := w.find("worker-0").UID, w.find("worker-1").UID
+	scaleTo(3)(w)
+	w.look().wantPods("worker-0 worker-1 worker-2").run().rest()
+	if w.find("worker-0").UID != uid0 || w.find("worker-1").UID != uid1 {
+		t.Error("growth touched a running worker")
+	}
+	leaving := w.find("worker-2")
+	scaleTo(1)(w)
+	w.look().wantPods("worker-0")
+	for _, deletion := range w.last.Delete {
+		if pod, ok := deletion.Object.(*corev1.Pod); ok && *deletion.Grace != 60 {
+			t.Errorf("%s gets a notice of %d s", pod.Name, *deletion.Grace)
+		}
+	}
+	// The worker that leaves exits 0 in its grace period: neither success nor failure.
+	w.Pods = append(w.Pods, leaving)
+	w.terminate("worker-2", 60).wait(time.Second).exit("worker-2", 0).look().wantState("Running")
+	w.exit("worker-2", 1).look().wantState("Running")
+	if w.services() != "worker-0" || w.find("worker-0").UID != uid0 {
+		t.Errorf("services %q", w.services())
+	}
+	w.Pods = without(w.Pods, leaving)
+	w.exit("worker-0", 0).look().wantState("Succeeded")
+}
+
+func TestElasticRange(t *testing.T) {
+	w := running(t, elasticJob)
+	scaleTo(9)(w)
+	w.rest().wantPods("worker-0 worker-1 worker-2 worker-3")
+	if w.told("ScaleClamped") != 1 || !isTrue(&w.Job.Status, conditionScaleClamped) {
+		t.Errorf("events %v", w.heard)
+	}
+	w.run().rest().wantState("Running")
+	scaleTo(3)(w)
+	w.rest().wantPods("worker-0 worker-1 worker-2")
+	if isTrue(&w.Job.Status, conditionScaleClamped) {
+		t.Error("still clamped")
+	}
+}
+
+func TestElasticTerms(t *testing.T) {
+	w := running(t, elasticJob).edit(annotate(v1.AnnotationWorldSizes, "1,2,4"))
+	scaleTo(3)(w)
+	w.rest().wantPods("worker-0 worker-1")
+	w.edit(annotate(v1.AnnotationResizeCooldown, "5m"))
+	scaleTo(4)(w)
+	w.rest().wantPods("worker-0 worker-1 worker-2 worker-3")
+	scaleTo(1)(w)
+	w.look().wantPods("worker-0 worker-1 worker-2 worker-3")
+	due := w.Job.Status.Progress.LastResize.Add(5 * time.Minute)
+	if !w.last.Wake.Equal(due) {
+		t.Errorf("wakes at %v, want %v", w.last.Wake, due)
+	}
+	w.Now = due
+	w.lookNow().rest().wantPods("worker-0")
+	w.edit(annotate(v1.AnnotationMaxResizes, "2")).wait(time.Hour)
+	scaleTo(4)(w)
+	w.rest().wantPods("worker-0")
+	if c := condition(&w.Job.Status, conditionScaleClamped); c == nil || c.Reason != "MaxResizes" {
+		t.Errorf("conditions %+v", w.Job.Status.Conditions)
+	}
+}
+
+func TestReadTerms(t *testing.T) {
+	_, notices := readTerms(map[string]string{
+		v1.AnnotationWorldSizes: "2,x", v1.AnnotationWorldSizeStep: "0", v1.AnnotationMaxResizes: "-1",
+		v1.AnnotationResizeCooldown: "5", v1.AnnotationCheckpointGrace: "10s",
+	})
+	if len(notices) != 5 {
+		t.Errorf("notices: %v", notices)
+	}
+	for _, test := range []struct {
+		sizes               []int32
+		step                int32
+		wanted, least, most int32
+		want                int32
+	}{
+		{nil, 1, 3, 1, 8, 3},
+		{[]int32{2, 4, 8}, 1, 7, 1, 8, 4},
+		{[]int32{4, 8}, 1, 3, 2, 8, 4}, // none below: the next above
+		{nil, 4, 7, 1, 8, 4},
+		{[]int32{16}, 1, 3, 1, 8, 3}, // none at all
+	} {
+		if got := (terms{sizes: test.sizes, step: test.step}).allowed(test.wanted, test.least, test.most); got != test.want {
+			t.Errorf("%+v: got %d", test, got)
+		}
+	}
+}
+
+// TestStoreLost: with worker-0 goes the store in which the others meet (contract §7.6).
+func TestStoreLost(t *testing.T) {
+	w := running(t, elasticJob)
+	uid := w.find("worker-1").UID
+	w.vanish("worker-0").rest().wantPods("worker-0 worker-1")
+	if w.find("worker-1").UID == uid {
+		t.Error("worker-1 was left without a store")
+	}
+	w.run().rest().wantState("Running")
+	uid = w.find("worker-0").UID
+	w.vanish("worker-1").rest()
+	if w.find("worker-0").UID != uid {
+		t.Error("the loss of worker-1 cost worker-0")
+	}
+}
+
+// TestRangeChanged: pods know the range they were started with; it changes with the next
+// change of members, not before.
+func TestRangeChanged(t *testing.T) {
+	w := running(t, elasticJob)
+	uid := w.find("worker-0").UID
+	w.edit(func(j *v1.PyTorchJob) { j.Spec.ElasticPolicy.MaxReplicas = pointer(int32(6)) }).rest()
+	if w.find("worker-0").UID != uid {
+		t.Error("restarted without a change of members")
+	}
+	scaleTo(5)(w)
+	w.rest().wantPods("worker-0 worker-1 worker-2 worker-3 worker-4")
+	if w.find("worker-0").UID == uid {
+		t.Error("worker-0 still has the old range")
+	}
+}
+
+// TestHPA: as long as the metrics and the job are there, unless another scales the job (E22, D10).
+func TestHPA(t *testing.T) {
+	metric := autoscalingv2.MetricSpec{Type: autoscalingv2.ResourceMetricSourceType, Resource: &autoscalingv2.ResourceMetricSource{
+		Name: "cpu", Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: pointer(int32(80))}}}
+	set := func(metrics ...autoscalingv2.MetricSpec) func(*v1.PyTorchJob) {
+		return func(j *v1.PyTorchJob) { j.Spec.ElasticPolicy.Metrics = metrics }
+	}
+	w := running(t, elasticJob).edit(set(metric)).rest()
+	if w.HPA == nil || w.HPA.Spec.MaxReplicas != 4 || w.HPA.Spec.ScaleTargetRef.Name != "job" {
+		t.Fatalf("HPA: %+v", w.HPA)
+	}
+	w.edit(func(j *v1.PyTorchJob) { j.Spec.ElasticPolicy.MaxReplicas = pointer(int32(5)) }).rest()
+	if w.HPA.Spec.MaxReplicas != 5 {
+		t.Error("the range did not follow")
+	}
+	w.Rival = "keda-hpa-job"
+	if w.rest(); w.HPA != nil || w.told("AutoscalerConflict") != 1 {
+		t.Errorf("two writers; events %v", w.heard)
+	}
+	w.Rival = ""
+	if w.rest(); w.HPA == nil {
+		t.Error("no HPA after the other left")
+	}
+	w.edit(set()).rest()
+	if w.HPA != nil {
+		t.Error("the HPA outlives its metrics")
+	}
+	w.edit(set(metric)).rest().exit("worker-0", 0).rest()
+	if w.HPA != nil {
+		t.Error("the HPA outlives the job")
+	}
+}
