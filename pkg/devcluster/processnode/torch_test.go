@@ -93,6 +93,9 @@ func needPython(t *testing.T, torch bool) {
 
 // TestTrainingResumes kills a Worker: the whole job starts again, by its restart policy, from the checkpoint.
 func TestTrainingResumes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes most of a minute")
+	}
 	needPython(t, true)
 	r := newRig(t, "", examples)
 	job := trainingJob(r, "job", 1, "--epochs", "8", "--epoch-seconds", "0.5")
@@ -143,6 +146,9 @@ func elasticWorker(r *rig, index int) *v1.Pod {
 // TestElasticTraining has torchrun grow a job from 2 Workers to 3, shrink it again, and lose one that is killed. Each
 // time training goes on from the checkpoint.
 func TestElasticTraining(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes most of a minute")
+	}
 	needPython(t, true)
 	r := newRig(t, "", examples)
 	var workers []*v1.Pod

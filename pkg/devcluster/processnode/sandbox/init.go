@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -180,12 +179,3 @@ func valueOf(env []string, name string) string {
 	}
 	return value
 }
-
-// logger copies the command's output to the log.
-type logger struct {
-	mu   sync.Mutex
-	file *os.File
-	busy sync.WaitGroup
-}
-
-func newLogger(file *os.File) *logger { return &logger{file: file} }

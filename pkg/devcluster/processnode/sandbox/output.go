@@ -2,12 +2,27 @@ package sandbox
 
 import (
 	"bufio"
+	"fmt"
 	"os"
+	"sync"
 	"time"
 )
 
+// logger copies the command's output to the log.
+type logger struct {
+	mu   sync.Mutex
+	file *os.File
+	size int // bytes written
+	busy sync.WaitGroup
+}
+
+func newLogger(file *os.File) *logger { return &logger{file: file} }
+
 // longestLine is where a line without an end is cut in two; the first part is marked P.
 const longestLine = 16 << 10
+
+// largestLog is how many bytes one run of a container can log; what it says afterwards is lost.
+const largestLog = 256 << 20
 
 // stream makes a pipe whose lines are appended to the log.
 func (l *logger) stream(name string) (*os.File, error) {
@@ -48,6 +63,13 @@ func (l *logger) write(stream string, line []byte) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.size > largestLog {
+		return
+	}
+	if l.size += len(record); l.size > largestLog {
+		record = time.Now().UTC().AppendFormat(nil, time.RFC3339Nano)
+		record = fmt.Appendf(record, " stderr F The process node keeps no more than %d MiB of a container's log.\n", largestLog>>20)
+	}
 	// A full disk loses log lines; it must not stop the command.
 	_, _ = l.file.Write(record)
 }
