@@ -1,0 +1,128 @@
+// Package mutation shows that the tests of the scheduler's core bite: each of a
+// list of deliberate defects is put into the core, and its tests have to fail.
+//
+//	go test ./test/mutation -mutations
+package mutation
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+var enabled = flag.Bool("mutations", false, "run the tests of pkg/core once per defect; takes minutes")
+
+// defect is one change of one place in one file of pkg/core.
+type defect struct{ name, file, right, wrong string }
+
+var defects = []defect{
+	{"holds are never given back", "membership.go", "c.held.sub(m.node, m.Requests)\n\t\tm.held = false", "m.held = false"},
+	{"plans do not see the holds of other gangs", "attempt.go", "c.held.apply(view.Nodes)", "nodeList(view.Nodes)"},
+	{"a gang is released one short of its floor", "group.go", "counts.Ready(g.floor())", "counts.Ready(g.floor()-1)"},
+	{"members are released while a plugin can still fail them", "group.go", "\tcounts.Reserved = g.sums().permitted\n", ""},
+	{"a doubtful bind is taken for a failed one", "release.go",
+		"m.held, m.doubted = true, now // it may be bound there: nobody else gets the room, and it is tried there again\n\t\tc.held.add(m.node, m.Requests)",
+		"c.drop(m)"},
+	{"a doubtful bind is given up at the first miss", "attempt.go", "now.Sub(m.doubted) < c.opts.WakeAfter", "false"},
+	{"a doubtful bind is never given up", "attempt.go", "now.Sub(m.doubted) < c.opts.WakeAfter", "true"},
+	{"reserved members are not given back", "release.go", "reserved := g.ranked(gang.Reserved)", "reserved := g.ranked()"},
+	{"a member that loses its place does not take its siblings along", "release.go",
+		`c.giveBack(g, Reason{MemberLost, m.Name + " lost its place: " + e.Why})`, ""},
+	{"deleted nodes are not noticed", "core.go", "\t\tc.nodeGone(e.Name)\n", "\t\t_ = e\n"},
+	{"surplus members are refused without a reason", "attempt.go", "return best, fits, why", "return best, fits, nil"},
+	{"surplus members hold back the floor", "attempt.go", "if plan == nil && need < n {", "if plan == nil && need < 0 {"},
+	{"a refusal outlives the gang's changes", "group.go", "g.refusal.stands = false", "g.refusal.stands = true"},
+	{"a refusal outlives the cluster's changes", "attempt.go", "r.viewEpoch == view.Epoch && ", ""},
+	{"capacity from the ledger wakes nobody", "membership.go", "\t\tc.epoch++\n", ""},
+	{"finished members do not count", "group.go", "\tcounts.Finished = len(g.finished)\n", ""},
+	{"late news of a finished member count", "membership.go", "if g.finished[uid] {", "if delete(g.finished, uid); false {"},
+	{"failing binds start the heal time-out anew", "core.go",
+		"case gang.Releasing: // binds that fail again and again do not start the time anew\n", ""},
+	{"torn gangs are never ended", "heal.go", ">= c.opts.HealTimeout", ">= 1<<62"},
+	{"only one member of a torn gang is ended", "heal.go", "UIDs: uids(bound)", "UIDs: uids(bound[:1])"},
+	{"the others are not planned around a foreign bind", "membership.go", "if !planned {", "if planned && !planned {"},
+	{"degraded gangs are tried", "group.go", "present < g.floor() {", "present < g.floor() && counts.Bound == 0 {"},
+	{"gangs of equal names in two namespaces are one", "membership.go", "c.members[uid], c.group(e.Key)",
+		"c.members[uid], c.group(gang.Key{Namespace: \"default\", Name: e.Key.Name})"},
+	{"a miss takes the reserved siblings along", "attempt.go", "g.replanning = true", "g.replanning = false"},
+	{"nodes that the filters refused are planned again", "attempt.go", "return !g.excluded[class][view.Nodes[node].Name] && view", "return view"},
+	{"nodes that the filters refused are never forgiven", "attempt.go", "now.Sub(g.missedAt) >= c.opts.WakeAfter", "now.Before(g.missedAt)"},
+	{"a required level is not kept", "attempt.go", "\t\tp.required = level\n", "\t\t_ = level\n"},
+	{"members that run already do not bind the others' place", "attempt.go", "p.fixed = append(p.fixed, node)", "_ = node"},
+	{"members may differ in priority", "group.go", "\t\t\tt.odd = m\n", "\t\t\tt.odd = nil\n"},
+	{"members that are held back count", "group.go", "if m.barred != \"\" {\n\t\t\t\tcontinue", "if m.barred == \"\\x00\" {\n\t\t\t\tcontinue"},
+	{"lost wake-ups are lost for good", "heal.go", "now.Sub(g.lastAttempt) >= c.opts.WakeAfter", "now.Before(g.lastAttempt)"},
+	{"a deleted pod group is not noticed", "membership.go", "g.known, g.reported = false, Status{}", "g.reported = Status{}"},
+	{"holds do not follow a member's requests", "membership.go", "if m.held {\n\t\tc.held.sub(m.node, m.Requests)\n\t\tc.held.add", "if false {\n\t\tc.held.add"},
+	{"a moved label forgets a bind", "membership.go", "case gang.Held:\n\t\tc.drop(m)", "default:\n\t\tc.drop(m)"},
+	{"a lowered floor releases nobody", "membership.go", "c.activateAll(g)\n\t}\n\tc.releaseReady(g)\n}\n\nfunc (c *Core) groupGone", "c.activateAll(g)\n\t}\n}\n\nfunc (c *Core) groupGone"},
+	{"gangs that became incomplete keep their nodes", "core.go", "if counts.Held+counts.Reserved == 0 {", "if counts.Held+counts.Reserved >= 0 {"},
+	{"a gang that changes is reported no more", "core.go", "\tg.reported = status\n", "\tg.reported = status\n\tif g.refusal != nil {\n\t\treturn\n\t}\n"},
+	{"complete gangs are not woken", "membership.go", "if !open {\n\t\tc.activateAll(g)", "if open && !open {\n\t\tc.activateAll(g)"},
+	{"gangs without a pod group are ended", "heal.go", "g.gate().Code == GroupNotFound", "g.key.Name == \"\""},
+	{"effects come in the order of a map", "core.go", "sort.Slice(list, func(i, j int) bool { return list[i].key.Less(list[j].key) })", ""},
+}
+
+// caughtBy finds the test that failed.
+var caughtBy = regexp.MustCompile(`(?m)^--- FAIL: (\w+)|^panic: |-seed=\d+|panic: test timed out`)
+
+func TestDefectsAreCaught(t *testing.T) {
+	if !*enabled {
+		t.Skip("runs the core's tests once per defect; enable it with -mutations")
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range defects {
+		t.Run(d.name, func(t *testing.T) {
+			source := filepath.Join(root, "pkg/core", d.file)
+			text, err := os.ReadFile(source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(text), d.right); n != 1 {
+				t.Fatalf("%s has %d places like %q; bring the list of defects up to date", d.file, n, d.right)
+			}
+			for _, tests := range []string{"TestScenarios", "TestSimulation"} {
+				out, err := run(t, root, source, strings.Replace(string(text), d.right, d.wrong, 1), tests)
+				if strings.Contains(out, "[build failed]") {
+					t.Fatalf("the defect does not compile:\n%s", out)
+				}
+				if err != nil {
+					t.Logf("%s: %s", tests, strings.Join(caughtBy.FindAllString(out, 3), ", "))
+					return
+				}
+			}
+			t.Error("no test has noticed")
+		})
+	}
+}
+
+// run runs tests of pkg/core with one of its files replaced.
+func run(t *testing.T, root, source, text, tests string) (string, error) {
+	dir := t.TempDir()
+	wrong, overlay := filepath.Join(dir, filepath.Base(source)), filepath.Join(dir, "overlay.json")
+	list, err := json.Marshal(map[string]any{"Replace": map[string]string{source: wrong}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{wrong: []byte(text), overlay: list} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "test", "-short", "-overlay", overlay, "-run", "^"+tests+"$", "-timeout", "2m", "./pkg/core")
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
