@@ -80,6 +80,7 @@ Exit codes: 0 yes, 2 a clear no, 1 an error.`,
 		newBenchCommand(),
 		newDemoCommand(),
 		newDevclusterCommand(),
+		newSimulateCommand(),
 	)
 	return root
 }

@@ -22,23 +22,19 @@ var levelColumns = []string{"zone", "block", "rack"}
 // podsPerNode is what a node takes where the table does not say.
 const podsPerNode = 110
 
-// ReadCluster reads the columns node, gpu, cpu_milli, memory_mib and, as far as
-// they are there, zone, block and rack. The nodes come sorted by name.
-func ReadCluster(r io.Reader) ([]cluster.Node, []topology.Level, error) {
+// ReadCluster reads the columns node (or sn), gpu, cpu_milli, memory_mib and, as
+// far as they are there, zone, block and rack. Where places is not nil the levels
+// come from there: a table with the columns node and some of zone, block, rack.
+// The nodes come sorted by name.
+func ReadCluster(r, places io.Reader) ([]cluster.Node, []topology.Level, error) {
 	var nodes []cluster.Node
-	var levels []topology.Level
 	seen := map[string]bool{}
+	at := placesOf{}
 	err := readTable(r, func(row row) error {
-		if nodes == nil {
-			for _, name := range levelColumns {
-				if _, ok := row.column[name]; ok {
-					levels = append(levels, topology.Level{Name: name, Key: name})
-				}
-			}
-		}
-		n := cluster.Node{Name: row.text("node"), Labels: map[string]string{}}
-		for _, level := range levels {
-			n.Labels[level.Key] = row.text(level.Name)
+		at.levelsIn(row)
+		n := cluster.Node{Name: row.optional("sn"), Labels: at.labels(row)}
+		if n.Name == "" {
+			n.Name = row.text("node")
 		}
 		n.Allocatable = n.Allocatable.Set(cluster.CPU, row.number("cpu_milli")).
 			Set(cluster.Memory, row.number("memory_mib")<<20).Set(cluster.Pods, podsPerNode).Set(gpus, row.number("gpu"))
@@ -50,8 +46,60 @@ func ReadCluster(r io.Reader) ([]cluster.Node, []topology.Level, error) {
 		nodes = append(nodes, n)
 		return row.err()
 	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("nodes: %w", err)
+	}
+	if places != nil {
+		if at, err = readPlaces(places, nodes); err != nil {
+			return nil, nil, fmt.Errorf("topology: %w", err)
+		}
+	}
 	sort.Slice(nodes, func(i, j int) bool { return nodes[i].Name < nodes[j].Name })
-	return nodes, levels, err
+	return nodes, at.levels, nil
+}
+
+// placesOf is the levels that a table has columns for.
+type placesOf struct{ levels []topology.Level }
+
+func (p *placesOf) levelsIn(row row) {
+	if p.levels != nil {
+		return
+	}
+	p.levels = []topology.Level{}
+	for _, name := range levelColumns {
+		if _, ok := row.column[name]; ok {
+			p.levels = append(p.levels, topology.Level{Name: name, Key: name})
+		}
+	}
+}
+
+func (p *placesOf) labels(row row) map[string]string {
+	labels := map[string]string{}
+	for _, level := range p.levels {
+		labels[level.Key] = strings.Clone(row.text(level.Name))
+	}
+	return labels
+}
+
+// readPlaces labels the nodes with their places.
+func readPlaces(r io.Reader, nodes []cluster.Node) (placesOf, error) {
+	byName := map[string]int{}
+	for i := range nodes {
+		byName[nodes[i].Name] = i
+	}
+	var at placesOf
+	err := readTable(r, func(row row) error {
+		at.levelsIn(row)
+		name := row.text("node")
+		i, known := byName[name]
+		if !known {
+			row.fail(fmt.Errorf("column \"node\": there is no node %q", name))
+			return row.err()
+		}
+		nodes[i].Labels = at.labels(row)
+		return row.err()
+	})
+	return at, err
 }
 
 // Job is a gang of a trace: workers, and a Master beside them or not.

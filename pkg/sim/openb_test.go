@@ -154,7 +154,7 @@ func TestBadTraces(t *testing.T) {
 		return err
 	}
 	jobs := func(s string) error { _, err := ReadJobs(strings.NewReader(s)); return err }
-	machines := func(s string) error { _, _, err := ReadCluster(strings.NewReader(s)); return err }
+	machines := func(s string) error { _, _, err := ReadCluster(strings.NewReader(s), nil); return err }
 	const job = "job,submit_s,duration_s,workers,gpu_per_worker,cpu_milli_per_worker,memory_mib_per_worker,master_cpu_milli,fails_at\n"
 	tests := []struct {
 		read func(string) error

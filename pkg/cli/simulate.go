@@ -1,0 +1,185 @@
+package cli
+
+import (
+	"bufio"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lockstep.dev/lockstep/pkg/sim"
+)
+
+// simulateFlags are what a user says on the command line.
+type simulateFlags struct {
+	nodes, jobs, topology, report string
+	policies                      []string
+	arrive                        float64
+	seed                          int64
+	seeds                         int
+	patience                      time.Duration
+}
+
+func newSimulateCommand() *cobra.Command {
+	var (
+		flags  simulateFlags
+		output outputFormat
+	)
+	command := &cobra.Command{
+		Use:   "simulate --nodes NODES.csv --jobs JOBS.csv",
+		Short: "Replay a trace through the scheduler's own decisions and those of others",
+		Long: `Replay a trace. The columns of the jobs say what is done with it:
+
+  name, cpu_milli, memory_mib, num_gpu, gpu_milli, gpu_spec
+      Single pods that may share GPUs (an openb trace). They are placed one by one on
+      empty nodes until --arrive times the cluster's GPUs have been asked for; what
+      stays unallocated is compared. Nodes: sn, cpu_milli, memory_mib, gpu, model.
+
+  job, submit_s, duration_s, workers, gpu_per_worker, cpu_milli_per_worker,
+  memory_mib_per_worker, master_cpu_milli [, priority, required, preferred, fails_at]
+      Gangs that arrive, wait, run and leave. Nodes: node, gpu, cpu_milli, memory_mib,
+      and zone, block, rack, as far as they have them (or a table of these, by node,
+      as --topology).
+
+The same files and the same seed give the same result on every machine.`,
+		Example: `  lockstep simulate --nodes nodes.csv --jobs pods.csv --policy lockstep,fgd,best-fit --seeds 10
+  lockstep simulate --nodes cluster.csv --jobs gangs.csv --policy all --report report.html`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			result, err := flags.simulate()
+			if err != nil {
+				return err
+			}
+			if flags.report != "" {
+				if err := writeReport(flags.report, result.page()); err != nil {
+					return err
+				}
+			}
+			if output == outputJSON {
+				return printJSON(command.OutOrStdout(), result)
+			}
+			s := newScreen(command.OutOrStdout(), time.Now)
+			for _, table := range result.tables() {
+				s.plain("\n" + s.bold(table.Title))
+				s.table(table.Rows)
+			}
+			return nil
+		},
+	}
+	f := command.Flags()
+	f.StringVar(&flags.nodes, "nodes", "", "table of the nodes, a CSV file")
+	f.StringVar(&flags.jobs, "jobs", "", "table of the pods or jobs, a CSV file")
+	f.StringVar(&flags.topology, "topology", "", "table of the nodes' zone, block and rack, where that of the nodes has none")
+	f.StringSliceVar(&flags.policies, "policy", []string{"lockstep"}, "one or more of "+strings.Join(sim.Policies, ", ")+", or all")
+	f.Float64Var(&flags.arrive, "arrive", 1.3, "how much GPU single pods ask for together, times the cluster's")
+	f.Int64Var(&flags.seed, "seed", 42, "makes the order in which single pods arrive, and random choices")
+	f.IntVar(&flags.seeds, "seeds", 1, "how many runs with seeds from --seed on, for single pods")
+	f.DurationVar(&flags.patience, "patience", time.Hour, "how long a gang lets younger ones start before it while it does not fit")
+	f.StringVar(&flags.report, "report", "", "write a page with charts to this file as well (HTML, needs no network)")
+	addOutputFlag(command, &output)
+	_ = command.MarkFlagRequired("nodes")
+	_ = command.MarkFlagRequired("jobs")
+	_ = command.RegisterFlagCompletionFunc("policy",
+		cobra.FixedCompletions(append([]string{"all"}, sim.Policies...), cobra.ShellCompDirectiveNoFileComp))
+	return command
+}
+
+// simulation is a result that can be printed.
+type simulation interface {
+	tables() []reportTable
+	page() reportPage
+}
+
+func (f *simulateFlags) simulate() (simulation, error) {
+	if slices.Equal(f.policies, []string{"all"}) {
+		f.policies = sim.Policies
+	}
+	for _, policy := range f.policies {
+		if !slices.Contains(sim.Policies, policy) {
+			return nil, fmt.Errorf("--policy: %q is not one of %s, or all", policy, strings.Join(sim.Policies, ", "))
+		}
+	}
+	if f.seeds < 1 || f.seeds > 1000 {
+		return nil, fmt.Errorf("--seeds: %d is not from 1 to 1000", f.seeds)
+	}
+	header, err := headerOf(f.jobs)
+	switch {
+	case err != nil:
+		return nil, err
+	case slices.Contains(header, "num_gpu"):
+		return f.simulatePods()
+	case slices.Contains(header, "workers"):
+		return f.simulateGangs()
+	}
+	return nil, fmt.Errorf("%s: has neither a column num_gpu (single pods) nor workers (gangs); see lockstep simulate --help", f.jobs)
+}
+
+// headerOf is the names of a table's columns.
+func headerOf(name string) ([]string, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	header, err := csv.NewReader(bufio.NewReader(file)).Read()
+	if err != nil {
+		return nil, fmt.Errorf("%s: line 1: %w", name, err)
+	}
+	for i := range header {
+		header[i] = strings.TrimSpace(header[i])
+	}
+	return header, nil
+}
+
+// withFiles opens files for read; an empty name gives nil.
+func withFiles(read func(files []io.Reader) error, names ...string) error {
+	files := make([]io.Reader, len(names))
+	for i, name := range names {
+		if name == "" {
+			continue
+		}
+		file, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		files[i] = file
+	}
+	return read(files)
+}
+
+// each calls run for 0 to n-1, as many at a time as there are processors, and
+// returns the error of the lowest number.
+func each(n int, run func(i int) error) error {
+	errs := make([]error, n)
+	turns := make(chan int)
+	done := make(chan struct{})
+	workers := min(n, runtime.GOMAXPROCS(0))
+	for range workers {
+		go func() {
+			for i := range turns {
+				errs[i] = run(i)
+			}
+			done <- struct{}{}
+		}()
+	}
+	for i := range n {
+		turns <- i
+	}
+	close(turns)
+	for range workers {
+		<-done
+	}
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

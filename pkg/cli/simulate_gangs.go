@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/sim"
+	"lockstep.dev/lockstep/pkg/topology"
+)
+
+// gangsResult is a comparison of policies for gangs.
+type gangsResult struct {
+	Trace           string              `json:"trace"` // "gangs"
+	PatienceSeconds int64               `json:"patience_seconds"`
+	Policies        []*sim.ReplayReport `json:"policies"`
+}
+
+func (f *simulateFlags) simulateGangs() (simulation, error) {
+	if f.patience < 0 {
+		return nil, fmt.Errorf("--patience: %v is negative", f.patience)
+	}
+	var nodes []cluster.Node
+	var levels []topology.Level
+	var jobs []sim.Job
+	err := withFiles(func(files []io.Reader) (err error) {
+		if nodes, levels, err = sim.ReadCluster(files[0], files[2]); err != nil {
+			return err
+		}
+		if jobs, err = sim.ReadJobs(files[1]); err != nil {
+			return fmt.Errorf("jobs: %w", err)
+		}
+		return nil
+	}, f.nodes, f.jobs, f.topology)
+	if err != nil {
+		return nil, err
+	}
+	result := &gangsResult{
+		Trace: "gangs", PatienceSeconds: int64(f.patience / time.Second),
+		Policies: make([]*sim.ReplayReport, len(f.policies)),
+	}
+	err = each(len(f.policies), func(i int) (err error) {
+		result.Policies[i], err = sim.Replay(nodes, levels, jobs, sim.ReplayOptions{
+			Policy: f.policies[i], PatienceSeconds: result.PatienceSeconds, Seed: f.seed,
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+func (r *gangsResult) tables() []reportTable {
+	whole := [][]string{{"POLICY", "FINISHED", "FAILED", "NEVER FIT", "ALLOCATED %", "USEFUL %", "WHOLE NODES FREE", "FREE GPUS ON THEM %"}}
+	waiting := [][]string{{"POLICY", "GPUS", "JOBS", "MEAN WAIT", "P50", "P99", "MOST", "SLOWDOWN"}}
+	spread := [][]string{{"POLICY", "LEVEL", "GANGS", "DOMAINS", "OVER EMPTY CLUSTER", "OVER BEST THEN"}}
+	for _, p := range r.Policies {
+		whole = append(whole, []string{
+			p.Policy, fmt.Sprint(p.JobsFinished), fmt.Sprint(p.JobsFailed), fmt.Sprint(p.JobsNeverFit), fixed(p.AllocatedPercent),
+			fixed(p.UsefulPercent), fixed(p.Fragmentation.WholeNodes), fixed(p.Fragmentation.WholeNodePercent),
+		})
+		for _, c := range p.Waiting {
+			waiting = append(waiting, []string{
+				p.Policy, c.GPUs, fmt.Sprint(c.Jobs), span(c.MeanSeconds), span(float64(c.P50Seconds)),
+				span(float64(c.P99Seconds)), span(float64(c.MaxSeconds)), fixed(c.MeanSlowdown),
+			})
+		}
+		for _, l := range p.Stretch {
+			spread = append(spread, []string{
+				p.Policy, l.Level, fmt.Sprint(l.Gangs), fixed(l.MeanDomains), fixed(l.MeanOverEmpty), fixed(l.MeanOverBest),
+			})
+		}
+	}
+	return []reportTable{
+		{"Use of the cluster", whole}, {"Waiting, by the GPUs that a job asks for", waiting},
+		{"Domains that a gang is spread over", spread},
+	}
+}
+
+func span(seconds float64) string {
+	return (time.Duration(seconds) * time.Second).String()
+}
+
+func (r *gangsResult) page() reportPage {
+	allocated := chart{Title: "GPUs in use", X: "hours", Y: "% of all GPUs"}
+	waiting := chart{Title: "Jobs that wait", X: "hours", Y: "jobs"}
+	nodes := chart{Title: "Nodes with all GPUs free", X: "hours", Y: "nodes"}
+	for _, p := range r.Policies {
+		a, w, n := series{Name: p.Policy}, series{Name: p.Policy}, series{Name: p.Policy}
+		for _, m := range p.Timeline {
+			hours := float64(m.Seconds) / 3600
+			a.Points = append(a.Points, point{hours, m.AllocatedPercent})
+			w.Points = append(w.Points, point{hours, float64(m.WaitingJobs)})
+			n.Points = append(n.Points, point{hours, float64(m.WholeNodes)})
+		}
+		allocated.Series, waiting.Series, nodes.Series = append(allocated.Series, a), append(waiting.Series, w), append(nodes.Series, n)
+	}
+	return reportPage{
+		Title:  "Gangs on a cluster",
+		Intro:  fmt.Sprintf("Jobs arrive, wait, run and leave. One that does not fit lets younger ones pass for %v.", time.Duration(r.PatienceSeconds)*time.Second),
+		Charts: []chart{allocated, waiting, nodes}, Tables: r.tables(),
+	}
+}

@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const (
+	podNodes = "sn,cpu_milli,memory_mib,gpu,model\na,8000,8000,2,T4\nb,8000,8000,2,T4\n"
+	podList  = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\nhalf,1000,100,1,500,\none,1000,100,1,1000,\n"
+	gangNode = "node,block,rack,gpu,cpu_milli,memory_mib\na,b,r0,8,64000,9999\nb,b,r1,8,64000,9999\n"
+	gangList = "job,submit_s,duration_s,workers,gpu_per_worker,cpu_milli_per_worker,memory_mib_per_worker,master_cpu_milli\n" +
+		"x,0,7200,2,8,1000,10,0\ny,600,3600,2,4,1000,10,0\n"
+)
+
+// simulated runs the verb on the given tables.
+func simulated(t *testing.T, nodes, jobs string, args ...string) (code int, out, errOut string) {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	args = append([]string{"simulate", "--nodes", write("nodes.csv", nodes), "--jobs", write("jobs.csv", jobs)}, args...)
+	var stdout, stderr bytes.Buffer
+	code = run(t.Context(), "lockstep", args, &stdout, &stderr)
+	return code, stdout.String(), stderr.String()
+}
+
+func TestSimulatePods(t *testing.T) {
+	code, out, errOut := simulated(t, podNodes, podList, "--policy", "lockstep,random", "--seeds", "3", "--arrive", "2", "-o", "json")
+	if code != exitYes {
+		t.Fatalf("exit code %d: %s", code, errOut)
+	}
+	var got podsResult
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Policies) != 2 || len(got.Policies[1].Runs) != 3 || got.Policies[0].UnallocatedPercent.Mean != 0 {
+		t.Errorf("%s", out)
+	}
+	if got.Policies[0].Runs[2].Seed != 44 {
+		t.Errorf("seeds do not go up from 42: %+v", got.Policies[0].Runs[2])
+	}
+}
+
+func TestSimulateGangs(t *testing.T) {
+	code, out, errOut := simulated(t, gangNode, gangList)
+	if code != exitYes {
+		t.Fatalf("exit code %d: %s", code, errOut)
+	}
+	for _, want := range []string{"FINISHED", "lockstep  8", "1h50m0s", "rack"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+}
+
+// TestSimulateReport: the page is well-formed and asks nothing of a network.
+func TestSimulateReport(t *testing.T) {
+	for name, files := range map[string][2]string{"pods": {podNodes, podList}, "gangs": {gangNode, gangList}} {
+		path := filepath.Join(t.TempDir(), "report.html")
+		if code, _, errOut := simulated(t, files[0], files[1], "--policy", "all", "--report", path); code != exitYes {
+			t.Fatalf("%s: exit code %d: %s", name, code, errOut)
+		}
+		page, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range []string{"http:", "https:", "src=", "<script", "NaN", "Inf"} {
+			if bytes.Contains(page, []byte(link)) {
+				t.Errorf("%s: the page has %q", name, link)
+			}
+		}
+		if n := bytes.Count(page, []byte("<polyline")); n < 16 {
+			t.Errorf("%s: %d lines drawn for 8 policies in at least 2 charts", name, n)
+		}
+		svg := page[bytes.Index(page, []byte("<svg")) : bytes.Index(page, []byte("</svg>"))+len("</svg>")]
+		if err := xml.Unmarshal(svg, new(struct{})); err != nil {
+			t.Errorf("%s: the drawing is not well-formed: %v", name, err)
+		}
+	}
+}
+
+func TestSimulateBadInput(t *testing.T) {
+	tests := []struct {
+		nodes, jobs string
+		args        []string
+		want        string
+	}{
+		{podNodes, podList, []string{"--policy", "magic"}, `"magic" is not one of lockstep, fgd`},
+		{podNodes, podList, []string{"--arrive", "0"}, "arrive: 0"},
+		{podNodes, podList, []string{"--seeds", "0"}, "--seeds"},
+		{podNodes, "name,size\na,1\n", nil, "neither a column num_gpu"},
+		{podNodes, podList + "bad,1,1,1,0,\n", nil, "pods: line 4: pod bad: gpu_milli is 0"},
+		{gangNode, gangList + "z,0,1,x,1,1,1,0\n", nil, `jobs: line 4: column "workers": "x"`},
+		{"node,gpu\na,1\n", gangList, nil, `nodes: line 2: there is no column "cpu_milli"`},
+	}
+	for _, tt := range tests {
+		code, _, errOut := simulated(t, tt.nodes, tt.jobs, tt.args...)
+		if code != exitError || !strings.Contains(errOut, tt.want) || strings.Count(errOut, "\n") != 1 {
+			t.Errorf("exit code %d, %q; want one line with %q", code, errOut, tt.want)
+		}
+	}
+}
