@@ -75,8 +75,8 @@ type result struct {
 	note  string
 }
 
-func runDemo(ctx context.Context, s *screen, options demoOptions) (err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, options.timeout, fmt.Errorf("gave up after %v; --timeout gives more", options.timeout))
+func runDemo(caller context.Context, s *screen, options demoOptions) (err error) {
+	ctx, cancel := context.WithTimeoutCause(caller, options.timeout, fmt.Errorf("gave up after %v; --timeout gives more", options.timeout))
 	defer cancel()
 
 	begin := time.Now()
@@ -86,11 +86,11 @@ func runDemo(ctx context.Context, s *screen, options demoOptions) (err error) {
 	}
 	defer func() {
 		logs := filepath.Join(dir, "cluster", "logs")
-		if _, missing := os.Stat(logs); err == nil || missing != nil {
-			_ = os.RemoveAll(dir) // in the temporary directory: no harm if something stays
+		if _, none := os.Stat(logs); err != nil && none == nil && caller.Err() == nil {
+			err = fmt.Errorf("%w\nthe logs are in %s", err, logs)
 			return
 		}
-		err = fmt.Errorf("%w\nthe logs are in %s", err, logs)
+		_ = os.RemoveAll(dir) // in the temporary directory: no harm if something stays
 	}()
 
 	s.plain(s.bold("Lockstep: a job gets all of its GPUs, close together, or none of them."))
@@ -102,6 +102,9 @@ func runDemo(ctx context.Context, s *screen, options demoOptions) (err error) {
 	}
 	err = d.acts(ctx)
 	cancel() // ends the watches, for which the apiserver would wait
+	if caller.Err() != nil {
+		err = fmt.Errorf("%w; the cluster is stopped", context.Cause(caller))
+	}
 	if err = errors.Join(err, d.cluster.Stop()); err != nil {
 		return err
 	}
