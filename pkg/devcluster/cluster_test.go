@@ -242,7 +242,7 @@ func TestQuotaAndNamespaces(t *testing.T) {
 // does not show in the other. The second has a short lease, for the faults.
 func TestTwoClustersSideBySide(t *testing.T) {
 	first := sharedCluster(t)
-	second, err := Start(t.Context(), Options{Nodes: 2, NodeLease: 4 * time.Second})
+	second, err := Start(t.Context(), Options{Nodes: 2, NodeLease: 4 * time.Second, ProcessNode: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,13 +251,14 @@ func TestTwoClustersSideBySide(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if diff := cmp.Diff([]string{"node-0000", "node-0001"}, nodeNames(t, second)); diff != "" {
+	if diff := cmp.Diff([]string{"node-0000", "node-0001", "process-node"}, nodeNames(t, second)); diff != "" {
 		t.Errorf("nodes of the second (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"node-0000", "node-0001", "node-0002", "node-0003"}, nodeNames(t, first)); diff != "" {
 		t.Errorf("nodes of the first (-want +got):\n%s", diff)
 	}
 
+	t.Run("process node", func(t *testing.T) { processNodeRuns(t, second) })
 	t.Run("silent node", func(t *testing.T) { silentNode(t, second) })
 	t.Run("node in trouble", func(t *testing.T) { nodeInTrouble(t, second) })
 	t.Run("nodes of others", func(t *testing.T) { nodesOfOthers(t, second) })
@@ -270,6 +271,32 @@ func TestTwoClustersSideBySide(t *testing.T) {
 		}
 	})
 	t.Run("servers restarted", func(t *testing.T) { serversRestarted(t, second) })
+}
+
+// A pod of the process node is a real process, and its log comes through the
+// apiserver, which trusts the node's certificate.
+func processNodeRuns(t *testing.T, c *Cluster) {
+	create(t, c, "default", &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "real"},
+		Spec: corev1.PodSpec{
+			NodeName: processNodeName, RestartPolicy: corev1.RestartPolicyNever,
+			Containers: []corev1.Container{{
+				Name: "main", Image: "pytorch/pytorch:latest", Command: []string{"/bin/sh", "-c", "echo from a process; exit 3"},
+			}},
+		},
+	})
+	pod := awaitPod(t, c, "default", "real", "ends", func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodFailed })
+	if end := pod.Status.ContainerStatuses[0].State.Terminated; end == nil || end.ExitCode != 3 {
+		t.Errorf("the process ended as %+v, want exit code 3", end)
+	}
+	text, err := c.Client().CoreV1().Pods("default").GetLogs("real", &corev1.PodLogOptions{}).DoRaw(t.Context())
+	if err != nil || !strings.Contains(string(text), "from a process") {
+		t.Errorf("log %q, %v", text, err)
+	}
+	node, err := c.Client().CoreV1().Nodes().Get(t.Context(), "node-0000", metav1.GetOptions{})
+	if err != nil || len(node.Spec.Taints) != 1 || node.Spec.Taints[0].Effect != corev1.TaintEffectPreferNoSchedule {
+		t.Errorf("beside a process node, fake nodes have taints %v, %v; want one PreferNoSchedule", node.Spec.Taints, err)
+	}
 }
 
 func silentNode(t *testing.T, c *Cluster) {
