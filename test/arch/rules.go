@@ -33,7 +33,8 @@ var arrows = map[string][]string{
 	"pkg/autoscale":  {"pkg/apis", "pkg/kube", "pkg/gang"},
 	"pkg/dashboard":  append([]string{"pkg/apis", "pkg/kube"}, pure...),
 	"pkg/devcluster": {"manifests"},
-	"pkg/cli": append([]string{"pkg/apis", "pkg/kube", "pkg/devcluster", "pkg/dashboard", "pkg/controller",
+	"pkg/bench":      {"pkg/apis", "pkg/kube", "pkg/devcluster", "manifests"},
+	"pkg/cli": append([]string{"pkg/apis", "pkg/kube", "pkg/bench", "pkg/devcluster", "pkg/dashboard", "pkg/controller",
 		"pkg/autoscale", "manifests", "examples"}, pure...),
 
 	"manifests": {},
