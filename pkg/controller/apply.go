@@ -66,9 +66,7 @@ func (r *Reconciler) create(ctx context.Context, o Observed, plan Plan) (retry t
 	}
 	done := map[string][]string{}
 	defer func() { r.tellMany(o.Job, "SuccessfulCreate", "Created", done) }()
-	// Batches double, so that what fails for all is tried for one.
-	for start, size := 0, 1; start < len(plan.Create); start, size = start+size, min(2*size, 16) {
-		batch := plan.Create[start:min(start+size, len(plan.Create))]
+	for _, batch := range batches(plan.Create) {
 		errs := make([]error, len(batch))
 		var group sync.WaitGroup
 		for i, object := range batch {
@@ -89,6 +87,26 @@ func (r *Reconciler) create(ctx context.Context, o Observed, plan Plan) (retry t
 	}
 	r.notes.succeeded(key)
 	return 0, nil
+}
+
+// batches are created at once, one after another. They never mix kinds, because a pod
+// may look for its Service at once; and they double in size, so that what fails for all
+// is tried for one.
+func batches(objects []client.Object) [][]client.Object {
+	var all [][]client.Object
+	for start, size := 0, 1; start < len(objects); {
+		end := start
+		for end < len(objects) && end < start+size && kindOf(objects[end]) == kindOf(objects[start]) {
+			end++
+		}
+		all = append(all, objects[start:end])
+		size = min(2*size, 16)
+		if end < len(objects) && kindOf(objects[end]) != kindOf(objects[start]) {
+			size = 1
+		}
+		start = end
+	}
+	return all
 }
 
 func (r *Reconciler) createOne(ctx context.Context, o Observed, object client.Object) error {
