@@ -78,7 +78,8 @@ type Permit struct{ UID string }
 
 // Unreserved says that the scheduler has let go of a member that was Reserved
 // or Binding. Unknown is true when the bind may have succeeded all the same:
-// the node stays held for the member until that is known.
+// the node stays held for the member until that is known. It is false only if the
+// pod is known not to be bound, by this bind or an earlier one.
 type Unreserved struct {
 	UID     string
 	Unknown bool

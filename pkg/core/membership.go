@@ -178,7 +178,10 @@ func (c *Core) drop(m *member) {
 }
 
 func (c *Core) activateAll(g *group) {
-	if waiting := g.ranked(gang.Waiting); len(waiting) > 0 && g.gate().Code == "" {
+	if g.gate().Code != "" {
+		return
+	}
+	if waiting := g.ranked(gang.Waiting); len(waiting) > 0 {
 		c.emit(Activate{UIDs: uids(waiting)})
 	}
 }

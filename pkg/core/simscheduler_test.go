@@ -477,7 +477,7 @@ func (s *sim) proceed(q *queued) {
 		return
 	}
 	switch {
-	case s.fault(12):
+	case s.api.pods[uid].node == "" && s.fault(12): // a failure is one only if the pod is known not to be bound
 		s.letGo(q, false, "admission webhook denied the request", backoff)
 	case s.fault(12):
 		s.letGo(q, true, "time-out", backoff)

@@ -1,0 +1,69 @@
+package core_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/core"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/topology"
+)
+
+// BenchmarkGang is all the core's work for one gang, from the first pod to the
+// last bound one: five events for each member, its place in the queue, and one
+// plan. Members come in an order unlike their ranks.
+func BenchmarkGang(b *testing.B) {
+	for _, n := range []int{8, 1000, 4096} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			names := cluster.NewVocabulary()
+			gpu := names.Index("nvidia.com/gpu")
+			nodes := make([]cluster.Node, (n+7)/8)
+			for i := range nodes {
+				offers := cluster.Resources(nil).Set(cluster.Pods, 110).Set(gpu, 8)
+				nodes[i] = cluster.Node{
+					Name: fmt.Sprintf("n%04d", i), Allocatable: offers, Free: offers,
+					Labels: map[string]string{"rack": fmt.Sprint(i / 16)},
+				}
+			}
+			tree := topology.Build([]topology.Level{{Name: "rack", Key: "rack"}}, nodes)
+			view := core.View{Nodes: nodes, Tree: tree, Eligible: func(string, int) bool { return true }}
+			k, now := gang.Key{Namespace: "default", Name: "job"}, time.Unix(0, 0)
+			seen := make([]core.MemberSeen, n)
+			for i := range seen {
+				index := i * 2654435761 % n
+				seen[i] = core.MemberSeen{Key: k, Member: gang.Member{
+					UID: fmt.Sprint(i), Name: fmt.Sprint(i), Role: "Worker", Index: index, Class: "worker",
+					Requests: cluster.Resources(nil).Set(cluster.Pods, 1).Set(gpu, 1),
+				}}
+			}
+			for b.Loop() {
+				c := core.New(core.Options{Vocabulary: names})
+				c.Step(now, core.GroupSeen{Spec: gang.Spec{Key: k, Floor: n}})
+				leader := ""
+				for _, e := range seen {
+					c.Step(now, e)
+				}
+				for _, e := range seen {
+					if _, ok := c.QueueKey(e.Member.UID); ok && c.Leads(e.Member.UID) {
+						leader = e.Member.UID
+					}
+				}
+				c.Step(now, core.Attempt{UID: leader, View: view})
+				for _, e := range seen {
+					c.Step(now, core.Reserved{UID: e.Member.UID})
+					c.Step(now, core.Permit{UID: e.Member.UID})
+				}
+				for _, e := range seen {
+					e.Node = "n0000"
+					c.Step(now, e)
+				}
+				if status, _ := c.Status(k); status.Phase != gang.Placed {
+					b.Fatalf("%+v", status)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/float64(n), "µs/member")
+		})
+	}
+}
