@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -87,6 +88,14 @@ func (o *upOptions) complete() error {
 	} {
 		if count.value < count.least {
 			return fmt.Errorf("--%s=%d: must be %d or more", count.flag, count.value, count.least)
+		}
+	}
+	if c.Workspace != "" {
+		if !c.ProcessNode {
+			return errors.New("--workspace needs --process-node: pods of fake nodes see nothing")
+		}
+		if info, err := os.Stat(c.Workspace); err != nil || !info.IsDir() {
+			return fmt.Errorf("--workspace=%s: not a directory", c.Workspace)
 		}
 	}
 	c.Shape.GPUs = o.gpus

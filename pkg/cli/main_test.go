@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"lockstep.dev/lockstep/pkg/devcluster/processnode"
+)
+
+// programEnv makes the test binary the program lockstep, for the tests that
+// need it as a process of its own.
+const programEnv = "LOCKSTEP_TEST_PROGRAM"
+
+func TestMain(m *testing.M) {
+	processnode.MaybeRunShim()
+	if os.Getenv(programEnv) != "" {
+		os.Exit(Main())
+	}
+	os.Exit(m.Run())
+}
+
+// lockstep is the program as a process.
+func lockstep(args ...string) *exec.Cmd {
+	command := exec.Command(os.Args[0], args...)
+	command.Env = append(os.Environ(), programEnv+"=1", "NO_COLOR=1")
+	return command
+}
+
+// invoke runs the command line in this process.
+func invoke(args ...string) (code int, out, errOut string) {
+	var o, e bytes.Buffer
+	code = run(context.Background(), "lockstep", args, &o, &e)
+	return code, o.String(), e.String()
+}
+
+func TestMistakesAreOneLineThatSaysWhatAndWhere(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"nonsense"}, `unknown command "nonsense"`},
+		{[]string{"devcluster", "up", "--no-such-flag"}, "unknown flag: --no-such-flag; see lockstep devcluster up --help"},
+		{[]string{"devcluster", "up", "more"}, `unknown command "more"`},
+		{[]string{"devcluster", "up", "--nodes", "many"}, `"--nodes"`},
+		{[]string{"devcluster", "up", "--nodes", "-1"}, "--nodes=-1: must be 0 or more"},
+		{[]string{"devcluster", "up", "--rack-size", "0"}, "--rack-size=0: must be 1 or more"},
+		{[]string{"devcluster", "up", "--memory", "lots"}, "--memory=lots: not a positive quantity"},
+		{[]string{"devcluster", "up", "--cpu", "0"}, "--cpu=0: not a positive quantity"},
+		{[]string{"devcluster", "up", "--feature-gates", "X"}, `--feature-gates: "X" is not of the form NAME=true`},
+		{[]string{"devcluster", "up", "--workspace", "/no/such/dir", "--process-node"}, "--workspace=/no/such/dir"},
+		{[]string{"devcluster", "up", "--workspace", "."}, "--workspace needs --process-node"},
+		{[]string{"devcluster", "status", "-o", "xml"}, `"xml" is neither text nor json`},
+	} {
+		code, out, errOut := invoke(test.args...)
+		if code != exitError || out != "" || !strings.Contains(errOut, test.want) || strings.Count(errOut, "\n") != 1 {
+			t.Errorf("%q: exit code %d, output %q, error %q; want 1, nothing, one line with %q", test.args, code, out, errOut, test.want)
+		}
+	}
+}
+
+func TestEveryVerbHasHelpWithAnExample(t *testing.T) {
+	root := newRootCommand("lockstep")
+	root.InitDefaultCompletionCmd()
+	var visit func(path []string)
+	visit = func(path []string) {
+		command, _, err := root.Find(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(path) > 0 && command.Name() == "completion" {
+			return // cobra's own
+		}
+		if command.Example == "" {
+			t.Errorf("%s has no example", command.CommandPath())
+		}
+		if code, out, _ := invoke(append(path, "--help")...); code != exitYes || !strings.Contains(out, "Examples:") {
+			t.Errorf("%s --help: exit code %d, output %q", command.CommandPath(), code, out)
+		}
+		for _, child := range command.Commands() {
+			visit(append(append([]string{}, path...), child.Name()))
+		}
+	}
+	visit(nil)
+}
+
+func TestKubectlPluginCallsItselfSo(t *testing.T) {
+	var out bytes.Buffer
+	if code := run(context.Background(), pluginName, []string{"devcluster", "--help"}, &out, &out); code != exitYes {
+		t.Fatalf("exit code %d", code)
+	}
+	if !strings.Contains(out.String(), "kubectl lockstep devcluster [command]") {
+		t.Errorf("help of the plugin does not say how to call it:\n%s", out.String())
+	}
+}
