@@ -19,6 +19,7 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -233,12 +234,16 @@ func (l *live) edit(edit func(*v1.PyTorchJob)) error {
 	return l.client.Patch(l.ctx, after, client.MergeFrom(before))
 }
 
-// scale goes the way of "kubectl scale" and of autoscalers.
+// scale goes the way of "kubectl scale" and of autoscalers, which try again after a conflict.
 func (l *live) scale(n int32) error {
-	scale := &autoscalingv1.Scale{}
-	l.must(l.client.SubResource("scale").Get(l.ctx, l.job(), scale))
-	scale.Spec.Replicas = n
-	return l.client.SubResource("scale").Update(l.ctx, l.job(), client.WithSubResourceBody(scale))
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		scale := &autoscalingv1.Scale{}
+		if err := l.client.SubResource("scale").Get(l.ctx, l.job(), scale); err != nil {
+			return err
+		}
+		scale.Spec.Replicas = n
+		return l.client.SubResource("scale").Update(l.ctx, l.job(), client.WithSubResourceBody(scale))
+	})
 }
 
 // awaitState waits for the printer column; the last state must be true.

@@ -99,11 +99,12 @@ func (t terms) allowed(wanted, least, most int32) int32 {
 	return wanted
 }
 
-// clamp brings an accepted elastic job back into its range, which autoscalers leave.
+// clamp brings an elastic job back into its range, which autoscalers leave. (One that is
+// created out of its range is refused by the CRD.)
 func (p *pass) clamp() {
 	elastic := p.job.Spec.ElasticPolicy
 	worker := p.job.Spec.PyTorchReplicaSpecs[v1.Worker]
-	if elastic == nil || worker == nil || condition(p.status, v1.JobCreated) == nil || *elastic.MinReplicas > *elastic.MaxReplicas {
+	if elastic == nil || worker == nil || *elastic.MinReplicas > *elastic.MaxReplicas {
 		return
 	}
 	clamped := min(max(*worker.Replicas, *elastic.MinReplicas), *elastic.MaxReplicas)

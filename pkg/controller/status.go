@@ -76,6 +76,13 @@ func (p *pass) updateRunning() {
 			p.replacing.remove(m.role, m.index)
 		}
 	}
+	for role, set := range p.replacing {
+		for index := range set {
+			if index >= p.size(role) {
+				p.replacing.remove(role, index) // the job has shrunk: nobody waits for it
+			}
+		}
+	}
 	if p.replacing.size() > 0 {
 		if !isTrue(p.status, v1.JobRestarting) {
 			message := p.restartMessage()

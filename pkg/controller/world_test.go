@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -22,18 +23,20 @@ import (
 // world is a job and its objects in memory: it carries plans out as a cluster would
 // that answers at once, and the test plays kubelet and user.
 type world struct {
-	t *testing.T
+	t testing.TB
 	Observed
 	settings Settings
 	uids     int
 	last     Plan
 	// heard are all events, in order; news are those of the last look.
 	heard, news []Event
+	// crashAfter ends the next look after so many writes.
+	crashAfter int
 	// writes counts objects created, patched and deleted, and statuses written.
 	writes int
 }
 
-func newWorld(t *testing.T, job *v1.PyTorchJob) *world {
+func newWorld(t testing.TB, job *v1.PyTorchJob) *world {
 	t.Helper()
 	job = job.DeepCopy()
 	job.UID = "00000000-0000-0000-0000-000000000001"
@@ -46,7 +49,7 @@ func newWorld(t *testing.T, job *v1.PyTorchJob) *world {
 }
 
 // parseJob reads a job; Master and Worker templates are filled in where they are missing.
-func parseJob(t *testing.T, text string) *v1.PyTorchJob {
+func parseJob(t testing.TB, text string) *v1.PyTorchJob {
 	t.Helper()
 	job := &v1.PyTorchJob{}
 	if err := yaml.UnmarshalStrict([]byte(text), job); err != nil {
@@ -79,6 +82,12 @@ func (w *world) lookNow() *world {
 	if !equality.Semantic.DeepEqual(job, before.Job) {
 		w.t.Fatal("Decide wrote to the job")
 	}
+	if again := Decide(w.Observed, w.settings); !reflect.DeepEqual(again, w.last) {
+		w.t.Fatalf("two decisions on the same differ:\n%+v\n%+v", w.last, again)
+	}
+	if w.crashAfter > 0 {
+		w.crash()
+	}
 	w.news = nil
 	w.Gone = nil
 	if w.last.Status != nil {
@@ -101,6 +110,23 @@ func (w *world) lookNow() *world {
 	w.create()
 	w.heard = append(w.heard, w.news...)
 	return w
+}
+
+// crash cuts the plan off, as if the controller had died after some writes.
+func (w *world) crash() {
+	left := w.crashAfter
+	w.crashAfter = 0
+	if w.last.Status != nil {
+		left--
+	}
+	cut := func(n int) int {
+		kept := max(0, min(n, left))
+		left -= kept
+		return kept
+	}
+	w.last.Delete = w.last.Delete[:cut(len(w.last.Delete))]
+	w.last.Patch = w.last.Patch[:cut(len(w.last.Patch))]
+	w.last.Create = w.last.Create[:cut(len(w.last.Create))]
 }
 
 // rest looks until nothing changes any more.
