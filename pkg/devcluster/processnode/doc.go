@@ -19,9 +19,10 @@
 // # What a container sees
 //
 // The machine's system directories read-only; /tmp and a home of its own; the workspace at /workspace, read-only; a
-// directory at /checkpoints (in CHECKPOINT_DIR) that all pods of one job share and that outlives them; an address of its own,
+// directory at /checkpoints (in CHECKPOINT_DIR) that all pods of one owner share and that outlives them; an address of its own,
 // and an /etc/hosts, kept current, with the Services of the cluster. There is no way out of the pods' network.
-// Its environment is what the pod asks for and a few basics, nothing of the developer's.
+// Its environment is what the pod asks for and a few basics, nothing of the developer's. An image that the table does
+// not know adds nothing to that: its commands are looked for on the machine's own PATH, and an event says so.
 // Without namespaces (see [sandbox.Mode]) there is only the address; paths, names and rendezvous ports in
 // the environment are replaced then by what is true on the machine.
 //
@@ -29,8 +30,9 @@
 //
 // Liveness and startup probes, lifecycle hooks, security contexts, host networking, exec, attach, port
 // forwarding, and volumes other than emptyDir, configMap, secret, downwardAPI and projected (without
-// service account tokens, because a pod has no way to the apiserver). A volume that it lacks keeps the pod waiting with an event
-// that says so. Services are names only: the pods' ports are reached as they are, whatever the Service maps.
+// service account tokens, because a pod has no way to the apiserver). An event names the fields of a pod that have no
+// effect; a volume that the node lacks keeps the pod waiting, with an event too.
+// Services are names only: the pods' ports are reached as they are, whatever the Service maps.
 // Names lead to pods of this node, not to those of fake nodes.
 //
 // # Invariants

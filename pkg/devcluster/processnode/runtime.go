@@ -71,6 +71,10 @@ func newRuntime(ctx context.Context, opts Options, c cluster) (*Runtime, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := readable(opts.Workspace, box.Mode()); err != nil {
+		box.Close()
+		return nil, err
+	}
 	if !box.Mode().Isolated() {
 		pool = newAddressPool(loopbackPrefix(opts.DataDir + strconv.Itoa(os.Getpid())))
 	}
@@ -82,6 +86,21 @@ func newRuntime(ctx context.Context, opts Options, c cluster) (*Runtime, error) 
 	r.images = sync.OnceValue(func() []Image { return r.findImages(ctx) })
 	r.sayHow()
 	return r, nil
+}
+
+// readable checks that commands can read the workspace. As root they run as a user who owns nothing.
+func readable(workspace string, mode sandbox.Mode) error {
+	if workspace == "" || mode != sandbox.ModeRoot {
+		return nil
+	}
+	info, err := os.Stat(workspace)
+	if err != nil {
+		return fmt.Errorf("workspace: %w", err)
+	}
+	if info.Mode().Perm()&0o005 != 0o005 {
+		return fmt.Errorf("workspace %s: pods run as an unprivileged user, who cannot read it; chmod -R o+rX %[1]s", workspace)
+	}
+	return nil
 }
 
 func clearDir(dir string) error {

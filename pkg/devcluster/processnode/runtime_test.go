@@ -80,11 +80,11 @@ const patience = 2 * time.Minute
 // rig is a runtime with helpers that wait.
 type rig struct {
 	*Runtime
-	t     *testing.T
+	t     testing.TB
 	world *fakeCluster
 }
 
-func newRig(t *testing.T, mode sandbox.Mode, workspace string) *rig {
+func newRig(t testing.TB, mode sandbox.Mode, workspace string) *rig {
 	t.Helper()
 	world := &fakeCluster{maps: map[string]*v1.ConfigMap{}, secrets: map[string]*v1.Secret{}}
 	opts, err := Options{
@@ -547,7 +547,47 @@ func TestForgetRemovesEverything(t *testing.T) {
 	}
 }
 
+func TestWorkspaceThatPodsCannotRead(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	err := readable(dir, sandbox.ModeRoot)
+	if err == nil || !strings.Contains(err.Error(), "chmod -R o+rX "+dir) {
+		t.Errorf("got %v, want the mend", err)
+	}
+	if err := readable(dir, sandbox.ModeUser); err != nil {
+		t.Errorf("pods of the same user can read it: %v", err)
+	}
+}
+
 func withGPUs(pod *v1.Pod, n string) {
 	list := v1.ResourceList{"nvidia.com/gpu": quantity(n)}
 	pod.Spec.Containers[0].Resources = v1.ResourceRequirements{Limits: list, Requests: list}
+}
+
+// BenchmarkPodStart measures from CreatePod to a status that says that the pod is running.
+func BenchmarkPodStart(b *testing.B) {
+	for _, mode := range []sandbox.Mode{sandbox.ModeRoot, sandbox.ModeUser, sandbox.ModeLoopback} {
+		b.Run(string(mode), func(b *testing.B) {
+			r := newRig(b, mode, "")
+			r.images() // asks the machine for its interpreters, once
+			running := make(chan types.UID, 100)
+			r.NotifyPods(b.Context(), func(pod *v1.Pod) {
+				if pod.Status.Phase == v1.PodRunning {
+					running <- pod.UID
+				}
+			})
+			for n := 0; b.Loop(); n++ {
+				pod := script(fmt.Sprintf("pod-%d", n), "exec sleep 1000")
+				r.create(pod)
+				for uid := range running {
+					if uid == pod.UID {
+						break
+					}
+				}
+				r.Forget(pod.UID)
+			}
+		})
+	}
 }
