@@ -40,7 +40,8 @@ func (c *Core) attempt(now time.Time, e Attempt) {
 	if g.misses > 0 && now.Sub(g.missedAt) >= c.opts.WakeAfter {
 		g.forgive()
 	}
-	if !g.stillRefused(c, e.View) {
+	anew := !g.stillRefused(c, e.View)
+	if anew {
 		c.plan(g, e.View)
 	}
 	if m.state == gang.Held {
@@ -48,7 +49,9 @@ func (c *Core) attempt(now time.Time, e Attempt) {
 	} else {
 		c.emit(Refuse{e.UID, g.refusal.reason})
 	}
-	c.activateHeld(g, m)
+	if anew {
+		c.activateHeld(g, m)
+	}
 }
 
 // activateHeld wakes the members that a node is held for, the one that is being
@@ -71,14 +74,12 @@ func (g *group) stillRefused(c *Core, view View) bool {
 func (c *Core) plan(g *group, view View) {
 	g.replanning = false
 	problem, reason := g.problem(view)
-	var rejection *placement.Rejection
 	if reason.Code == "" {
 		waiting, counts := g.ranked(gang.Waiting), g.counts()
 		need := max(1, g.floor()-counts.Placed())
 		nodes := c.held.apply(view.Nodes)
 		n := len(waiting)
-		var plan *placement.Plan
-		plan, rejection = problem.solve(waiting, nodes)
+		plan, rejection := problem.solve(waiting, nodes)
 		if plan == nil && need < n {
 			plan, n, rejection = problem.solveSurplus(waiting, need, nodes, rejection)
 		}
@@ -95,7 +96,6 @@ func (c *Core) plan(g *group, view View) {
 	}
 	if reason.Code != "" {
 		c.refuse(g, view, reason)
-		g.refusal.rejection = rejection
 	}
 }
 
@@ -108,7 +108,9 @@ func (c *Core) refuse(g *group, view View, reason Reason) {
 	}
 	again := false
 	if counts := g.counts(); counts.Placed() < g.floor() {
-		again = counts.Reserved > 0
+		if again = counts.Reserved > 0; !again || g.why.Code == "" {
+			g.why = reason
+		}
 		c.giveBack(g, reason)
 	}
 	g.refusal = &refusal{reason: reason, stands: !again, viewEpoch: view.Epoch, coreEpoch: c.epoch}
@@ -227,6 +229,9 @@ func (c *Core) missed(now time.Time, e Missed) {
 		c.drop(held)
 	}
 	g.replanning = true
+	if g.why.Code == "" {
+		g.why = Reason{NodeRefused, g.lastMiss}
+	}
 	c.activateLeader(g)
 }
 

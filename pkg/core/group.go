@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"lockstep.dev/lockstep/pkg/gang"
-	"lockstep.dev/lockstep/pkg/placement"
 )
 
 // group is what the core knows of one gang. What can be derived from its members
@@ -20,7 +19,9 @@ type group struct {
 
 	// tally is derived from the members; nil since one of them has changed.
 	tally *tally
-	// refusal is the answer to the last attempt, nil since the gang had a plan.
+	// why the floor has no place, as last told; empty since it had one for good.
+	why Reason
+	// refusal is the answer to the last attempt, nil since that had a plan.
 	refusal *refusal
 	// excluded are the nodes that the scheduler's filters refused for a class. They
 	// are forgiven a while after the last miss, or when the gang is placed.
@@ -40,8 +41,7 @@ type group struct {
 // attempt, as long as the epochs stay as they are.
 type refusal struct {
 	reason    Reason
-	rejection *placement.Rejection // what the planner said; nil if it was not asked
-	stands    bool                 // until something about the gang itself changes
+	stands    bool // until something about the gang itself changes
 	viewEpoch uint64
 	coreEpoch uint64
 }
@@ -218,10 +218,7 @@ func (g *group) reason() Reason {
 	if reason := g.gate(); reason.Code != "" {
 		return reason
 	}
-	if g.refusal != nil {
-		return g.refusal.reason
-	}
-	return Reason{}
+	return g.why
 }
 
 func uids(members []*member) []string {

@@ -18,7 +18,7 @@ func (c *Core) groupSeen(e GroupSeen) {
 	if g.known && g.spec.Required != e.Spec.Required {
 		c.giveBack(g, Reason{GroupChanged, "the pod group asks for another topology now"})
 	}
-	g.spec, g.known = e.Spec, true
+	g.spec, g.known, g.why = e.Spec, true, Reason{}
 	g.changed()
 	if open {
 		c.activateLeader(g)
@@ -119,7 +119,7 @@ func (c *Core) bound(m *member, node string) {
 	m.move(gang.Bound, node)
 	if g.phase() == gang.Placed {
 		g.forgive()
-		g.refusal = nil
+		g.refusal, g.why = nil, Reason{}
 	}
 	if !planned {
 		g.changed()
@@ -151,6 +151,8 @@ func (c *Core) finishedForgotten(e FinishedForgotten) {
 	if g := c.groups[e.Key]; g != nil {
 		c.touched[e.Key] = g
 		delete(g.finished, e.UID)
+		g.changed() // the surplus may be needed for the floor now
+		c.activateLeader(g)
 	}
 }
 

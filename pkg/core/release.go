@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	"lockstep.dev/lockstep/pkg/gang"
@@ -49,15 +50,12 @@ func (c *Core) releaseReady(g *group) {
 // its way to be bound cannot be taken back.
 func (c *Core) giveBack(g *group, reason Reason) {
 	g.replanning = false
-	for _, m := range g.ranked(gang.Held) {
+	held, reserved := g.ranked(gang.Held), g.ranked(gang.Reserved)
+	for _, m := range slices.Concat(held, reserved) {
 		c.drop(m)
 	}
-	reserved := g.ranked(gang.Reserved)
 	if len(reserved) == 0 {
 		return
-	}
-	for _, m := range reserved {
-		c.drop(m)
 	}
 	c.emit(GiveBack{UIDs: uids(reserved), Reason: reason})
 }
@@ -73,14 +71,15 @@ func (c *Core) unreserved(now time.Time, e Unreserved) {
 	switch {
 	case m.state == gang.Reserved:
 		c.drop(m)
-		c.giveBack(g, Reason{MemberLost, m.Name + " lost its place: " + e.Why})
+		g.why = Reason{MemberLost, m.Name + " lost its place: " + e.Why}
+		c.giveBack(g, g.why)
 		c.activateLeader(g)
 	case e.Unknown:
 		m.held, m.doubted = true, now // it may be bound there: nobody else gets the room, and it is tried there again
 		c.held.add(m.node, m.Requests)
 	default:
 		c.drop(m)
-		g.refusal = &refusal{reason: Reason{BindFailed, m.Name + " could not be bound: " + e.Why}}
+		g.why = Reason{BindFailed, m.Name + " could not be bound: " + e.Why}
 	}
 }
 

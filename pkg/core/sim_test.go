@@ -99,6 +99,7 @@ type sim struct {
 	effects, evictions, healed int
 	history                    hash.Hash64
 	moved                      bool // something was released or evicted
+	writes                     int  // effects that lead to writes on the API
 	tracing                    bool
 	lines                      []string
 }
@@ -150,6 +151,8 @@ func (s *sim) run() (err error) {
 	}
 	s.settle()
 	s.judge()
+	s.idle()
+	s.promptly()
 	return nil
 }
 
@@ -249,6 +252,63 @@ func (s *sim) drain() {
 			return
 		}
 	}
+}
+
+// idle checks that a cluster in which nothing happens is left in peace: gangs that
+// wait are tried now and then, and nothing is written.
+func (s *sim) idle() {
+	writes, attempts := s.writes, s.attempts
+	for range 24 {
+		s.pass(5 * time.Second)
+		s.drain()
+	}
+	if s.writes > writes && len(s.bad) == 0 { // which member a filter refuses first may vary
+		s.fail("L3: %d writes while nothing happens", s.writes-writes)
+	}
+	if most := 8*len(s.api.jobs) + len(s.pending); len(s.bad) == 0 && s.attempts-attempts > most {
+		s.fail("L3: %d attempts in two minutes while nothing happens", s.attempts-attempts)
+	}
+	for range 40 {
+		if !s.core.Holds() && len(s.assumed) == 0 {
+			break
+		}
+		s.pass(time.Second)
+		s.drain()
+	}
+}
+
+// promptly makes one change that may help somebody, and checks that it does soon,
+// without the timer for lost wake-ups.
+func (s *sim) promptly() {
+	if len(s.bad) > 0 {
+		return // each miss costs a back-off
+	}
+	j := s.api.jobs[s.rand.IntN(len(s.api.jobs))]
+	switch s.rand.IntN(5) {
+	case 0:
+		s.putNode(s.newNode("new"))
+	case 1:
+		j.ended = true
+	case 2:
+		j.spec.Floor, j.spec.Required = 1, ""
+	case 3:
+		for _, name := range sorted(s.api.nodes) {
+			n := s.api.nodes[name]
+			n.cordoned = false
+			s.putNode(n)
+		}
+	case 4:
+		if uid, p := s.somePod(); p.node != "" && !p.alien {
+			s.finishPod(uid)
+		}
+	}
+	s.trace("one change")
+	for range 4 {
+		s.drain()
+		s.pass(time.Second)
+	}
+	s.drain()
+	s.judge()
 }
 
 // judge checks what has to hold when nothing goes on.
@@ -352,7 +412,9 @@ func (s *sim) record(e core.Effect) {
 	switch e := e.(type) {
 	case core.Release, core.Evict:
 		s.moved = true
+		s.writes++
 	case core.Report:
+		s.writes++
 		if e.Status.Phase == gang.Placed && s.reports[e.Key].Phase == gang.Healing {
 			s.healed++
 		}
