@@ -34,7 +34,7 @@ var defects = []defect{
 	{"a doubtful bind is never given up", "attempt.go", "now.Sub(m.doubted) < c.opts.WakeAfter", "true"},
 	{"reserved members are not given back", "release.go", "reserved := g.ranked(gang.Reserved)", "reserved := g.ranked()"},
 	{"a member that loses its place does not take its siblings along", "release.go",
-		`c.giveBack(g, Reason{MemberLost, m.Name + " lost its place: " + e.Why})`, ""},
+		"c.giveBack(g, g.why)", ""},
 	{"deleted nodes are not noticed", "core.go", "\t\tc.nodeGone(e.Name)\n", "\t\t_ = e\n"},
 	{"surplus members are refused without a reason", "attempt.go", "return best, fits, why", "return best, fits, nil"},
 	{"surplus members hold back the floor", "attempt.go", "if plan == nil && need < n {", "if plan == nil && need < 0 {"},
@@ -67,6 +67,11 @@ var defects = []defect{
 	{"a gang that changes is reported no more", "core.go", "\tg.reported = status\n", "\tg.reported = status\n\tif g.refusal != nil {\n\t\treturn\n\t}\n"},
 	{"complete gangs are not woken", "membership.go", "if !open {\n\t\tc.activateAll(g)", "if open && !open {\n\t\tc.activateAll(g)"},
 	{"gangs without a pod group are ended", "heal.go", "g.gate().Code == GroupNotFound", "g.key.Name == \"\""},
+	{"an intermediate answer replaces the reason", "attempt.go", "!again || g.why.Code == \"\"", "true"},
+	{"a reason outlives the gang's placement", "membership.go", "g.refusal, g.why = nil, Reason{}", "g.refusal = nil"},
+	{"succeeded members that are deleted wake nobody", "membership.go",
+		"g.changed() // the surplus may be needed for the floor now\n\t\tc.activateLeader(g)\n", "g.tally = nil\n"},
+	{"a changed pod group is not tried again", "membership.go", "if open {\n\t\tc.activateLeader(g)\n\t} else", "if !open"},
 	{"effects come in the order of a map", "core.go", "sort.Slice(list, func(i, j int) bool { return list[i].key.Less(list[j].key) })", ""},
 }
 
