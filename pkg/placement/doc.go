@@ -44,7 +44,7 @@
 // racks) are made once.
 //
 // A gang with so many different members that the vectors of minor counts get out
-// of hand (maxMinor) is planned class by class instead, each class exactly and
+// of hand (exactLimit) is planned class by class instead, each class exactly and
 // close to the ones before it; Plan.Exact is false then and Plan.Bound says how
 // good the plan could be at most.
 //

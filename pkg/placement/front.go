@@ -49,7 +49,6 @@ type front struct {
 	max     int32   // largest capacity
 	rough   bool    // ways were left out that might have needed fewer hosts
 	thin    *view   // made when first needed
-	run     int     // scratch of shape.inner
 }
 
 // empty reports whether nothing can be placed there.
@@ -76,25 +75,27 @@ type view struct {
 // maxPairs is the number of pairs of entries up to which a join weighs them all.
 // Above it only the entry with the largest capacity of each count of domains is
 // looked at: that still finds the fewest domains, but maybe not the best fit.
-// Above roughPairs only some of these are, enough for the fewest domains at every
-// level but the hosts'.
+// Above roughPairs, less where there are many vectors of minor counts and so many
+// joins of this size, only some of these are: enough to find out what fits, and
+// for the fewest domains at every level but the hosts'.
 const (
 	maxPairs   = 1 << 12
 	roughPairs = 1 << 20
 )
 
-// views chooses the entries of two fronts that a join looks at.
+// views chooses the entries of two fronts that a join looks at. hostMask is the
+// field of hosts in cost.counts.
 func views(a, b *front, hostMask uint64) (va, vb *view, rough bool) {
 	if len(a.entries)*len(b.entries) <= maxPairs {
 		return identity(a), identity(b), false
 	}
 	va, vb = a.thinned(), b.thinned()
-	pairs := len(va.at) * len(vb.at)
-	if pairs <= roughPairs {
+	pairs, most := len(va.at)*len(vb.at), max(maxPairs, roughPairs/(len(a.start)-1))
+	if pairs <= most {
 		return va, vb, false
 	}
 	step := 1
-	for pairs/(step*step) > roughPairs {
+	for pairs/(step*step) > most {
 		step++
 	}
 	return a.sampled(va, step, hostMask), b.sampled(vb, step, hostMask), true
@@ -217,10 +218,10 @@ func (w *builder) finish() *front {
 }
 
 // join combines two fronts: every way of one with every way of the other.
-// hostMask is the field of hosts in cost.counts.
-func (w *builder) join(m *minors, clamp int32, hostMask uint64, a, b *front) *front {
-	w.begin(m, min(clamp, a.max+b.max))
-	va, vb, rough := views(a, b, hostMask)
+func (w *builder) join(s *shape, a, b *front) *front {
+	m := s.minors
+	w.begin(m, min(s.clamp, a.max+b.max))
+	va, vb, rough := views(a, b, s.hostMask)
 	for ua := range m.n {
 		from, to := va.start[ua], va.start[ua+1]
 		if from == to {

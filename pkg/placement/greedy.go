@@ -20,16 +20,17 @@ func (x *Index) greedy(req Request, sparing bool) *Plan {
 	for c, class := range req.Classes {
 		counts[c] = x.slotsOf(class, sparing)
 	}
-	primary := req.Total().Primary()
+	total := req.Total()
+	primary := total.Primary()
 	for level := x.tree.Hosts(); level >= req.Required; level-- {
 		var domains []int
 		for _, d := range candidates(req, x.tree, commonOf(x.tree, req.Fixed), level) {
-			if holdsEach(req, counts, d) {
+			if x.free.cover(total, d) && holdsEach(req, counts, d) {
 				domains = append(domains, d)
 			}
 		}
 		slices.SortStableFunc(domains, func(a, b int) int {
-			return cmp.Compare(x.freeIn(a, primary), x.freeIn(b, primary))
+			return cmp.Compare(x.free.of(primary, a), x.free.of(primary, b))
 		})
 		for _, d := range domains[:min(len(domains), tries)] {
 			if plan := x.greedyIn(req, sparing, d); plan != nil {
@@ -64,13 +65,9 @@ func (x *Index) bound(req Request, counts []*slots) []int {
 		raise(int64(class.Count), counts[c].at)
 	}
 	for resource, need := range req.Total() {
-		free := make([]int64, len(x.tree.Domains))
-		for node := range x.nodes {
-			for d := x.tree.Leaf(node); d >= 0; d = x.tree.Domains[d].Parent {
-				free[d] = saturatingAdd(free[d], max(0, x.nodes[node].Free.Get(resource)))
-			}
+		if resource < len(x.free.in) && x.free.vasts[resource] == 0 {
+			raise(need, x.free.in[resource])
 		}
-		raise(need, free)
 	}
 	return bound
 }

@@ -17,6 +17,7 @@ type Index struct {
 	nodes       []cluster.Node
 	discouraged int
 	offered     cluster.Resources // sum of Allocatable
+	free        amounts
 	journal     journal
 	slots       recent[*slots]
 	shapes      recent[*shape]
@@ -71,6 +72,7 @@ func NewIndex(nodes []cluster.Node, tree *topology.Tree) *Index {
 			x.discouraged++
 		}
 		x.offered = addOffered(x.offered, n.Allocatable, 1)
+		x.free.add(tree, tree.Leaf(i), n.Free, 1)
 	}
 	return x
 }
@@ -105,6 +107,8 @@ func (x *Index) Update(i int, node cluster.Node) {
 		x.offered = addOffered(x.offered, n.Allocatable, -1)
 		x.offered = addOffered(x.offered, node.Allocatable, 1)
 	}
+	x.free.add(x.tree, x.tree.Leaf(i), n.Free, -1)
+	x.free.add(x.tree, x.tree.Leaf(i), node.Free, 1)
 	n.Discouraged, n.Labels = node.Discouraged, node.Labels
 	n.Free = append(n.Free[:0], node.Free...)
 	n.Allocatable = append(n.Allocatable[:0], node.Allocatable...)
@@ -118,8 +122,7 @@ func (x *Index) Update(i int, node cluster.Node) {
 
 func addOffered(total, amounts cluster.Resources, sign int64) cluster.Resources {
 	for i, amount := range amounts {
-		// An absurd amount is cut so that a sum over nodes stays far from the limit.
-		total = total.Set(i, total.Get(i)+sign*min(max(0, amount), 1<<44))
+		total = total.Set(i, total.Get(i)+sign*min(max(0, amount), vast))
 	}
 	return total
 }

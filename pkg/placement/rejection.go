@@ -210,13 +210,3 @@ func (x *Index) eachNode(d int, visit func(node int) bool) bool {
 	}
 	return true
 }
-
-// freeIn is the amount of one resource free in a domain.
-func (x *Index) freeIn(d, resource int) int64 {
-	var sum int64
-	x.eachNode(d, func(node int) bool {
-		sum = saturatingAdd(sum, max(0, x.nodes[node].Free.Get(resource)))
-		return true
-	})
-	return sum
-}

@@ -52,16 +52,37 @@ func (x *Index) plan(req Request) *Plan {
 }
 
 func (x *Index) planWith(req Request, sparing bool) *Plan {
-	if s := x.shapeOf(req, sparing, maxMinor); s != nil {
+	if s := x.shapeOf(req, sparing, x.exactLimit(quickPairs)); s != nil {
 		return newSolver(s, req).plan()
 	}
 	if plan := x.greedy(req, sparing); plan != nil {
 		return plan
 	}
-	if s := x.shapeOf(req, sparing, maxMinorSlow); s != nil {
+	if s := x.shapeOf(req, sparing, x.exactLimit(slowPairs)); s != nil {
 		return newSolver(s, req).plan()
 	}
 	return nil
+}
+
+// The exact method is used while it weighs about so many pairs of vectors of minor
+// counts: first some milliseconds' worth, and more after the other method has found
+// nothing.
+const (
+	quickPairs = 1 << 25
+	slowPairs  = 1 << 28
+)
+
+// exactLimit is the number of vectors of minor counts that a number of pairs allows:
+// a join weighs every vector with every other, and there are some joins for each
+// domain above the hosts.
+func (x *Index) exactLimit(pairs int) int {
+	const joinsPerDomain, least, most = 8, 32, 1 << 12
+	joins := joinsPerDomain * (1 + len(x.tree.Domains) - len(x.nodes))
+	n := least
+	for n < most && 4*n*n*joins <= pairs {
+		n *= 2
+	}
+	return n
 }
 
 // nothingToPlace is the plan of a gang that is whole already.
@@ -75,17 +96,21 @@ func (x *Index) nothingToPlace(req Request) *Plan {
 type solver struct {
 	*shape
 	req      Request
-	common   int             // the lowest domain that holds the fixed members; -1 without any
-	fixed    map[int]bool    // domains that hold fixed members
-	excluded map[int][]int64 // by domain: members by class that must not go there
-	own      map[int]*front  // fronts of domains that are special
-	ownInner map[int]*inner  // and how they come about
-	capacity []int64         // scratch, by class
-	banned   map[[2]int]bool // class, node
+	total    cluster.Resources // of what the members ask for
+	common   int               // the lowest domain that holds the fixed members; -1 without any
+	fixed    map[int]bool      // domains that hold fixed members
+	excluded map[int][]int64   // by domain: members by class that must not go there
+	own      map[int]*front    // fronts of domains that are special
+	ownInner map[int]*inner    // and how they come about
+	capacity []int64           // scratch, by class
+	banned   map[[2]int]bool   // class, node
 }
 
 func newSolver(s *shape, req Request) *solver {
-	v := &solver{shape: s, req: req, common: commonOf(s.x.tree, req.Fixed), capacity: make([]int64, len(req.Classes))}
+	v := &solver{
+		shape: s, req: req, total: req.Total(), common: commonOf(s.x.tree, req.Fixed),
+		capacity: make([]int64, len(req.Classes)),
+	}
 	tree := s.x.tree
 	if len(req.Fixed) > 0 {
 		v.fixed = map[int]bool{}
@@ -225,9 +250,12 @@ func (v *solver) plan() *Plan {
 	return nil
 }
 
-// mayHold is a cheap necessary condition: every class by itself has enough
-// slots in the domain.
+// mayHold is a cheap necessary condition: every class by itself has enough slots
+// in the domain, and all together find enough of each resource.
 func (v *solver) mayHold(d int) bool {
+	if !v.x.free.cover(v.total, d) {
+		return false
+	}
 	for c := range v.req.Classes {
 		if v.count(d, c) < int64(v.req.Classes[c].Count) {
 			return false
@@ -251,8 +279,8 @@ func (v *solver) choose(d int) (choice, bool) {
 // tighter reports whether less is free in and around domain a than b.
 func (v *solver) tighter(a, b int) bool {
 	for a != b && a >= 0 {
-		if v.free[a] != v.free[b] {
-			return v.free[a] < v.free[b]
+		if v.left(a) != v.left(b) {
+			return v.left(a) < v.left(b)
 		}
 		a, b = v.x.tree.Domains[a].Parent, v.x.tree.Domains[b].Parent
 	}
