@@ -7,22 +7,19 @@ import (
 
 // Report is the outcome of one scenario.
 type Report struct {
-	Scenario string         `json:"scenario"`
-	Settings map[string]int `json:"settings"`
-	// Unit of every value, such as "pods_per_second" or "seconds".
-	Unit string `json:"unit"`
-	// HigherIsBetter says how to read the ratios.
-	HigherIsBetter bool      `json:"higher_is_better"`
-	Runs           []Run     `json:"runs"`
-	Summaries      []Summary `json:"summaries"`
+	Scenario  string         `json:"scenario"`
+	Settings  map[string]int `json:"settings"`
+	Runs      []Run          `json:"runs"`
+	Summaries []Summary      `json:"summaries"`
 }
 
 // Run is one measurement.
 type Run struct {
-	Scheduler string  `json:"scheduler"`
-	Metric    string  `json:"metric"`
-	Repeat    int     `json:"repeat"`
-	Value     float64 `json:"value"`
+	Scheduler string `json:"scheduler"`
+	// Metric ends in its unit, such as "throughput_pods_per_second".
+	Metric string  `json:"metric"`
+	Repeat int     `json:"repeat"`
+	Value  float64 `json:"value"`
 }
 
 // Summary is a scheduler's median over the repeats, with the spread, and

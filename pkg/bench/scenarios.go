@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"lockstep.dev/lockstep/pkg/devcluster"
 	"lockstep.dev/lockstep/pkg/devcluster/fakenodes"
 )
 
@@ -37,8 +38,8 @@ func (s Settings) validate() error {
 	return nil
 }
 
-func (s Settings) report(scenario, unit string, higher bool) *Report {
-	return &Report{Scenario: scenario, Unit: unit, HigherIsBetter: higher, Settings: map[string]int{
+func (s Settings) report(scenario string) *Report {
+	return &Report{Scenario: scenario, Settings: map[string]int{
 		"nodes": s.Nodes, "gangs": s.Gangs, "size": s.Size, "gpus": s.GPUs, "repeat": s.Repeat,
 	}}
 }
@@ -73,15 +74,20 @@ func (s Settings) eachTurn(ctx context.Context, do func(t *turn, repeat int) err
 }
 
 // Gang measures throughput: all gangs are created at once, several requests under
-// way at a time; pods per second from the first create to the last bind.
+// way at a time; pods per second from the first create to the last bind. Beside it
+// the processor time per pod of the scheduler, of the apiserver and of etcd.
 func Gang(ctx context.Context, s Settings) (*Report, error) {
 	if err := s.validate(); err != nil {
 		return nil, err
 	}
-	report := s.report("gang", "pods_per_second", true)
+	report := s.report("gang")
 	err := s.eachTurn(ctx, func(t *turn, repeat int) error {
+		before, err := t.cpuTimes()
+		if err != nil {
+			return err
+		}
 		begin := time.Now()
-		err := t.parallel(ctx, s.Gangs, func(i int) error {
+		err = t.parallel(ctx, s.Gangs, func(i int) error {
 			_, err := t.createGang(ctx, fmt.Sprintf("gang-%04d", i), s.Size, s.GPUs)
 			return err
 		})
@@ -91,7 +97,18 @@ func Gang(ctx context.Context, s Settings) (*Report, error) {
 		if err := t.awaitBound(ctx, s.Gangs*s.Size); err != nil {
 			return err
 		}
-		report.Runs = append(report.Runs, Run{t.contestant.name, "throughput", repeat, float64(s.Gangs*s.Size) / t.lastBound().Sub(begin).Seconds()})
+		after, err := t.cpuTimes()
+		if err != nil {
+			return err
+		}
+		pods := float64(s.Gangs * s.Size)
+		add := func(metric string, value float64) {
+			report.Runs = append(report.Runs, Run{t.contestant.name, metric, repeat, value})
+		}
+		add("throughput_pods_per_second", pods/t.lastBound().Sub(begin).Seconds())
+		for i, name := range []string{"scheduler", "apiserver", "etcd"} {
+			add(name+"_cpu_ms_per_pod", float64((after[i]-before[i]).Microseconds())/1000/pods)
+		}
 		return nil
 	})
 	report.summarise()
@@ -104,7 +121,7 @@ func Latency(ctx context.Context, s Settings) (*Report, error) {
 	if err := s.validate(); err != nil {
 		return nil, err
 	}
-	report := s.report("latency", "seconds", false)
+	report := s.report("latency")
 	err := s.eachTurn(ctx, func(t *turn, repeat int) error {
 		var took []float64
 		for i := range s.Gangs {
@@ -119,11 +136,21 @@ func Latency(ctx context.Context, s Settings) (*Report, error) {
 		}
 		sort.Float64s(took)
 		report.Runs = append(report.Runs,
-			Run{t.contestant.name, "p50", repeat, quantile(took, 0.5)}, Run{t.contestant.name, "p99", repeat, quantile(took, 0.99)})
+			Run{t.contestant.name, "p50_seconds", repeat, quantile(took, 0.5)}, Run{t.contestant.name, "p99_seconds", repeat, quantile(took, 0.99)})
 		return nil
 	})
 	report.summarise()
 	return report, err
+}
+
+// cpuTimes are those of the scheduler, the apiserver and etcd so far.
+func (t *turn) cpuTimes() (times [3]time.Duration, err error) {
+	for i, p := range []*devcluster.Process{t.process, t.cluster.APIServer(), t.cluster.Etcd()} {
+		if times[i], err = cpuTime(p.Pid()); err != nil {
+			return times, err
+		}
+	}
+	return times, nil
 }
 
 func (t *turn) lastBound() time.Time {

@@ -150,12 +150,7 @@ func (t *turn) makeNodes(ctx context.Context, n int) error {
 		node := t.shape.Node(i)
 		delete(node.Labels, "type")
 		t.nodes[i] = node.Name
-		made, err := t.client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{})
-		if err != nil {
-			return err
-		}
-		made.Status = node.Status
-		_, err = t.client.CoreV1().Nodes().UpdateStatus(ctx, made, metav1.UpdateOptions{})
+		_, err := t.client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}) // a node's status is created with it
 		return err
 	})
 }

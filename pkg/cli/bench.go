@@ -129,10 +129,6 @@ func keepReport(dir string, report *bench.Report) error {
 }
 
 func printReport(s *screen, report *bench.Report) {
-	better := "lower is better"
-	if report.HigherIsBetter {
-		better = "higher is better"
-	}
 	settings := report.Settings
 	s.plain(s.bold(fmt.Sprintf("%s: %d gangs of %d pods with %d GPUs on %d nodes, %d repeats",
 		report.Scenario, settings["gangs"], settings["size"], settings["gpus"], settings["nodes"], settings["repeat"])))
@@ -144,5 +140,4 @@ func printReport(s *screen, report *bench.Report) {
 		})
 	}
 	s.table(rows)
-	s.plain(fmt.Sprintf("in %s, %s", report.Unit, better))
 }
