@@ -74,12 +74,14 @@ func (g *group) stillRefused(c *Core, view View) bool {
 func (c *Core) plan(g *group, view View) {
 	g.replanning = false
 	problem, reason := g.problem(view)
+	var rejection *placement.Rejection
 	if reason.Code == "" {
 		waiting, counts := g.ranked(gang.Waiting), g.counts()
 		need := max(1, g.floor()-counts.Placed())
 		nodes := c.held.apply(view.Nodes)
 		n := len(waiting)
-		plan, rejection := problem.solve(waiting, nodes)
+		var plan *placement.Plan
+		plan, rejection = problem.solve(waiting, nodes)
 		if plan == nil && need < n {
 			plan, n, rejection = problem.solveSurplus(waiting, need, nodes, rejection)
 		}
@@ -96,6 +98,7 @@ func (c *Core) plan(g *group, view View) {
 	}
 	if reason.Code != "" {
 		c.refuse(g, view, reason)
+		g.refusal.rejection = rejection
 	}
 }
 

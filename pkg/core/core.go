@@ -6,6 +6,7 @@ import (
 
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/placement"
 	"lockstep.dev/lockstep/pkg/queue"
 )
 
@@ -270,6 +271,17 @@ func (c *Core) status(g *group) Status {
 		s.Reason = g.reason()
 	}
 	return s
+}
+
+// Refusal says why members of a gang that wait were given no place at the last
+// attempt, and what the planner said with its numbers; that is nil where it was
+// not asked. The zero Reason means that nothing was refused.
+func (c *Core) Refusal(key gang.Key) (Reason, *placement.Rejection) {
+	g := c.groups[key]
+	if g == nil || g.refusal == nil {
+		return Reason{}, nil
+	}
+	return g.refusal.reason, g.refusal.rejection
 }
 
 // HeldOn returns what is held on a node for members other than the one named.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/placement"
 )
 
 // group is what the core knows of one gang. What can be derived from its members
@@ -41,7 +42,8 @@ type group struct {
 // attempt, as long as the epochs stay as they are.
 type refusal struct {
 	reason    Reason
-	stands    bool // until something about the gang itself changes
+	rejection *placement.Rejection // what the planner said; nil if it was not asked
+	stands    bool                 // until something about the gang itself changes
 	viewEpoch uint64
 	coreEpoch uint64
 }
