@@ -1,0 +1,51 @@
+package processnode
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/virtual-kubelet/virtual-kubelet/node/api"
+)
+
+func TestReadLog(t *testing.T) {
+	const log = `2026-01-02T03:04:05Z stdout F one
+2026-01-02T03:04:06Z stderr P tw
+2026-01-02T03:04:06Z stderr F o
+2026-01-02T03:04:07Z stdout F three
+2026-01-02T03:04:08Z stdout P no end
+`
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, []byte(log), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	since := time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC)
+	for name, c := range map[string]struct {
+		options api.ContainerLogOpts
+		none    bool
+		want    string
+	}{
+		"all":                        {want: "one\ntwo\nthree\nno end"},
+		"a long line counts as one":  {options: api.ContainerLogOpts{Tail: 3}, want: "two\nthree\nno end"},
+		"more lines than there are":  {options: api.ContainerLogOpts{Tail: 99}, want: "one\ntwo\nthree\nno end"},
+		"none":                       {none: true},
+		"since":                      {options: api.ContainerLogOpts{SinceTime: since}, want: "two\nthree\nno end"},
+		"bytes":                      {options: api.ContainerLogOpts{LimitBytes: 6}, want: "one\ntw"},
+		"a long line has one time":   {options: api.ContainerLogOpts{Tail: 3, Timestamps: true, LimitBytes: 24}, want: "2026-01-02T03:04:06Z two"},
+		"followed beyond its end":    {options: api.ContainerLogOpts{Follow: true, Tail: 1}, want: "no end"},
+		"followed, and nothing more": {options: api.ContainerLogOpts{Follow: true}, none: true},
+	} {
+		ended := make(chan struct{})
+		close(ended)
+		stream, err := readLog(t.Context(), path, c.options, c.none, ended)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(stream)
+		if err != nil || string(text) != c.want {
+			t.Errorf("%s: %q (%v), want %q", name, text, err, c.want)
+		}
+	}
+}
