@@ -86,7 +86,7 @@ func sharedCluster(t *testing.T) *Cluster {
 func supervise() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	cluster, err := Start(ctx, Options{DataDir: os.Getenv("DEVCLUSTER_TEST_DIR"), Nodes: 1})
+	cluster, err := Start(ctx, Options{DataDir: os.Getenv("DEVCLUSTER_TEST_DIR"), Nodes: 1, Scheduler: true})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -44,8 +44,8 @@ func startSupervisor(t *testing.T, dir string) (*exec.Cmd, State) {
 func TestNothingOutlivesAKilledSupervisor(t *testing.T) {
 	dir := t.TempDir()
 	supervisor, state := startSupervisor(t, dir)
-	if len(state.Processes) != 3 {
-		t.Fatalf("sub-processes %+v, want etcd, apiserver and controller-manager", state.Processes)
+	if len(state.Processes) != 4 {
+		t.Fatalf("sub-processes %+v, want etcd, apiserver, controller-manager and scheduler", state.Processes)
 	}
 	for _, p := range state.Processes {
 		if !alivePID(p.PID) {
