@@ -2,12 +2,17 @@ package manifests
 
 import (
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+
+	"lockstep.dev/lockstep/pkg/devcluster"
 )
 
 // The namespace enforces the restricted standard; a pod that breaks it would
@@ -100,5 +105,30 @@ func TestNetworkPolicyOpensWhatListens(t *testing.T) {
 	slices.Sort(open)
 	if !slices.Equal(slices.Compact(listening), slices.Compact(open)) {
 		t.Errorf("containers listen on %v, the network policy opens %v", listening, open)
+	}
+}
+
+// A flag that the program does not know ends it at the start.
+func TestProgramsKnowTheirFlags(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the programs have to be built for this, and -short was given")
+	}
+	bin, err := devcluster.FindBinDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, deployment := range ofKind[appsv1.Deployment](t, "Deployment") {
+		for _, c := range deployment.Spec.Template.Spec.Containers {
+			help, err := exec.Command(filepath.Join(bin, c.Command[0]), "--help").CombinedOutput()
+			if err != nil {
+				t.Fatalf("%s --help: %v; run make build\n%s", c.Command[0], err, help)
+			}
+			for _, arg := range c.Args {
+				flag, _, _ := strings.Cut(arg, "=")
+				if !strings.Contains(string(help), flag+" ") {
+					t.Errorf("%s: %s does not know the flag %s", deployment.Name, c.Command[0], flag)
+				}
+			}
+		}
 	}
 }
