@@ -38,8 +38,8 @@ type options struct {
 
 func defaultOptions() *options {
 	return &options{
-		qps:                200,
-		burst:              400,
+		qps:                500,
+		burst:              1000,
 		workers:            8,
 		otherOperator:      controller.DefaultOtherOperator,
 		metricsAddress:     "0",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,28 +17,23 @@ import (
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 )
 
+// atOnce is how many requests are under way for one job.
+const atOnce = 16
+
 // delete carries out the deletions of a plan.
 func (r *Reconciler) delete(ctx context.Context, o Observed, plan Plan) error {
-	key := client.ObjectKeyFromObject(o.Job)
 	done := map[string][]string{}
 	defer func() { r.tellMany(o.Job, "SuccessfulDelete", "Deleted", done) }()
-	for _, deletion := range plan.Delete {
-		object, kind := deletion.Object, kindOf(deletion.Object)
-		uid := object.GetUID()
-		r.notes.expect(key, string(uid), o.Now)
-		if kind == "Pod" {
-			r.notes.deleting(key, uid)
-		}
-		options := &client.DeleteOptions{GracePeriodSeconds: deletion.Grace, Preconditions: &metav1.Preconditions{UID: &uid}}
-		switch err := r.Client.Delete(ctx, object, options); {
-		case err == nil:
-			done[kind] = append(done[kind], object.GetName())
-		case apierrors.IsNotFound(err), apierrors.IsConflict(err):
-			r.notes.seen(key, string(uid)) // already gone, or another of its name
-		default:
-			r.notes.seen(key, string(uid))
-			r.Recorder.Event(o.Job, corev1.EventTypeWarning, "FailedDelete"+kind, fmt.Sprintf("Error deleting: %v", err))
-			return err
+	for batch := range slices.Chunk(plan.Delete, atOnce) {
+		errs := together(batch, func(deletion Deletion) error { return r.deleteOne(ctx, o, deletion) })
+		for i, deletion := range batch {
+			switch kind, err := kindOf(deletion.Object), errs[i]; {
+			case err == nil:
+				done[kind] = append(done[kind], deletion.Object.GetName())
+			case !apierrors.IsNotFound(err) && !apierrors.IsConflict(err): // gone, or another of its name
+				r.Recorder.Event(o.Job, corev1.EventTypeWarning, "FailedDelete"+kind, fmt.Sprintf("Error deleting: %v", err))
+				return err
+			}
 		}
 	}
 	if !plan.DeleteJob {
@@ -52,13 +48,41 @@ func (r *Reconciler) delete(ctx context.Context, o Observed, plan Plan) error {
 	return err
 }
 
+func (r *Reconciler) deleteOne(ctx context.Context, o Observed, deletion Deletion) error {
+	key, uid := client.ObjectKeyFromObject(o.Job), deletion.Object.GetUID()
+	r.notes.expect(key, string(uid), o.Now)
+	if kindOf(deletion.Object) == "Pod" {
+		r.notes.deleting(key, uid)
+	}
+	err := r.Client.Delete(ctx, deletion.Object,
+		&client.DeleteOptions{GracePeriodSeconds: deletion.Grace, Preconditions: &metav1.Preconditions{UID: &uid}})
+	if err != nil {
+		r.notes.seen(key, string(uid))
+	}
+	return err
+}
+
+// together does the same with several at once; the errors are in their order.
+func together[T any](items []T, do func(T) error) []error {
+	errs := make([]error, len(items))
+	var group sync.WaitGroup
+	for i, item := range items {
+		group.Go(func() { errs[i] = do(item) })
+	}
+	group.Wait()
+	return errs
+}
+
+// perPass is how many objects are created before the job is looked at again: it may
+// have been suspended or deleted while a large gang is being made.
+const perPass = 512
+
 // create carries out the creations. When one fails the rest waits: nothing is made by
 // halves that could be made whole later. The result is when to try again.
 func (r *Reconciler) create(ctx context.Context, o Observed, plan Plan) (retry time.Duration, err error) {
 	if len(plan.Create) == 0 {
 		return 0, nil
 	}
-	key := client.ObjectKeyFromObject(o.Job)
 	for _, pod := range plan.Probe {
 		if err := r.Client.Create(ctx, pod.DeepCopy(), client.DryRunAll); err != nil && !apierrors.IsAlreadyExists(err) {
 			return r.troubled(ctx, o, pod, err)
@@ -66,13 +90,9 @@ func (r *Reconciler) create(ctx context.Context, o Observed, plan Plan) (retry t
 	}
 	done := map[string][]string{}
 	defer func() { r.tellMany(o.Job, "SuccessfulCreate", "Created", done) }()
-	for _, batch := range batches(plan.Create) {
-		errs := make([]error, len(batch))
-		var group sync.WaitGroup
-		for i, object := range batch {
-			group.Go(func() { errs[i] = r.createOne(ctx, o, object) })
-		}
-		group.Wait()
+	now := plan.Create[:min(perPass, len(plan.Create))]
+	for _, batch := range batches(now) {
+		errs := together(batch, func(object client.Object) error { return r.createOne(ctx, o, object) })
 		for i, object := range batch {
 			if errs[i] == nil {
 				kind := kindOf(object)
@@ -85,7 +105,10 @@ func (r *Reconciler) create(ctx context.Context, o Observed, plan Plan) (retry t
 			}
 		}
 	}
-	r.notes.succeeded(key)
+	if len(now) < len(plan.Create) {
+		return time.Millisecond, nil
+	}
+	r.notes.succeeded(client.ObjectKeyFromObject(o.Job))
 	return 0, nil
 }
 
@@ -100,7 +123,7 @@ func batches(objects []client.Object) [][]client.Object {
 			end++
 		}
 		all = append(all, objects[start:end])
-		size = min(2*size, 16)
+		size = min(2*size, atOnce)
 		if end < len(objects) && kindOf(objects[end]) != kindOf(objects[start]) {
 			size = 1
 		}

@@ -14,6 +14,7 @@ import (
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	scheduling "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
@@ -409,4 +410,30 @@ func TestLiveNameTaken(t *testing.T) {
 		return pod != nil && pod.UID != other.UID, "the other"
 	})
 	l.awaitPods(oneAndTwoPods...)
+}
+
+// TestLiveStandAside: another operator is noticed when it runs, and when it has gone.
+func TestLiveStandAside(t *testing.T) {
+	l := newLive(t)
+	selector, err := labels.Parse("other-operator=" + l.namespace)
+	l.must(err)
+	other := &otherOperator{reader: l.client, selector: selector}
+	look := func(want bool) {
+		t.Helper()
+		l.must(other.look(l.ctx))
+		if other.present.Load() != want {
+			t.Errorf("present: %v, want %v", !want, want)
+		}
+	}
+	look(false)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "operator", Namespace: l.namespace,
+		Labels: map[string]string{"other-operator": l.namespace}},
+		Spec: corev1.PodSpec{SchedulerName: "none", Containers: []corev1.Container{{Name: "a", Image: "a"}}}}
+	l.must(l.client.Create(l.ctx, pod))
+	look(false) // not running
+	pod.Status.Phase = corev1.PodRunning
+	l.must(l.client.Status().Update(l.ctx, pod))
+	look(true)
+	l.must(l.client.Delete(l.ctx, pod))
+	look(false)
 }

@@ -17,6 +17,7 @@ func (p *pass) wantPods() {
 	for _, m := range p.members {
 		switch {
 		case p.completed.has(m.role, m.index):
+		case m.pod == nil && p.backOff(m):
 		case m.pod == nil:
 			missing = append(missing, p.buildPod(m))
 		case p.accounted(m.pod):

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"pgregory.net/rapid"
+	"sigs.k8s.io/yaml"
 
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 )
@@ -129,4 +131,48 @@ func calm(r *rapid.T, w *world) {
 			r.Fatalf("surplus %d, services %s", len(p.surplus), w.services())
 		}
 	}
+}
+
+// FuzzDecide: whatever decodes as a job is decided on without a panic, and what has been
+// decided is decided again.
+func FuzzDecide(f *testing.F) {
+	for _, text := range []string{masterAndWorkers("ExitCode"), elasticJob, `{spec: {pytorchReplicaSpecs: {Worker: null}}}`} {
+		raw, err := yaml.YAMLToJSON([]byte(text))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(raw))
+		job := &v1.PyTorchJob{}
+		if json.Unmarshal(raw, job) != nil || job.Spec.PyTorchReplicaSpecs[v1.Worker] == nil {
+			continue
+		}
+		w := newWorld(f, parseJob(f, text)).look().run().look()
+		w.exit("worker-1", 137).look()
+		stored, err := json.Marshal(w.Job)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(stored))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		job := &v1.PyTorchJob{}
+		if json.Unmarshal([]byte(text), job) != nil {
+			return
+		}
+		o := Observed{Job: job, Now: time.Unix(1e9, 0)}
+		settings := DefaultSettings()
+		settings.MaxGangSize = 8
+		plan := Decide(o, settings)
+		for _, object := range plan.Create {
+			if pod, ok := object.(*corev1.Pod); ok {
+				pod.Status.Phase = corev1.PodFailed
+				o.Pods = append(o.Pods, pod)
+			}
+		}
+		if plan.Status != nil {
+			o.Job = job.DeepCopy()
+			o.Job.Status = *plan.Status
+		}
+		Decide(o, settings)
+	})
 }

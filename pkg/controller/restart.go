@@ -60,6 +60,7 @@ func (p *pass) reckon() *failure {
 			policy == v1.RestartExitCode && d.code >= signal:
 			p.status.Progress.Restarts += max(d.restarts, 1)
 			p.incident(d.at, d.code)
+			p.noteCrash(d)
 		case p.inDoubt(d):
 			continue
 		default:
@@ -183,6 +184,36 @@ func (p *pass) inDoubt(d death) bool {
 		}
 	}
 	return false
+}
+
+// quick is the life of a program below which its end counts as a crash at the start.
+const quick = time.Minute
+
+// noteCrash counts crashes at the start in a row. The kubelet has a count of its own
+// for what it restarts in place.
+func (p *pass) noteCrash(d death) {
+	switch {
+	case d.restarts > 0 || d.started.IsZero():
+	case d.at.Sub(d.started) < quick:
+		p.status.Progress.Crashes++
+	default:
+		p.status.Progress.Crashes = 0
+	}
+}
+
+// backOff holds the replacement of what crashes again and again: for 2 s after the
+// second time, then twice as long each time, up to 5 minutes.
+func (p *pass) backOff(m member) bool {
+	crashes, cause := p.status.Progress.Crashes, p.status.Progress.Incident
+	if crashes < 2 || cause == nil || !p.replacing.has(m.role, m.index) {
+		return false
+	}
+	until := cause.At.Add(min(5*time.Minute, time.Second<<min(crashes-1, 10)))
+	if !p.Now.Before(until) {
+		return false
+	}
+	p.wakeAt(until)
+	return true
 }
 
 func (p *pass) incident(at time.Time, code int32) {

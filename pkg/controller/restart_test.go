@@ -245,3 +245,31 @@ func TestStuckPod(t *testing.T) {
 	}
 	w.rest().run().rest().wantState("Running")
 }
+
+// TestCrashLoop: what fails at its start again and again is not started at once.
+func TestCrashLoop(t *testing.T) {
+	w := running(t, masterAndWorkers("ExitCode"))
+	crash := func() {
+		w.exit("worker-1", 139).change("worker-1", func(pod *corev1.Pod) {
+			pod.Status.ContainerStatuses[0].State.Terminated.StartedAt = metav1.NewTime(w.Now.Add(-time.Second))
+		})
+		w.lookNow().lookNow()
+	}
+	delays := []time.Duration{0, 2 * time.Second, 4 * time.Second, 8 * time.Second}
+	for i, delay := range delays {
+		crash()
+		if delay > 0 {
+			w.wantPods("master-0 worker-0")
+			if want := w.Now.Add(delay); !w.last.Wake.Equal(want) {
+				t.Fatalf("crash %d: wakes at %v, want %v", i+1, w.last.Wake, want)
+			}
+			w.Now = w.last.Wake
+			w.lookNow()
+		}
+		w.wantPods("master-0 worker-0 worker-1").run("worker-1").rest()
+	}
+	w.exit("worker-1", 139).change("worker-1", func(pod *corev1.Pod) {
+		pod.Status.ContainerStatuses[0].State.Terminated.StartedAt = metav1.NewTime(w.Now.Add(-time.Hour))
+	})
+	w.lookNow().lookNow().wantPods("master-0 worker-0 worker-1") // it ran for long: no crash at the start
+}

@@ -116,6 +116,12 @@ type Progress struct {
 	// +optional
 	Incident *Incident `json:"incident,omitempty"`
 
+	// Crashes counts the pods in a row that were replaced because their program failed
+	// soon after its start.
+	//
+	// +optional
+	Crashes int32 `json:"crashes,omitempty"`
+
 	// Completed are the pods that have succeeded; they aren't run again when they are deleted.
 	//
 	// +optional
@@ -149,7 +155,7 @@ type Progress struct {
 
 // IsZero is true when there is nothing to remember.
 func (p *Progress) IsZero() bool {
-	return p.Restarts == 0 && len(p.Counted) == 0 && p.Incident == nil && len(p.Completed) == 0 &&
+	return p.Restarts == 0 && p.Crashes == 0 && len(p.Counted) == 0 && p.Incident == nil && len(p.Completed) == 0 &&
 		len(p.Replacing) == 0 && !p.Stopped && p.Workers == nil && p.Resizes == 0 && p.LastResize == nil
 }
 
