@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 )
 
 // Exit codes of every verb.
@@ -30,7 +31,11 @@ const pluginName = "kubectl-lockstep"
 
 // Main runs the command line of this process and returns its exit code.
 func Main() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The libraries' own chatter, such as a watch that breaks off at the end; what
+	// goes wrong comes back as an error.
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	return run(ctx, filepath.Base(os.Args[0]), os.Args[1:], os.Stdout, os.Stderr)
@@ -80,6 +85,7 @@ Exit codes: 0 yes, 2 a clear no, 1 an error.`,
 		newBenchCommand(),
 		newDemoCommand(),
 		newDevclusterCommand(),
+		newPlanCommand(),
 		newSimulateCommand(),
 	)
 	return root

@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+
+	configv1alpha1 "lockstep.dev/lockstep/pkg/apis/config/v1alpha1"
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/kube"
+	"lockstep.dev/lockstep/pkg/topology"
+)
+
+// inspection is what the verbs that look at a cluster have in common: where they
+// look, and how nodes are read. It only reads, with the caller's own rights.
+type inspection struct {
+	files         []string
+	fromCluster   bool
+	levels        []string
+	schedulerName string
+	kube          *genericclioptions.ConfigFlags
+}
+
+// addFlags gives a verb the flags. Verbs that look at manifests in the first place have
+// --from-cluster, the others look at the cluster unless there are manifests.
+func (i *inspection) addFlags(command *cobra.Command, manifestsFirst bool) {
+	flags := command.Flags()
+	i.fromCluster = !manifestsFirst
+	if manifestsFirst {
+		flags.StringSliceVarP(&i.files, "filename", "f", nil, "manifests: files, directories, or - for standard input")
+		flags.BoolVar(&i.fromCluster, "from-cluster", false, "take nodes, pods and pod groups of the current context as well")
+	} else {
+		flags.StringSliceVarP(&i.files, "filename", "f", nil,
+			"look at these manifests instead of the cluster: files, directories, or - for standard input")
+	}
+	flags.StringSliceVar(&i.levels, "topology-levels", nil,
+		"levels of the topology as name=label, widest first (default: the scheduler's; where nodes have none of its labels, those of the cloud or tool that labelled them)")
+	flags.StringVar(&i.schedulerName, "scheduler-name", "lockstep", "schedulerName of the pods that Lockstep places")
+	i.kube = genericclioptions.NewConfigFlags(true)
+	i.kube.AddFlags(flags)
+	_ = command.RegisterFlagCompletionFunc("filename", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return []string{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt
+	})
+}
+
+// look reads the world that the flags ask for, and tells its notes on standard error.
+func (i *inspection) look(command *cobra.Command) (*world, error) {
+	w := newWorld()
+	if i.fromCluster && (command.Flags().Lookup("from-cluster") != nil || len(i.files) == 0) {
+		reader, err := newClusterReader(i.kube)
+		if err != nil {
+			return nil, err
+		}
+		if err := reader.fill(command.Context(), w, i.namespace()); err != nil {
+			return nil, err
+		}
+	}
+	if len(i.files) > 0 {
+		if err := w.addManifests(i.files, command.InOrStdin(), i.namespace(), i.schedulerName); err != nil {
+			return nil, err
+		}
+	}
+	tellNotes(command, w.notes)
+	return w, nil
+}
+
+// namespace is the one asked for, else the context's where there is a cluster to look
+// at, else default.
+func (i *inspection) namespace() string {
+	if *i.kube.Namespace != "" || !i.fromCluster {
+		return orDefault(*i.kube.Namespace)
+	}
+	namespace, _, err := i.kube.ToRawKubeConfigLoader().Namespace()
+	if err != nil {
+		return orDefault("")
+	}
+	return orDefault(namespace)
+}
+
+func orDefault(namespace string) string {
+	if namespace == "" {
+		return "default"
+	}
+	return namespace
+}
+
+// maxNotes is how many notes are told; a fault in thousands of manifests is one fault.
+const maxNotes = 20
+
+func tellNotes(command *cobra.Command, notes []string) {
+	for _, note := range notes[:min(len(notes), maxNotes)] {
+		fmt.Fprintln(command.ErrOrStderr(), "note:", note)
+	}
+	if more := len(notes) - maxNotes; more > 0 {
+		fmt.Fprintf(command.ErrOrStderr(), "note: and %d more like these\n", more)
+	}
+}
+
+// offline makes a scheduler of a world.
+func (i *inspection) offline(w *world) (*kube.Offline, error) {
+	levels, err := i.topologyLevels(w)
+	if err != nil {
+		return nil, err
+	}
+	mine := func(name string) bool { return name == i.schedulerName }
+	return kube.NewOffline(w.Listing, levels, mine), nil
+}
+
+// topologyLevels are those of the flag. Without one they are the scheduler's own as far
+// as nodes have their labels, and if none has any, what is found by the conventions.
+func (i *inspection) topologyLevels(w *world) ([]topology.Level, error) {
+	if len(i.levels) > 0 {
+		return parseLevels(i.levels)
+	}
+	args, err := configv1alpha1.Decode(nil)
+	if err != nil {
+		return nil, err
+	}
+	var levels []topology.Level
+	for _, level := range args.TopologyLevels {
+		if slices.ContainsFunc(w.Nodes, func(node *corev1.Node) bool { return node.Labels[level.Key] != "" }) {
+			levels = append(levels, topology.Level{Name: level.Name, Key: level.Key})
+		}
+	}
+	if slices.ContainsFunc(levels, func(l topology.Level) bool { return l.Key != topology.ZoneKey }) {
+		return levels, nil
+	}
+	nodes := make([]cluster.Node, len(w.Nodes))
+	for n, node := range w.Nodes {
+		nodes[n] = cluster.Node{Name: node.Name, Labels: node.Labels}
+	}
+	levels, _ = topology.Discover(nodes)
+	return levels, nil
+}
+
+// parseLevels reads "rack=example.com/rack".
+func parseLevels(texts []string) ([]topology.Level, error) {
+	var levels []topology.Level
+	for n, text := range texts {
+		name, key, ok := strings.Cut(text, "=")
+		if !ok {
+			return nil, fmt.Errorf("--topology-levels: [%d]: %q is not name=label, such as rack=topology.lockstep.dev/rack", n, text)
+		}
+		if wrong := validation.IsQualifiedName(key); key != "" && len(wrong) > 0 {
+			return nil, fmt.Errorf("--topology-levels: [%d].key: %q: %s", n, key, strings.Join(wrong, "; "))
+		}
+		levels = append(levels, topology.Level{Name: name, Key: key})
+	}
+	if err := topology.CheckLevels(levels); err != nil {
+		return nil, fmt.Errorf("--topology-levels: %w", err)
+	}
+	return levels, nil
+}
+
+// errNoManifests is a call that says neither what to read nor to ask the cluster.
+var errNoManifests = errors.New("nothing to read: give manifests by -f, or --from-cluster")

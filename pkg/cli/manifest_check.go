@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	podresource "k8s.io/component-helpers/resource"
+	schedulingv1alpha1 "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
+)
+
+var specPath = field.NewPath("spec")
+
+func sortedKeys[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+// checkNode fills in what the apiserver would, and refuses amounts that cannot be.
+func checkNode(node *corev1.Node) error {
+	if node.Status.Allocatable == nil {
+		node.Status.Allocatable = node.Status.Capacity
+	}
+	return checkAmounts(node.Status.Allocatable, field.NewPath("status", "allocatable"))
+}
+
+// oddNode says why nothing can run on a node although that was hardly meant.
+func oddNode(node *corev1.Node) string {
+	if _, ok := node.Status.Allocatable[corev1.ResourcePods]; !ok {
+		return "status.allocatable[pods]: is not given, so no pod has room there"
+	}
+	return ""
+}
+
+func checkGroup(group *schedulingv1alpha1.PodGroup) error {
+	if group.Spec.MinMember < 0 {
+		return field.Invalid(specPath.Child("minMember"), group.Spec.MinMember, "must not be negative")
+	}
+	return checkAmounts(group.Spec.MinResources, specPath.Child("minResources"))
+}
+
+// checkPod fills in what the apiserver would, and refuses amounts that cannot be.
+func checkPod(pod *corev1.Pod) error {
+	for _, list := range []struct {
+		path       *field.Path
+		containers []corev1.Container
+	}{
+		{specPath.Child("initContainers"), pod.Spec.InitContainers},
+		{specPath.Child("containers"), pod.Spec.Containers},
+	} {
+		for i := range list.containers {
+			if err := checkResources(&list.containers[i].Resources, list.path.Index(i).Child("resources")); err != nil {
+				return err
+			}
+		}
+	}
+	if pod.Spec.Resources != nil {
+		if err := checkResources(pod.Spec.Resources, specPath.Child("resources")); err != nil {
+			return err
+		}
+	}
+	if err := checkAmounts(pod.Spec.Overhead, specPath.Child("overhead")); err != nil {
+		return err
+	}
+	sum := podresource.PodRequests(pod, podresource.PodResourcesOptions{})
+	for _, name := range sortedKeys(sum) {
+		if quantity := sum[name]; quantity.CmpInt64(countable(name)) > 0 {
+			return field.Invalid(specPath.Child("containers"), quantity.String(),
+				fmt.Sprintf("is what all of them request of %s together: more than can be counted", name))
+		}
+	}
+	return nil
+}
+
+// checkResources also lets a limit stand in for a request that is not given, as the
+// apiserver does.
+func checkResources(r *corev1.ResourceRequirements, path *field.Path) error {
+	if err := checkAmounts(r.Limits, path.Child("limits")); err != nil {
+		return err
+	}
+	if err := checkAmounts(r.Requests, path.Child("requests")); err != nil {
+		return err
+	}
+	for name, limit := range r.Limits {
+		if _, given := r.Requests[name]; !given {
+			if r.Requests == nil {
+				r.Requests = corev1.ResourceList{}
+			}
+			r.Requests[name] = limit
+		}
+	}
+	return nil
+}
+
+func checkAmounts(list corev1.ResourceList, path *field.Path) error {
+	for _, name := range sortedKeys(list) {
+		quantity := list[name]
+		switch {
+		case quantity.Sign() < 0:
+			return field.Invalid(path.Key(string(name)), quantity.String(), "must not be negative")
+		case quantity.CmpInt64(countable(name)) > 0:
+			return field.Invalid(path.Key(string(name)), quantity.String(), "is more than can be counted")
+		case strings.Contains(string(name), "/") && quantity.Cmp(*resource.NewQuantity(quantity.Value(), resource.DecimalSI)) != 0:
+			return field.Invalid(path.Key(string(name)), quantity.String(), "must be a whole number")
+		}
+	}
+	return nil
+}
+
+// countable is the largest amount that the planner can count: CPUs are counted in thousandths.
+func countable(name corev1.ResourceName) int64 {
+	if name == corev1.ResourceCPU {
+		return math.MaxInt64 / 1000
+	}
+	return math.MaxInt64 - 1
+}

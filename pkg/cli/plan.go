@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/kube"
+	"lockstep.dev/lockstep/pkg/placement"
+)
+
+func newPlanCommand() *cobra.Command {
+	var (
+		look   inspection
+		output outputFormat
+	)
+	command := &cobra.Command{
+		Use:   "plan -f FILE...",
+		Short: "Say where gangs would go, without a cluster",
+		Long: `Reads manifests and says where each gang that waits would go, or what it lacks.
+It decides with the scheduler's own code, and changes nothing.
+
+Nodes, Pods (bound or pending), PodGroups, PyTorchJobs and PriorityClasses are read,
+many to a file, also as lists (kubectl get nodes,pods -A -o yaml); other kinds are
+passed over. A PyTorchJob that has no pods yet gets those that its controller would
+create. Pods are a gang by the label scheduling.x-k8s.io/pod-group; those of a gang that
+name no scheduler are taken for Lockstep's. Pending pods without a gang are left out.
+
+Gangs are tried in the order of the queue: by priority, then by age (what has no
+creationTimestamp is the youngest), then by name; each sees what those before it got.
+
+With --from-cluster the nodes, pods and pod groups of the current context are there as
+well. If there are manifests then, only their gangs are told of, each in its turn.
+
+Taken for granted is what only the scheduler's own filters know: affinity between pods,
+spread constraints, volumes, host ports and devices; a note says where pods ask for that.
+
+In -o json, amounts of cpu are in cores, all others in the unit of the resource.
+Exit codes: 0 every gang fits, 2 some gang does not, 1 an error.`,
+		Example: `  lockstep plan -f nodes.yaml -f job.yaml
+  kubectl get nodes,pods -A -o yaml | lockstep plan -f - -f job.yaml -o json
+  lockstep plan --from-cluster -f job.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			if len(look.files) == 0 && !look.fromCluster {
+				return errNoManifests
+			}
+			w, err := look.look(command)
+			if err != nil {
+				return err
+			}
+			offline, err := look.offline(w)
+			if err != nil {
+				return err
+			}
+			wanted := func(key gang.Key) bool { return !look.fromCluster || len(look.files) == 0 || w.declared[key] }
+			plans := planAll(offline, wanted, time.Now)
+			tellNotes(command, uncheckedNotes(offline, plans))
+			if output == outputJSON {
+				err = printJSON(command.OutOrStdout(), map[string]any{"gangs": plans})
+			} else {
+				printPlans(newScreen(command.OutOrStdout(), time.Now), plans)
+			}
+			if err != nil {
+				return err
+			}
+			for _, plan := range plans {
+				if !plan.Fits {
+					return errNo
+				}
+			}
+			return nil
+		},
+	}
+	look.addFlags(command, true)
+	addOutputFlag(command, &output)
+	return command
+}
+
+// gangPlan is where one gang would go, in the names of the JSON output.
+type gangPlan struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	// Fits says whether the floor has its place.
+	Fits    bool `json:"fits"`
+	Floor   int  `json:"floor"`
+	Members int  `json:"members"`
+	// Level and Domain name the lowest domain that holds the whole gang; empty where it does not fit.
+	Level  string `json:"level"`
+	Domain string `json:"domain"`
+	// Domains is the number of domains in use by level.
+	Domains     map[string]int `json:"domains"`
+	Assignments []assignment   `json:"assignments"`
+	// Bound members were there before.
+	Bound []assignment `json:"bound,omitempty"`
+	// Waiting members have no place, although the floor may have one.
+	Waiting int        `json:"waiting,omitempty"`
+	Victims []struct{} `json:"victims"`
+	Missing []shortage `json:"missing"`
+	Reason  string     `json:"reason,omitempty"`
+	Message string     `json:"message,omitempty"`
+	Seconds float64    `json:"plan_seconds"`
+}
+
+type assignment struct {
+	Pod  string `json:"pod"`
+	Node string `json:"node"`
+}
+
+// shortage is what one domain lacks for the whole gang.
+type shortage struct {
+	Level    string      `json:"level"`
+	Domain   string      `json:"domain"`
+	Resource string      `json:"resource"`
+	Need     json.Number `json:"need"`
+	Free     json.Number `json:"free"`
+	// Placeable is the number of members that fit, each kind by itself.
+	Placeable int `json:"placeable"`
+}
+
+// planAll tries every waiting gang in turn and returns the plans of the wanted ones.
+func planAll(o *kube.Offline, wanted func(gang.Key) bool, now func() time.Time) []gangPlan {
+	plans := []gangPlan{}
+	for _, key := range o.Queue() {
+		begin := now()
+		o.Try(key)
+		seconds := now().Sub(begin).Seconds()
+		if standing, ok := o.Standing(key); ok && wanted(key) {
+			plan := newGangPlan(o, standing)
+			plan.Seconds = seconds
+			plans = append(plans, plan)
+		}
+	}
+	return plans
+}
+
+func newGangPlan(o *kube.Offline, s kube.Standing) gangPlan {
+	plan := gangPlan{
+		Namespace: s.Key.Namespace, Name: s.Key.Name, Fits: s.Fits(), Floor: s.Status.Floor,
+		Members: len(s.Places) + s.Status.Counts.Finished,
+		Domains: map[string]int{}, Assignments: []assignment{}, Victims: []struct{}{}, Missing: shortages(o, s.Rejection),
+	}
+	for _, place := range s.Places {
+		at := assignment{place.Pod.Name, place.Node}
+		switch {
+		case place.Bound:
+			plan.Bound = append(plan.Bound, at)
+		case place.Node != "":
+			plan.Assignments = append(plan.Assignments, at)
+		default:
+			plan.Waiting++
+		}
+	}
+	if plan.Waiting > 0 || !plan.Fits {
+		plan.Reason, plan.Message = string(s.Reason.Code), s.Reason.Message
+	}
+	if plan.Fits && s.Domain >= 0 {
+		tree := o.Tree()
+		domain := tree.Domains[s.Domain]
+		plan.Level, plan.Domain = tree.LevelName(domain.Level), domain.Path
+		for level := 1; level <= tree.Hosts(); level++ {
+			plan.Domains[tree.LevelName(level)] = s.Used[level]
+		}
+	}
+	return plan
+}
+
+func shortages(o *kube.Offline, r *placement.Rejection) []shortage {
+	list := []shortage{}
+	if r == nil {
+		return list
+	}
+	tree := o.Tree()
+	for _, m := range r.Missing {
+		domain := tree.Domains[m.Domain]
+		list = append(list, shortage{
+			Level: tree.LevelName(domain.Level), Domain: domain.Path, Resource: o.Vocabulary().Name(m.Resource),
+			Need: quantity(m.Resource, m.Need), Free: quantity(m.Resource, m.Free), Placeable: m.Placeable,
+		})
+	}
+	return list
+}
+
+// quantity is an amount in the unit in which people count the resource.
+func quantity(resource int, amount int64) json.Number {
+	if resource == cluster.CPU && amount%1000 != 0 {
+		return json.Number(strconv.FormatFloat(float64(amount)/1000, 'f', -1, 64))
+	}
+	if resource == cluster.CPU {
+		amount /= 1000
+	}
+	return json.Number(strconv.FormatInt(amount, 10))
+}

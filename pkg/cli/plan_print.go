@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/kube"
+	"lockstep.dev/lockstep/pkg/topology"
+)
+
+func printPlans(s *screen, plans []gangPlan) {
+	if len(plans) == 0 {
+		s.plain("no gang waits")
+	}
+	for i, plan := range plans {
+		if i > 0 {
+			s.plain("")
+		}
+		printPlan(s, plan)
+	}
+}
+
+func printPlan(s *screen, plan gangPlan) {
+	name := s.name(plan.Namespace + "/" + plan.Name)
+	if !plan.Fits {
+		s.plain(fmt.Sprintf("%s %s: %s", name, s.bad("does not fit"), plan.Message))
+		s.plain(fmt.Sprintf("  %d pods, %d are needed", plan.Members, plan.Floor))
+		printShortages(s, plan.Missing, nil)
+		return
+	}
+	s.plain(fmt.Sprintf("%s %s: %d pods, %d are needed; %s", name, s.good("fits"), plan.Members, plan.Floor, plan.where()))
+	rows := [][]string{{"NODE", "PODS", ""}}
+	for _, node := range byNode(plan.Assignments) {
+		rows = append(rows, []string{node.name, strconv.Itoa(len(node.pods)), shorten(node.pods)})
+	}
+	if len(rows) > 1 {
+		s.table(rows)
+	}
+	if len(plan.Bound) > 0 {
+		s.plain(fmt.Sprintf("  beside %d that are bound already", len(plan.Bound)))
+	}
+	if plan.Waiting > 0 {
+		s.plain(fmt.Sprintf("  %d beyond the floor wait: %s", plan.Waiting, plan.Message))
+		printShortages(s, plan.Missing, nil)
+	}
+}
+
+// where says how close together a gang is.
+func (p gangPlan) where() string {
+	if p.Level == "" {
+		return "all have ended"
+	}
+	hosts := plural(p.Domains[topology.HostLevel], "node")
+	if p.Level == topology.ClusterLevel {
+		return hosts + " of the cluster"
+	}
+	if p.Level == topology.HostLevel {
+		return "one node, " + p.Domain
+	}
+	return fmt.Sprintf("%s in %s %s", hosts, p.Level, p.Domain)
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// nodePods are the pods of a gang on one node.
+type nodePods struct {
+	name string
+	pods []string
+}
+
+// byNode groups assignments, the node of the first rank first.
+func byNode(assignments []assignment) []nodePods {
+	var nodes []nodePods
+	place := map[string]int{}
+	for _, a := range assignments {
+		i, known := place[a.Node]
+		if !known {
+			i = len(nodes)
+			place[a.Node] = i
+			nodes = append(nodes, nodePods{name: a.Node})
+		}
+		nodes[i].pods = append(nodes[i].pods, a.Pod)
+	}
+	return nodes
+}
+
+// shorten names the first few of a list.
+func shorten(names []string) string {
+	const few = 4
+	if len(names) <= few {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
+}
+
+// printShortages lists what domains lack; held, if given, says who is in a domain.
+func printShortages(s *screen, list []shortage, held func(shortage) string) {
+	if len(list) == 0 {
+		return
+	}
+	heading := []string{"WHERE", "RESOURCE", "NEEDED", "FREE", "ROOM FOR"}
+	if held != nil {
+		heading = append(heading, "HELD BY")
+	}
+	rows := [][]string{heading}
+	for _, m := range list {
+		row := []string{
+			domainName(m.Level, m.Domain), m.Resource, m.Need.String(), m.Free.String(), plural(m.Placeable, "pod"),
+		}
+		if held != nil {
+			row = append(row, held(m))
+		}
+		rows = append(rows, row)
+	}
+	s.table(rows)
+}
+
+func domainName(level, path string) string {
+	if path == "" {
+		return "the " + level
+	}
+	return level + " " + path
+}
+
+// uncheckedNotes says of each gang what was taken for granted.
+func uncheckedNotes(o *kube.Offline, plans []gangPlan) []string {
+	var notes []string
+	for _, plan := range plans {
+		standing, _ := o.Standing(gang.Key{Namespace: plan.Namespace, Name: plan.Name})
+		var fields []string
+		for _, place := range standing.Places {
+			for _, name := range kube.Unchecked(place.Pod) {
+				if !slices.Contains(fields, name) {
+					fields = append(fields, name)
+				}
+			}
+		}
+		if len(fields) > 0 {
+			notes = append(notes, fmt.Sprintf("PodGroup %s/%s: taken for granted here, the scheduler checks it: %s",
+				plan.Namespace, plan.Name, strings.Join(fields, ", ")))
+		}
+	}
+	return notes
+}
