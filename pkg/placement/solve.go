@@ -253,15 +253,12 @@ func (v *solver) plan() *Plan {
 // mayHold is a cheap necessary condition: every class by itself has enough slots
 // in the domain, and all together find enough of each resource.
 func (v *solver) mayHold(d int) bool {
-	if !v.x.free.cover(v.total, d) {
-		return false
-	}
 	for c := range v.req.Classes {
 		if v.count(d, c) < int64(v.req.Classes[c].Count) {
 			return false
 		}
 	}
-	return true
+	return len(v.req.Classes) == 1 || v.x.free.cover(v.total, d)
 }
 
 // choose is the cheapest way for a domain to hold the whole gang.
