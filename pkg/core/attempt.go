@@ -94,6 +94,7 @@ func (c *Core) plan(g *group, view View) {
 		}
 		if plan != nil {
 			problem.assign(c, waiting[:n], plan, nodes)
+			reason.Message = fmt.Sprintf("%d of %d members got a place; %s", n, len(waiting), reason.Message)
 		}
 	}
 	if reason.Code != "" {

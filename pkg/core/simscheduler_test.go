@@ -23,6 +23,7 @@ const (
 	active
 	backoff
 	unschedulable
+	cycling  // in its scheduling cycle
 	waiting  // in Permit
 	rejected // in Permit, about to be let go
 	binding
@@ -38,7 +39,7 @@ type queued struct {
 	gone     bool      // deleted while it was in flight
 }
 
-func (q *queued) inFlight() bool { return q.place >= waiting }
+func (q *queued) inFlight() bool { return q.place >= cycling }
 
 type scheduler struct {
 	nodes    map[string]simNode
@@ -368,8 +369,9 @@ func (s *sim) cycle(q *queued) {
 	p := q.pod
 	p.node = node
 	s.assumed[uid] = p
+	q.place = cycling
 	s.step(core.Reserved{UID: uid})
-	q.place = waiting
+	s.meanwhile()
 	if s.fault(40) {
 		s.letGo(q, false, "another plugin could not reserve", unschedulable)
 		return
@@ -379,9 +381,23 @@ func (s *sim) cycle(q *queued) {
 	case gang.Binding:
 		q.place = binding
 	case gang.Reserved:
-		q.until = s.now.Add(permitTimeout)
+		s.meanwhile() // a release that comes now finds nobody who waits
+		q.place, q.until = waiting, s.now.Add(permitTimeout)
+		if q.gone {
+			q.place = rejected
+		}
 	default:
 		s.letGo(q, false, "the gang was given back meanwhile", unschedulable)
+	}
+}
+
+// meanwhile is what other goroutines do during a scheduling cycle.
+func (s *sim) meanwhile() {
+	for s.rand.IntN(3) == 0 {
+		s.deliverAny()
+		if list := s.inFlight(); len(list) > 0 && s.rand.IntN(2) == 0 {
+			s.proceed(list[s.rand.IntN(len(list))])
+		}
 	}
 }
 

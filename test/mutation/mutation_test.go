@@ -32,7 +32,7 @@ var defects = []defect{
 		"c.drop(m)"},
 	{"a doubtful bind is given up at the first miss", "attempt.go", "now.Sub(m.doubted) < c.opts.WakeAfter", "false"},
 	{"a doubtful bind is never given up", "attempt.go", "now.Sub(m.doubted) < c.opts.WakeAfter", "true"},
-	{"reserved members are not given back", "release.go", "reserved := g.ranked(gang.Reserved)", "reserved := g.ranked()"},
+	{"reserved members are not given back", "release.go", "g.ranked(gang.Held), g.ranked(gang.Reserved)", "g.ranked(gang.Held), g.ranked()"},
 	{"a member that loses its place does not take its siblings along", "release.go",
 		"c.giveBack(g, g.why)", ""},
 	{"deleted nodes are not noticed", "core.go", "\t\tc.nodeGone(e.Name)\n", "\t\t_ = e\n"},
