@@ -22,6 +22,7 @@ import (
 type inspection struct {
 	files         []string
 	fromCluster   bool
+	orManifests   bool // manifests take the cluster's place
 	levels        []string
 	schedulerName string
 	kube          *genericclioptions.ConfigFlags
@@ -31,7 +32,7 @@ type inspection struct {
 // --from-cluster, the others look at the cluster unless there are manifests.
 func (i *inspection) addFlags(command *cobra.Command, manifestsFirst bool) {
 	flags := command.Flags()
-	i.fromCluster = !manifestsFirst
+	i.fromCluster, i.orManifests = !manifestsFirst, !manifestsFirst
 	if manifestsFirst {
 		flags.StringSliceVarP(&i.files, "filename", "f", nil, "manifests: files, directories, or - for standard input")
 		flags.BoolVar(&i.fromCluster, "from-cluster", false, "take nodes, pods and pod groups of the current context as well")
@@ -49,10 +50,13 @@ func (i *inspection) addFlags(command *cobra.Command, manifestsFirst bool) {
 	})
 }
 
+// live says whether the cluster is looked at.
+func (i *inspection) live() bool { return i.fromCluster && !(i.orManifests && len(i.files) > 0) }
+
 // look reads the world that the flags ask for, and tells its notes on standard error.
 func (i *inspection) look(command *cobra.Command) (*world, error) {
 	w := newWorld()
-	if i.fromCluster && (command.Flags().Lookup("from-cluster") != nil || len(i.files) == 0) {
+	if i.live() {
 		reader, err := newClusterReader(i.kube)
 		if err != nil {
 			return nil, err
@@ -73,7 +77,7 @@ func (i *inspection) look(command *cobra.Command) (*world, error) {
 // namespace is the one asked for, else the context's where there is a cluster to look
 // at, else default.
 func (i *inspection) namespace() string {
-	if *i.kube.Namespace != "" || !i.fromCluster {
+	if *i.kube.Namespace != "" || !i.live() {
 		return orDefault(*i.kube.Namespace)
 	}
 	namespace, _, err := i.kube.ToRawKubeConfigLoader().Namespace()

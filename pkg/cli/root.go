@@ -68,7 +68,8 @@ needs, close to each other, or it holds none of them.
 
 Exit codes: 0 yes, 2 a clear no, 1 an error.`,
 		Example: `  lockstep devcluster up --nodes 16
-  lockstep devcluster status -o json`,
+  lockstep plan -f nodes.yaml -f job.yaml
+  lockstep explain pytorchjob/mnist`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -85,8 +86,11 @@ Exit codes: 0 yes, 2 a clear no, 1 an error.`,
 		newBenchCommand(),
 		newDemoCommand(),
 		newDevclusterCommand(),
+		newExplainCommand(),
 		newPlanCommand(),
+		newQueueCommand(),
 		newSimulateCommand(),
+		newTopologyCommand(),
 	)
 	return root
 }

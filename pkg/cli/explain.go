@@ -1,0 +1,286 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	schedulingv1alpha1 "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
+
+	"lockstep.dev/lockstep/pkg/controller"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/kube"
+)
+
+func newExplainCommand() *cobra.Command {
+	var (
+		look   inspection
+		output outputFormat
+	)
+	command := &cobra.Command{
+		Use:   "explain KIND/NAME",
+		Short: "Say why a gang waits, or where it sits",
+		Long: `Says why a gang waits: what is missing in each domain of the topology and who holds it
+there, what it waits for, and its place in the queue. Of a gang that has its place it
+says where that is. KIND is podgroup, pytorchjob or pod.
+
+The answer is worked out from what is there now, by the scheduler's own code; what the
+scheduler itself has written on the PodGroup stands beside it.`,
+		Example: `  lockstep explain pytorchjob/mnist -n team-a
+  lockstep explain podgroup/mnist -o json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			kind, name, err := parseTarget(args[0])
+			if err != nil {
+				return err
+			}
+			w, err := look.look(command)
+			if err != nil {
+				return err
+			}
+			key, err := gangNamed(w, kind, gang.Key{Namespace: look.namespace(), Name: name}, look.schedulerName)
+			if err != nil {
+				return err
+			}
+			offline, err := look.offline(w)
+			if err != nil {
+				return err
+			}
+			if _, known := offline.Standing(key); !known {
+				return fmt.Errorf("podgroups.scheduling.x-k8s.io %s does not exist, and its pods have ended", key)
+			}
+			e := explainGang(offline, w, key, time.Now)
+			if output == outputJSON {
+				return printJSON(command.OutOrStdout(), e)
+			}
+			printExplanation(newScreen(command.OutOrStdout(), time.Now), e)
+			return nil
+		},
+	}
+	look.addFlags(command, false)
+	addOutputFlag(command, &output)
+	command.ValidArgsFunction = func(command *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return look.completeGangs(command.Context()), cobra.ShellCompDirectiveNoFileComp
+	}
+	return command
+}
+
+// completeGangs lists the pod groups of the namespace; none where that fails.
+func (i *inspection) completeGangs(ctx context.Context) []string {
+	reader, err := newClusterReader(i.kube)
+	if err != nil {
+		return nil
+	}
+	list, err := reader.dynamic.Resource(kube.PodGroups).Namespace(i.namespace()).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for n := range list.Items {
+		names = append(names, "podgroup/"+list.Items[n].GetName())
+	}
+	return names
+}
+
+// The kinds that explain takes, by the names that people call them.
+var targets = map[string]string{
+	"podgroup": "podgroup", "podgroups": "podgroup", "pg": "podgroup", "pgs": "podgroup", "podgroups.scheduling.x-k8s.io": "podgroup",
+	"pytorchjob": "pytorchjob", "pytorchjobs": "pytorchjob", "pytorchjobs.kubeflow.org": "pytorchjob",
+	"pod": "pod", "pods": "pod", "po": "pod",
+}
+
+func parseTarget(text string) (kind, name string, err error) {
+	kind, name, ok := strings.Cut(text, "/")
+	if !ok || name == "" || strings.Contains(name, "/") {
+		return "", "", fmt.Errorf("%q is not KIND/NAME, such as podgroup/mnist", text)
+	}
+	if known := targets[strings.ToLower(kind)]; known != "" {
+		return known, name, nil
+	}
+	return "", "", fmt.Errorf("%q: the kind is none of podgroup, pytorchjob, pod", text)
+}
+
+// gangNamed finds the gang that a target speaks of.
+func gangNamed(w *world, kind string, target gang.Key, schedulerName string) (gang.Key, error) {
+	exists := slices.ContainsFunc(w.PodGroups, func(pg *schedulingv1alpha1.PodGroup) bool {
+		return pg.Namespace == target.Namespace && pg.Name == target.Name
+	})
+	for _, pod := range w.Pods {
+		key, member := kube.GangOf(pod)
+		switch {
+		case pod.Namespace != target.Namespace:
+		case kind == "podgroup" && member && key == target:
+			return target, nil
+		case kind == "pytorchjob" && member && pod.Labels[controller.LabelJobName] == target.Name:
+			return key, nil
+		case kind == "pod" && pod.Name == target.Name:
+			return gangOfPod(pod, schedulerName)
+		}
+	}
+	switch {
+	case kind == "pod":
+		return target, fmt.Errorf("pod %s does not exist", target)
+	case exists:
+		return target, nil
+	case kind == "pytorchjob":
+		return target, fmt.Errorf("pytorchjob %s has neither pods nor a PodGroup: does it exist, and is it neither suspended nor over?", target)
+	}
+	return target, fmt.Errorf("podgroups.scheduling.x-k8s.io %s does not exist, and no pod has its label", target)
+}
+
+func gangOfPod(pod *corev1.Pod, schedulerName string) (gang.Key, error) {
+	key, member := kube.GangOf(pod)
+	if !member {
+		return key, fmt.Errorf("pod %s/%s belongs to no gang: it has no label %s", pod.Namespace, pod.Name, kube.PodGroupLabel)
+	}
+	if pod.Spec.SchedulerName != schedulerName {
+		return key, fmt.Errorf("pod %s/%s is placed by scheduler %q, not by %q", pod.Namespace, pod.Name, pod.Spec.SchedulerName, schedulerName)
+	}
+	return key, nil
+}
+
+// explanation is all there is to say of one gang, in the names of the JSON output.
+type explanation struct {
+	gangPlan
+	State string `json:"state"`
+	// Position in the queue, from 1; 0 for a gang that does not wait.
+	Position   int      `json:"position"`
+	Ahead      []string `json:"ahead"`
+	Priority   int32    `json:"priority"`
+	AgeSeconds *int64   `json:"age_seconds"`
+	// Held says of each domain in Missing who is there.
+	Missing []heldShortage `json:"missing"`
+	// Barred members do not count, whatever the rest does.
+	Barred    []barredPod       `json:"barred,omitempty"`
+	Unchecked []string          `json:"unchecked,omitempty"`
+	Condition *metav1.Condition `json:"condition,omitempty"`
+
+	now time.Time
+}
+
+type heldShortage struct {
+	shortage
+	Holders []holder `json:"holders"`
+}
+
+type barredPod struct {
+	Pod string `json:"pod"`
+	Why string `json:"why"`
+}
+
+// explainGang lets the queue run up to the gang, so that it sees what those ahead get.
+func explainGang(o *kube.Offline, w *world, key gang.Key, now func() time.Time) explanation {
+	before, _ := o.Standing(key)
+	e := explanation{State: string(before.Status.Phase), Ahead: []string{}, Missing: []heldShortage{}, now: now()}
+	var seconds float64
+	line := o.Queue()
+	if at := slices.Index(line, key); at >= 0 {
+		e.Position = at + 1
+		for _, other := range line[:at] {
+			e.Ahead = append(e.Ahead, other.String())
+			o.Try(other)
+		}
+		begin := now()
+		o.Try(key)
+		seconds = now().Sub(begin).Seconds()
+	}
+	s, _ := o.Standing(key)
+	e.gangPlan = newGangPlan(o, s)
+	e.Seconds = seconds
+	if text := kube.Sentence(s.Status); text != "" && !e.Fits {
+		e.Message = text
+	}
+	e.addPods(s)
+	if s.Group != nil {
+		e.AgeSeconds = age(s.Group.CreationTimestamp, now())
+	}
+	if s.Rejection != nil {
+		for i, m := range e.gangPlan.Missing {
+			missing := s.Rejection.Missing[i]
+			tree := newDomainTree(o, w, o.Vocabulary().Name(missing.Resource))
+			e.Missing = append(e.Missing, heldShortage{m, tree.in(missing.Domain)})
+		}
+	}
+	if said, ok := w.said[key]; ok {
+		e.Condition = &said
+	}
+	return e
+}
+
+func (e *explanation) addPods(s kube.Standing) {
+	for i, place := range s.Places {
+		if i == 0 {
+			e.Priority = kube.Priority(place.Pod)
+		}
+		if place.Barred != "" && !place.Bound {
+			e.Barred = append(e.Barred, barredPod{place.Pod.Name, place.Barred})
+		}
+		for _, name := range kube.Unchecked(place.Pod) {
+			if !place.Bound && !slices.Contains(e.Unchecked, name) {
+				e.Unchecked = append(e.Unchecked, name)
+			}
+		}
+	}
+}
+
+func printExplanation(s *screen, e explanation) {
+	line := fmt.Sprintf("%s: %s", s.name("podgroup "+e.Namespace+"/"+e.Name), e.State)
+	if e.Position > 0 {
+		line += fmt.Sprintf(", number %d in the queue", e.Position)
+	}
+	line += fmt.Sprintf(", priority %d", e.Priority)
+	if e.AgeSeconds != nil {
+		line += ", " + ageText(e.AgeSeconds) + " old"
+	}
+	s.plain(line)
+	s.plain("  " + e.verdict(s))
+	s.plain(fmt.Sprintf("  %s, %d needed, %d bound", plural(e.Members, "pod"), e.Floor, len(e.Bound)))
+	for _, b := range e.Barred {
+		s.plain("  " + b.Pod + ": " + b.Why)
+	}
+	missing, holders := e.gangPlan.Missing, map[shortage][]holder{}
+	for _, m := range e.Missing {
+		holders[m.shortage] = m.Holders
+	}
+	printShortages(s, missing, func(m shortage) string { return holdersText(holders[m], m.Resource) })
+	rows := [][]string{{"NODE", "PODS", ""}}
+	for _, node := range byNode(append(slices.Clone(e.Bound), e.Assignments...)) {
+		rows = append(rows, []string{node.name, fmt.Sprint(len(node.pods)), shorten(node.pods)})
+	}
+	if len(rows) > 1 {
+		s.table(rows)
+	}
+	if len(e.Ahead) > 0 {
+		s.plain("  tried before it: " + shorten(e.Ahead))
+	}
+	if len(e.Unchecked) > 0 {
+		s.plain("  not checked here, the scheduler does: " + strings.Join(e.Unchecked, ", "))
+	}
+	if c := e.Condition; c != nil {
+		since := max(0, int64(e.now.Sub(c.LastTransitionTime.Time).Seconds()))
+		s.plain(fmt.Sprintf("  the scheduler wrote, %s ago: %s=%s %s: %s", ageText(&since), c.Type, c.Status, c.Reason, c.Message))
+	}
+}
+
+// verdict is the answer in one line.
+func (e explanation) verdict(s *screen) string {
+	switch {
+	case !e.Fits && e.Message != "":
+		return s.bad("waits") + ": " + e.Message
+	case !e.Fits:
+		return s.bad("waits") + ": " + e.Reason
+	case e.State == string(gang.Placed) && e.Waiting > 0:
+		return fmt.Sprintf("%s: %s; %d beyond the floor wait: %s", s.good("has its place"), e.where(), e.Waiting, e.Message)
+	case e.State == string(gang.Placed):
+		return s.good("has its place") + ": " + e.where()
+	}
+	return s.wait("waits for its turn") + ": it fits now, on " + e.where()
+}

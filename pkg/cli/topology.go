@@ -1,0 +1,267 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/kube"
+	"lockstep.dev/lockstep/pkg/topology"
+)
+
+func newTopologyCommand() *cobra.Command {
+	show := newTopologyShowCommand("topology")
+	show.Long += "\n\nWithout a subcommand it is topology show."
+	show.AddCommand(newTopologyShowCommand("show"), newTopologyValidateCommand())
+	return show
+}
+
+func newTopologyShowCommand(use string) *cobra.Command {
+	var (
+		look     inspection
+		resource string
+		level    string
+		output   outputFormat
+	)
+	command := &cobra.Command{
+		Use:   use,
+		Short: "Show the tree of topology domains, what is free in each, and the gangs on each node",
+		Long: `Shows the tree of topology domains with what is free of a resource and how much there
+is, and who is on each node. Nodes that are cordoned count as having nothing free.`,
+		Example: `  lockstep topology
+  lockstep topology show --level rack
+  lockstep topology show -f nodes.yaml --resource cpu -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			w, err := look.look(command)
+			if err != nil {
+				return err
+			}
+			offline, err := look.offline(w)
+			if err != nil {
+				return err
+			}
+			deepest, ok := offline.Tree().Hosts(), true
+			if level != "" {
+				if deepest, ok = offline.Tree().LevelOf(level); !ok {
+					return fmt.Errorf("--level: %q is not known; the levels are %s", level, offline.Tree().LevelNames())
+				}
+			}
+			tree := newDomainTree(offline, w, resource)
+			domains := tree.list(deepest)
+			if output == outputJSON {
+				return printJSON(command.OutOrStdout(), map[string]any{
+					"resource": resource, "levels": levelNames(offline.Tree()), "domains": domains,
+				})
+			}
+			printDomains(newScreen(command.OutOrStdout(), time.Now), resource, domains)
+			return nil
+		},
+	}
+	look.addFlags(command, false)
+	command.Flags().StringVar(&resource, "resource", "nvidia.com/gpu", "resource to count")
+	command.Flags().StringVar(&level, "level", "", "the lowest level to show (default: hosts)")
+	addOutputFlag(command, &output)
+	return command
+}
+
+func levelNames(tree *topology.Tree) []string { return strings.Split(tree.LevelNames(), ", ") }
+
+// domainView is one domain, in the names of the JSON output.
+type domainView struct {
+	Level string `json:"level"`
+	// Domain is its path; empty for the cluster.
+	Domain string      `json:"domain"`
+	Free   json.Number `json:"free"`
+	Total  json.Number `json:"total"`
+	Nodes  int         `json:"nodes"`
+	// Unlabelled domains stand in for a label that a node lacks.
+	Unlabelled bool `json:"unlabelled,omitempty"`
+	// Cordoned and Holders are told of hosts only.
+	Cordoned bool     `json:"cordoned,omitempty"`
+	Holders  []holder `json:"holders,omitempty"`
+
+	depth int
+}
+
+// holder is who takes up room: a gang, or pods without one.
+type holder struct {
+	// Gang is namespace/name; empty for pods without a gang.
+	Gang   string      `json:"gang,omitempty"`
+	Pods   int         `json:"pods"`
+	Amount json.Number `json:"amount"`
+
+	taken int64
+}
+
+// domainTree counts one resource in every domain.
+type domainTree struct {
+	tree        *topology.Tree
+	resource    int
+	free, total []int64 // by domain
+	nodes       []int
+	objects     []*corev1.Node
+	holders     [][]holder // by node
+}
+
+func newDomainTree(o *kube.Offline, w *world, resource string) *domainTree {
+	tree, nodes := o.Tree(), o.Nodes()
+	n := len(tree.Domains)
+	t := &domainTree{
+		tree: tree, resource: o.Vocabulary().Index(resource), free: make([]int64, n), total: make([]int64, n), nodes: make([]int, n),
+		objects: o.Objects(),
+	}
+	for i := range nodes {
+		total, free := nodes[i].Allocatable.Get(t.resource), max(0, nodes[i].Free.Get(t.resource))
+		if t.objects[i].Spec.Unschedulable {
+			free = 0
+		}
+		for d := tree.Leaf(i); d >= 0; d = tree.Domains[d].Parent {
+			t.free[d], t.total[d] = t.free[d]+free, t.total[d]+total
+			t.nodes[d]++
+		}
+	}
+	t.holders = holders(o, w, t.resource)
+	return t
+}
+
+// holders says who is on each node, the largest first.
+func holders(o *kube.Offline, w *world, resource int) [][]holder {
+	byNode := make([]map[gang.Key]*holder, len(o.Nodes()))
+	for _, pod := range w.Pods {
+		i, ok := cluster.Find(o.Nodes(), pod.Spec.NodeName)
+		if !ok || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+			continue
+		}
+		key, member := kube.GangOf(pod)
+		name := key.String()
+		if !member {
+			key, name = gang.Key{}, ""
+		}
+		if byNode[i] == nil {
+			byNode[i] = map[gang.Key]*holder{}
+		}
+		if byNode[i][key] == nil {
+			byNode[i][key] = &holder{Gang: name}
+		}
+		byNode[i][key].Pods++
+		byNode[i][key].taken += kube.Occupied(pod, o.Vocabulary()).Get(resource)
+	}
+	lists := make([][]holder, len(byNode))
+	for i, found := range byNode {
+		lists[i] = largestFirst(found, resource)
+	}
+	return lists
+}
+
+func largestFirst(found map[gang.Key]*holder, resource int) []holder {
+	var list []holder
+	for _, h := range found {
+		h.Amount = quantity(resource, h.taken)
+		list = append(list, *h)
+	}
+	slices.SortFunc(list, func(a, b holder) int {
+		if a.taken != b.taken {
+			return int(max(-1, min(1, b.taken-a.taken)))
+		}
+		return strings.Compare(a.Gang, b.Gang)
+	})
+	return list
+}
+
+// in sums up who is in a domain.
+func (t *domainTree) in(d int) []holder {
+	sums := map[gang.Key]*holder{}
+	var visit func(d int)
+	visit = func(d int) {
+		if node := t.tree.Domains[d].Node; node >= 0 {
+			for _, h := range t.holders[node] {
+				key := gang.Key{Name: h.Gang}
+				if sums[key] == nil {
+					sums[key] = &holder{Gang: h.Gang}
+				}
+				sums[key].Pods += h.Pods
+				sums[key].taken += h.taken
+			}
+		}
+		for _, child := range t.tree.Domains[d].Children {
+			visit(child)
+		}
+	}
+	visit(d)
+	return largestFirst(sums, t.resource)
+}
+
+// list returns the domains down to a level, depth first.
+func (t *domainTree) list(deepest int) []domainView {
+	var domains []domainView
+	var visit func(d int)
+	visit = func(d int) {
+		domain := t.tree.Domains[d]
+		view := domainView{
+			Level: t.tree.LevelName(domain.Level), Domain: domain.Path, Unlabelled: !domain.Known, Nodes: t.nodes[d],
+			Free: quantity(t.resource, t.free[d]), Total: quantity(t.resource, t.total[d]), depth: domain.Level,
+		}
+		if domain.Node >= 0 {
+			view.Cordoned, view.Holders = t.objects[domain.Node].Spec.Unschedulable, t.holders[domain.Node]
+		}
+		domains = append(domains, view)
+		if domain.Level < deepest {
+			for _, child := range domain.Children {
+				visit(child)
+			}
+		}
+	}
+	visit(0)
+	return domains
+}
+
+func printDomains(s *screen, resource string, domains []domainView) {
+	rows := [][]string{{"DOMAIN", "FREE", "OF", "NODES", "WHO"}}
+	for _, d := range domains {
+		name := d.Domain
+		if cut := strings.LastIndex(name, "/"); cut >= 0 {
+			name = name[cut+1:]
+		}
+		name = strings.Repeat("  ", d.depth) + strings.TrimSpace(d.Level+" "+name)
+		who := holdersText(d.Holders, resource)
+		if d.Cordoned {
+			who = strings.TrimSpace("cordoned  " + who)
+		}
+		if d.Unlabelled {
+			who = "no label"
+		}
+		rows = append(rows, []string{name, d.Free.String(), d.Total.String(), strconv.Itoa(d.Nodes), who})
+	}
+	s.plain(s.quiet(resource))
+	s.table(rows)
+}
+
+// holdersText names gangs with what they take; pods without a gang and without the
+// resource are nobody's concern here.
+func holdersText(list []holder, resource string) string {
+	var texts []string
+	for _, h := range list {
+		name := h.Gang
+		if name == "" {
+			if h.taken == 0 {
+				continue
+			}
+			name = "single pods"
+		}
+		texts = append(texts, fmt.Sprintf("%s: %s", name, h.Amount))
+	}
+	const few = 3
+	if len(texts) > few {
+		texts = append(texts[:few], fmt.Sprintf("%d more", len(texts)-few))
+	}
+	return strings.Join(texts, ", ")
+}
