@@ -12,9 +12,9 @@ import (
 const tries = 8
 
 // greedy serves gangs of so many different members that the exact method would
-// need too long: it places one class after the other, the most demanding first,
-// each exactly and close to those before it. Its plans are valid but may use more
-// domains than needed.
+// need too long: it places one class after the other, each exactly and close to
+// those before it, in some orders, and then tries to do with fewer domains. Its
+// plans are valid but may use more domains than needed.
 func (x *Index) greedy(req Request, sparing bool) *Plan {
 	counts := make([]*slots, len(req.Classes))
 	for c, class := range req.Classes {
@@ -22,6 +22,7 @@ func (x *Index) greedy(req Request, sparing bool) *Plan {
 	}
 	total := req.Total()
 	primary := total.Primary()
+	g := &greedySearch{x: x, req: req, sparing: sparing, orders: orders(req)}
 	for level := x.tree.Hosts(); level >= req.Required; level-- {
 		var domains []int
 		for _, d := range candidates(req, x.tree, commonOf(x.tree, req.Fixed), level) {
@@ -32,14 +33,38 @@ func (x *Index) greedy(req Request, sparing bool) *Plan {
 		slices.SortStableFunc(domains, func(a, b int) int {
 			return cmp.Compare(x.free.of(primary, a), x.free.of(primary, b))
 		})
+		var best *Plan
 		for _, d := range domains[:min(len(domains), tries)] {
-			if plan := x.greedyIn(req, sparing, d); plan != nil {
-				plan.Bound = x.bound(req, counts)
-				return plan
-			}
+			best = better(best, g.on(x.nodesIn(d)))
+		}
+		if best != nil {
+			best = g.improve(best)
+			best.Bound = x.bound(req, counts)
+			return best
 		}
 	}
 	return nil
+}
+
+// better is the plan that uses fewer domains, the widest level first; nil is none.
+func better(a, b *Plan) *Plan {
+	if a == nil || b != nil && slices.Compare(b.Used, a.Used) < 0 {
+		return b
+	}
+	return a
+}
+
+// nodesIn lists the nodes of some domains, ascending.
+func (x *Index) nodesIn(domains ...int) []int {
+	var nodes []int
+	for _, d := range domains {
+		x.eachNode(d, func(node int) bool {
+			nodes = append(nodes, node)
+			return true
+		})
+	}
+	slices.Sort(nodes)
+	return nodes
 }
 
 // holdsEach is a necessary condition: a domain has enough slots for every class by itself.
@@ -87,15 +112,72 @@ func fewest(need int64, have []int64, domains []int) int {
 	return n
 }
 
-// greedyIn places the whole request inside one domain, or returns nil. It works
-// on a cluster of that domain's nodes alone.
-func (x *Index) greedyIn(req Request, sparing bool, d int) *Plan {
-	var places []int // of the domain's nodes in the index
-	x.eachNode(d, func(node int) bool {
-		places = append(places, node)
-		return true
-	})
-	slices.Sort(places)
+// greedySearch is the greedy method at work on one request.
+type greedySearch struct {
+	x       *Index
+	req     Request
+	sparing bool
+	orders  [][]int // of the classes
+}
+
+// on is the best plan on some of the nodes that an order of classes gives, or nil.
+func (g *greedySearch) on(places []int) *Plan {
+	var best *Plan
+	for _, order := range g.orders {
+		best = better(best, g.inOrder(places, order))
+	}
+	return best
+}
+
+// maxDropped is the number of nodes that improve plans on in all its tries.
+const maxDropped = 1 << 15
+
+// improve leaves out one used domain after the other, the widest level first and
+// of each the one with the fewest members, as long as the others can take them.
+func (g *greedySearch) improve(plan *Plan) *Plan {
+	planned := 0
+	for level := 1; level <= g.x.tree.Hosts(); level++ {
+		for improved := true; improved; {
+			improved = false
+			used := g.usedAt(plan, level)
+			for i := range used {
+				nodes := g.x.nodesIn(slices.Concat(used[:i], used[i+1:])...)
+				if planned += len(nodes); planned > maxDropped {
+					return plan
+				}
+				if next := better(plan, g.on(nodes)); next != plan {
+					plan, improved = next, true
+					break
+				}
+			}
+		}
+	}
+	return plan
+}
+
+// usedAt lists the domains of a level that a plan uses, those with the fewest
+// members first; none where they hold fixed members or there is but one.
+func (g *greedySearch) usedAt(plan *Plan, level int) []int {
+	members := map[int]int{}
+	var used []int
+	for _, share := range plan.Shares {
+		d := g.x.tree.Ancestor(g.x.tree.Leaf(share.Node), level)
+		if members[d] == 0 {
+			used = append(used, d)
+		}
+		members[d] += share.size()
+	}
+	if len(used) < 2 || len(g.req.Fixed) > 0 {
+		return nil
+	}
+	slices.SortStableFunc(used, func(a, b int) int { return members[a] - members[b] })
+	return used
+}
+
+// inOrder places one class after the other on some of the nodes, or returns nil.
+// It works on a cluster of these nodes alone.
+func (g *greedySearch) inOrder(places, order []int) *Plan {
+	x, req := g.x, g.req
 	nodes := make([]cluster.Node, len(places))
 	local := map[int]int{}
 	for i, node := range places {
@@ -103,35 +185,33 @@ func (x *Index) greedyIn(req Request, sparing bool, d int) *Plan {
 		local[node] = i
 	}
 	part := NewIndex(nodes, topology.Build(x.tree.Levels(), nodes))
-	shares := map[int]*Share{}
+	counts := make([][]int, len(nodes))
 	var fixed []int
 	for _, node := range req.Fixed {
 		fixed = append(fixed, local[node])
 	}
-	for _, c := range byDemand(req) {
+	for _, c := range order {
 		one := req.only(c, places, local)
 		one.Fixed = fixed
-		plan := part.planWith(one, sparing)
+		plan := part.planWith(one, g.sparing)
 		if plan == nil {
 			return nil
 		}
 		for _, s := range plan.Shares {
-			share := shares[s.Node]
-			if share == nil {
-				share = &Share{Node: places[s.Node], Counts: make([]int, len(req.Classes))}
-				shares[s.Node] = share
+			if counts[s.Node] == nil {
+				counts[s.Node] = make([]int, len(req.Classes))
 				fixed = append(fixed, s.Node)
 			}
-			share.Counts[c] += s.Counts[0]
+			counts[s.Node][c] += s.Counts[0]
 			node := part.Node(s.Node)
 			node.Free = node.Free.Clone().Sub(addTimes(nil, one.Classes[0].Requests, s.Counts[0]))
 			part.Update(s.Node, node)
 		}
 	}
-	plan := &Plan{Domain: -1}
-	for i := range nodes {
-		if share := shares[i]; share != nil {
-			plan.Shares = append(plan.Shares, *share)
+	plan := &Plan{}
+	for i := range counts {
+		if counts[i] != nil {
+			plan.Shares = append(plan.Shares, Share{Node: places[i], Counts: counts[i]})
 		}
 	}
 	plan.Domain = x.lowest(plan, req)
@@ -164,17 +244,23 @@ func (r Request) only(c int, places []int, local map[int]int) Request {
 	return Request{Classes: []Class{one}, SliceSize: r.SliceSize, SliceLevel: r.SliceLevel}
 }
 
-// byDemand orders the classes, the most demanding first.
-func byDemand(req Request) []int {
-	primary := req.Total().Primary()
-	order := make([]int, len(req.Classes))
-	for c := range order {
-		order[c] = c
+// orders are those in which the classes are placed: the most demanding first, by
+// the primary resource, by CPU and by memory.
+func orders(req Request) [][]int {
+	var out [][]int
+	for _, first := range []int{req.Total().Primary(), cluster.CPU, cluster.Memory} {
+		order := make([]int, len(req.Classes))
+		for c := range order {
+			order[c] = c
+		}
+		slices.SortStableFunc(order, func(i, j int) int {
+			a, b := req.Classes[i].Requests, req.Classes[j].Requests
+			return cmp.Or(cmp.Compare(b.Get(first), a.Get(first)),
+				cmp.Compare(b.Get(cluster.CPU), a.Get(cluster.CPU)), cmp.Compare(b.Get(cluster.Memory), a.Get(cluster.Memory)))
+		})
+		if !slices.ContainsFunc(out, func(known []int) bool { return slices.Equal(known, order) }) {
+			out = append(out, order)
+		}
 	}
-	slices.SortStableFunc(order, func(i, j int) int {
-		a, b := req.Classes[i].Requests, req.Classes[j].Requests
-		return cmp.Or(cmp.Compare(b.Get(primary), a.Get(primary)),
-			cmp.Compare(b.Get(cluster.CPU), a.Get(cluster.CPU)), cmp.Compare(b.Get(cluster.Memory), a.Get(cluster.Memory)))
-	})
-	return order
+	return out
 }
