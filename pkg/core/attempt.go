@@ -223,8 +223,8 @@ func (c *Core) missed(now time.Time, e Missed) {
 	if m == nil || !m.held || m.node != e.Node {
 		return
 	}
-	if m.state == gang.Binding && now.Sub(m.doubted) < c.opts.WakeAfter {
-		return // it may be bound there and not be seen yet; it is tried there once more
+	if c.doubtful(m, now) {
+		return // it is tried there once more
 	}
 	g := c.group(m.group.key)
 	g.exclude(m, e, now)

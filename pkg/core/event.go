@@ -78,8 +78,7 @@ type Permit struct{ UID string }
 
 // Unreserved says that the scheduler has let go of a member that was Reserved
 // or Binding. Unknown is true when the bind may have succeeded all the same:
-// the node stays held for the member until that is known. It is false only if the
-// pod is known not to be bound, by this bind or an earlier one.
+// the node stays held for the member until that is known.
 type Unreserved struct {
 	UID     string
 	Unknown bool

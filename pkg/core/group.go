@@ -59,14 +59,14 @@ type member struct {
 	// state Binding when the scheduler has let go of it and nobody knows whether
 	// it was bound.
 	held    bool
-	doubted time.Time // since when nobody knows
+	doubted time.Time // when a bind ended in doubt; zero if none did
 	// permitted: no plugin of the scheduler can fail it any more before it is bound.
 	permitted bool
 }
 
 // move brings a member to another state.
 func (m *member) move(state gang.State, node string) {
-	m.state, m.node, m.permitted = state, node, false
+	m.state, m.node, m.permitted, m.doubted = state, node, false, time.Time{}
 	m.group.tally = nil
 }
 

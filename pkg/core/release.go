@@ -68,19 +68,29 @@ func (c *Core) unreserved(now time.Time, e Unreserved) {
 		return
 	}
 	g := c.group(m.group.key)
+	if e.Unknown {
+		m.doubted = now
+	}
 	switch {
 	case m.state == gang.Reserved:
 		c.drop(m)
 		g.why = Reason{MemberLost, m.Name + " lost its place: " + e.Why}
 		c.giveBack(g, g.why)
 		c.activateLeader(g)
-	case e.Unknown:
-		m.held, m.doubted = true, now // it may be bound there: nobody else gets the room, and it is tried there again
+	case c.doubtful(m, now): // nobody else gets the room, and it is tried there again
+		m.held = true
 		c.held.add(m.node, m.Requests)
 	default:
 		c.drop(m)
 		g.why = Reason{BindFailed, m.Name + " could not be bound: " + e.Why}
 	}
+}
+
+// doubtful reports whether a member may be bound and not be seen to be yet. For a
+// while after a bind of unknown outcome only the API's word ends that: a later
+// attempt may fail for reasons that say nothing about the earlier one.
+func (c *Core) doubtful(m *member, now time.Time) bool {
+	return !m.doubted.IsZero() && now.Sub(m.doubted) < c.opts.WakeAfter
 }
 
 // nodeGone gives back every gang that was about to use the node.

@@ -493,7 +493,7 @@ func (s *sim) proceed(q *queued) {
 		return
 	}
 	switch {
-	case s.api.pods[uid].node == "" && s.fault(12): // a failure is one only if the pod is known not to be bound
+	case s.fault(12): // which says nothing about an earlier bind
 		s.letGo(q, false, "admission webhook denied the request", backoff)
 	case s.fault(12):
 		s.letGo(q, true, "time-out", backoff)
