@@ -35,6 +35,22 @@ type verdict struct {
 	risen uint64
 }
 
+// maxEntries bounds the memory for fronts: their entries, of some forty bytes each,
+// in all the shapes that are remembered.
+const maxEntries = 1 << 21
+
+// trim forgets the shapes not used for longest while all together take too much.
+func (x *Index) trim() {
+	sum := 0
+	for _, s := range x.shapes.values {
+		sum += s.entries()
+	}
+	for sum > maxEntries && len(x.shapes.values) > 1 {
+		sum -= x.shapes.values[0].entries()
+		x.shapes.drop()
+	}
+}
+
 // How many classes and how many gangs' shapes an index remembers. The queue's
 // head is planned again and again, and jobs of one team look alike.
 const (

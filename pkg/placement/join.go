@@ -180,10 +180,10 @@ func compareStairs(a, b *front) int {
 // join joins two fronts once.
 func (s *shape) join(a, b *front) *front {
 	key := [2]*front{a, b}
-	f, known := s.joins[key]
+	f, known := s.joins.get(key)
 	if !known {
 		f = s.build.join(s, a, b)
-		s.joins[key] = f
+		s.joins.put(key, f)
 	}
 	return f
 }
@@ -192,7 +192,7 @@ func (s *shape) join(a, b *front) *front {
 func (s *shape) close(d int, inner *front, fixed bool) *front {
 	level := s.x.tree.Domains[d].Level
 	key := closing{inner, level, s.left(d)}
-	if f, known := s.closings[key]; known && !fixed {
+	if f, known := s.closings.get(key); known && !fixed {
 		return f
 	}
 	s.build.begin(s.minors, inner.max)
@@ -206,7 +206,7 @@ func (s *shape) close(d int, inner *front, fixed bool) *front {
 	f := s.build.finish()
 	f.rough = inner.rough
 	if !fixed {
-		s.closings[key] = f
+		s.closings.put(key, f)
 	}
 	return f
 }

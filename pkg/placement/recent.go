@@ -1,5 +1,7 @@
 package placement
 
+import "slices"
+
 // recent remembers the values that were used last, by key. It is small, so a
 // slice in the order of use serves better than a list.
 type recent[V any] struct {
@@ -26,9 +28,12 @@ func (r *recent[V]) get(key string) (V, bool) {
 // put adds a value that is not there yet and forgets the one that was not used for longest.
 func (r *recent[V]) put(key string, value V) {
 	if len(r.keys) == r.limit {
-		copy(r.keys, r.keys[1:])
-		copy(r.values, r.values[1:])
-		r.keys, r.values = r.keys[:r.limit-1], r.values[:r.limit-1]
+		r.drop()
 	}
 	r.keys, r.values = append(r.keys, key), append(r.values, value)
+}
+
+// drop forgets the value that was not used for longest.
+func (r *recent[V]) drop() {
+	r.keys, r.values = slices.Delete(r.keys, 0, 1), slices.Delete(r.values, 0, 1)
 }

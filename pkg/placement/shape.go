@@ -31,8 +31,8 @@ type shape struct {
 	nothing    *front            // of a domain in which nothing can be placed
 	hosts      map[string]*front // by what decides over the front
 	kinds      map[string]*front // by the front's entries
-	joins      map[[2]*front]*front
-	closings   map[closing]*front
+	joins      memo[[2]*front]
+	closings   memo[closing]
 	build      builder
 	room       []cluster.Resources // scratch, by minor class
 	key        []byte              // scratch
@@ -43,8 +43,8 @@ type shape struct {
 // the major class.
 const maxStates = 1 << 20
 
-// maxRemembered is the number of joins after which a shape starts afresh.
-const maxRemembered = 1 << 16
+// maxHosts is the number of kinds of hosts after which a shape starts afresh.
+const maxHosts = 1 << 16
 
 // shapeOf returns what is known for the request's classes, up to date. It is nil
 // where they are too varied: more than limit vectors of minor counts.
@@ -162,16 +162,21 @@ func (s *shape) forget() {
 	domains := len(s.x.tree.Domains)
 	s.fronts, s.inners = make([]*front, domains), make([]*inner, domains)
 	s.hosts, s.kinds = map[string]*front{}, map[string]*front{}
-	s.joins, s.closings = map[[2]*front]*front{}, map[closing]*front{}
+	s.joins, s.closings = memo[[2]*front]{}, memo[closing]{}
 	s.build.begin(s.minors, 0)
 	s.build.offer(0, 0, cost{}, -1, -1)
 	s.nothing = s.build.finish()
 }
 
+// entries is about the number of entries of all fronts that a shape remembers.
+func (s *shape) entries() int {
+	return s.joins.entries + s.joins.before + s.closings.entries + s.closings.before
+}
+
 // refresh takes in what changed since the shape was last used.
 func (s *shape) refresh() {
 	changed, ok := s.x.journal.since(s.seen)
-	if !ok || len(s.joins)+len(s.hosts)+len(s.closings) > maxRemembered {
+	if !ok || len(s.hosts) > maxHosts {
 		s.forget()
 	} else {
 		for _, node := range changed {

@@ -25,6 +25,7 @@ func (x *Index) Solve(req Request) (*Plan, *Rejection) {
 	if v, known := x.rejected[key]; known && v.risen == x.risen && key != "" {
 		return nil, x.explain(req, v.kind)
 	}
+	defer x.trim()
 	if plan := x.plan(req); plan != nil {
 		return plan, nil
 	}
