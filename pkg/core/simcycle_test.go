@@ -1,0 +1,167 @@
+package core_test
+
+import (
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/core"
+	"lockstep.dev/lockstep/pkg/gang"
+)
+
+// cycle is one scheduling cycle of one pod, from PreFilter to Permit.
+func (s *sim) cycle(q *queued) {
+	s.attempts++
+	uid := q.pod.uid
+	q.until = s.now.Add(flushAfter)
+	node, pinned := s.core.Pinned(uid)
+	if _, exists := s.nodes[node]; !pinned || !exists {
+		if node = s.plan(uid); node == "" {
+			q.place = unschedulable
+			return
+		}
+	}
+	if why := s.filter(q.pod, node); why != "" {
+		q.place = unschedulable
+		s.step(core.Missed{UID: uid, Node: node, Why: why})
+		return
+	}
+	p := q.pod
+	p.node = node
+	s.assumed[uid] = p
+	q.place = cycling
+	s.step(core.Reserved{UID: uid})
+	s.meanwhile()
+	if s.fault(40) {
+		s.letGo(q, false, "another plugin could not reserve", unschedulable)
+		return
+	}
+	s.step(core.Permit{UID: uid})
+	switch state, _ := s.core.State(uid); state {
+	case gang.Binding:
+		q.place = binding
+	case gang.Reserved:
+		s.meanwhile() // a release that comes now finds nobody who waits
+		q.place, q.until = waiting, s.now.Add(permitTimeout)
+		if q.gone {
+			q.place = rejected
+		}
+	default:
+		s.letGo(q, false, "the gang was given back meanwhile", unschedulable)
+	}
+}
+
+// meanwhile is what other goroutines do during a scheduling cycle.
+func (s *sim) meanwhile() {
+	for s.rand.IntN(3) == 0 {
+		s.deliverAny()
+		if list := s.inFlight(); len(list) > 0 && s.rand.IntN(2) == 0 {
+			s.proceed(list[s.rand.IntN(len(list))])
+		}
+	}
+}
+
+// plan asks the core, and checks that what it newly holds was free.
+func (s *sim) plan(uid string) (node string) {
+	view := s.view()
+	before := map[string]cluster.Resources{}
+	for _, n := range view.Nodes {
+		before[n.Name] = s.core.HeldOn(n.Name, "").Clone()
+	}
+	answers := 0
+	for _, e := range s.step(core.Attempt{UID: uid, View: view}) {
+		switch e := e.(type) {
+		case core.Pin:
+			node = e.Node
+			answers++
+		case core.Refuse:
+			answers++
+			if e.Reason.Message == "" {
+				s.fail("V1: %s is refused without a reason", uid)
+			}
+		}
+	}
+	if answers != 1 {
+		s.fail("%d answers to an attempt of %s", answers, uid)
+	}
+	for _, n := range view.Nodes {
+		held := s.core.HeldOn(n.Name, "")
+		for i, amount := range held {
+			if amount > before[n.Name].Get(i) && amount > n.Free.Get(i) {
+				s.fail("S2: %s has %v free and %v is held on it", n.Name, n.Free, held)
+			}
+		}
+	}
+	return node
+}
+
+// filter is what the scheduler's own filters say about a pinned node.
+func (s *sim) filter(p simPod, node string) string {
+	n := s.nodes[node]
+	free := n.Allocatable.Clone()
+	for _, of := range []map[string]simPod{s.bound, s.assumed} {
+		for _, other := range of {
+			if other.node == node {
+				free = free.Sub(other.member.Requests)
+			}
+		}
+	}
+	switch {
+	case n.cordoned:
+		return "the node is unschedulable"
+	case !p.member.Requests.Fits(free):
+		return "insufficient resources"
+	case s.bad[p.member.Class+" "+node]:
+		return "volume node affinity conflict"
+	case s.fault(30):
+		return "no luck"
+	}
+	return ""
+}
+
+// letGo is Unreserve, forgetting the pod, and putting it back into the queue.
+func (s *sim) letGo(q *queued, unknown bool, why string, to place) {
+	uid := q.pod.uid
+	s.step(core.Unreserved{UID: uid, Unknown: unknown, Why: why})
+	delete(s.assumed, uid)
+	s.epoch++
+	s.hint()
+	if q.gone {
+		delete(s.pending, uid)
+		return
+	}
+	q.place, q.until = to, s.now.Add(flushAfter)
+	if q.activate || to == backoff {
+		s.backOff(q)
+	}
+	q.activate = false
+}
+
+// proceed ends one rejection or one bind.
+func (s *sim) proceed(q *queued) {
+	uid := q.pod.uid
+	if q.place == rejected {
+		s.letGo(q, false, "the rest of its gang found no place in time", unschedulable)
+		return
+	}
+	node := s.assumed[uid].node
+	if s.bound[uid].node != "" {
+		node = s.bound[uid].node
+	}
+	if _, exists := s.nodes[node]; !exists {
+		s.letGo(q, false, "node "+node+" was deleted", backoff)
+		return
+	}
+	switch {
+	case s.fault(12): // which says nothing about an earlier bind
+		s.letGo(q, false, "admission webhook denied the request", backoff)
+	case s.fault(12):
+		s.letGo(q, true, "time-out", backoff)
+	case s.fault(12):
+		_ = s.commit(uid, node)
+		s.letGo(q, true, "the answer was lost", backoff)
+	default:
+		if err := s.commit(uid, node); err != nil {
+			s.letGo(q, false, err.Error(), backoff)
+			return
+		}
+		delete(s.pending, uid)
+	}
+}
