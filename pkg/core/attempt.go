@@ -78,13 +78,17 @@ func (c *Core) plan(g *group, view View) {
 	if reason.Code == "" {
 		waiting, counts := g.ranked(gang.Waiting), g.counts()
 		need := max(1, g.floor()-counts.Placed())
-		nodes := c.held.apply(view.Nodes)
+		if problem.view.Index == nil {
+			problem.view.Index = placement.NewIndex(view.Nodes, view.Tree)
+		}
+		putBack := c.held.takeOff(problem.view)
 		n := len(waiting)
 		var plan *placement.Plan
-		plan, rejection = problem.solve(waiting, nodes)
+		plan, rejection = problem.solve(waiting)
 		if plan == nil && need < n {
-			plan, n, rejection = problem.solveSurplus(waiting, need, nodes, rejection)
+			plan, n, rejection = problem.solveSurplus(waiting, need, rejection)
 		}
+		putBack()
 		g.refusal = nil
 		if rejection != nil {
 			if g.misses > 0 && rejection.Kind == placement.Impossible {
@@ -93,7 +97,7 @@ func (c *Core) plan(g *group, view View) {
 			reason = explain(rejection, view, c.opts.Vocabulary)
 		}
 		if plan != nil {
-			problem.assign(c, waiting[:n], plan, nodes)
+			problem.assign(c, waiting[:n], plan)
 			reason.Message = fmt.Sprintf("%d of %d members got a place; %s", n, len(waiting), reason.Message)
 		}
 	}
@@ -128,11 +132,11 @@ type problem struct {
 	view     View
 	fixed    []int
 	required int
-	eligible func(class string, node int) bool
+	excluded map[string]map[string]bool // by class: nodes that were refused
 }
 
 func (g *group) problem(view View) (problem, Reason) {
-	p := problem{view: view}
+	p := problem{view: view, excluded: g.excluded}
 	if g.misses > maxMisses {
 		return p, Reason{NodeRefused, fmt.Sprintf("%d nodes were refused one after another", g.misses)}
 	}
@@ -149,12 +153,6 @@ func (g *group) problem(view View) (problem, Reason) {
 			p.fixed = append(p.fixed, node)
 		}
 	}
-	p.eligible = view.Eligible
-	if len(g.excluded) > 0 {
-		p.eligible = func(class string, node int) bool {
-			return !g.excluded[class][view.Nodes[node].Name] && view.Eligible(class, node)
-		}
-	}
 	return p, Reason{}
 }
 
@@ -168,11 +166,7 @@ func (p problem) request(members []*member) (req placement.Request, index []int)
 		if !known {
 			class = len(req.Classes)
 			byName[m.Class] = class
-			name := m.Class
-			req.Classes = append(req.Classes, placement.Class{
-				Requests: m.Requests,
-				Eligible: func(node int) bool { return p.eligible(name, node) },
-			})
+			req.Classes = append(req.Classes, p.class(m))
 		}
 		req.Classes[class].Count++
 		index[i] = class
@@ -180,25 +174,38 @@ func (p problem) request(members []*member) (req placement.Request, index []int)
 	return req, index
 }
 
-func (p problem) solve(members []*member, nodes nodeList) (*placement.Plan, *placement.Rejection) {
+// class is one that holds no member yet. The index remembers what it knows of a
+// class by its key; where nodes were refused, it has to ask anew.
+func (p problem) class(m *member) placement.Class {
+	name, refused := m.Class, p.excluded[m.Class]
+	class := placement.Class{Requests: m.Requests, Key: name}
+	class.Eligible = func(node int) bool { return p.view.Eligible(name, node) }
+	if len(refused) > 0 {
+		class.Key = ""
+		class.Eligible = func(node int) bool { return !refused[p.view.Nodes[node].Name] && p.view.Eligible(name, node) }
+	}
+	return class
+}
+
+func (p problem) solve(members []*member) (*placement.Plan, *placement.Rejection) {
 	req, _ := p.request(members)
-	return placement.Solve(req, nodes, p.view.Tree)
+	return p.view.Index.Solve(req)
 }
 
 // solveSurplus finds the most members, at least need, that fit, and why one more
 // does not: members above the floor never hold back the floor. The rejection
 // handed in is the one for all members.
 func (p problem) solveSurplus(
-	waiting []*member, need int, nodes nodeList, why *placement.Rejection,
+	waiting []*member, need int, why *placement.Rejection,
 ) (best *placement.Plan, fits int, rejection *placement.Rejection) {
-	best, rejection = p.solve(waiting[:need], nodes)
+	best, rejection = p.solve(waiting[:need])
 	if best == nil {
 		return nil, 0, rejection
 	}
 	fits, tooMany := need, len(waiting)
 	for fits+1 < tooMany {
 		middle := (fits + tooMany) / 2
-		if plan, rejection := p.solve(waiting[:middle], nodes); plan != nil {
+		if plan, rejection := p.solve(waiting[:middle]); plan != nil {
 			best, fits = plan, middle
 		} else {
 			why, tooMany = rejection, middle
@@ -208,10 +215,10 @@ func (p problem) solveSurplus(
 }
 
 // assign turns a plan into holds.
-func (p problem) assign(c *Core, members []*member, plan *placement.Plan, nodes nodeList) {
+func (p problem) assign(c *Core, members []*member, plan *placement.Plan) {
 	_, index := p.request(members)
 	for i, node := range plan.Assign(index) {
-		c.hold(members[i], nodes[node].Name)
+		c.hold(members[i], p.view.Nodes[node].Name)
 	}
 }
 

@@ -3,6 +3,7 @@ package core
 import (
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/placement"
 	"lockstep.dev/lockstep/pkg/topology"
 )
 
@@ -59,6 +60,9 @@ type View struct {
 	// Binding or Bound, and does not count those that are Held.
 	Nodes []cluster.Node
 	Tree  *topology.Tree
+	// Index has the same nodes, prepared for planning, where the shell keeps one
+	// from attempt to attempt; nil where it does not. The step leaves it as it was.
+	Index *placement.Index
 	// Epoch changes whenever a node came, was freed or changed in a way that
 	// could make a gang fit.
 	Epoch uint64

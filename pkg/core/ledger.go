@@ -19,17 +19,23 @@ func (l ledger) sub(node string, r cluster.Resources) {
 	delete(l, node)
 }
 
-// apply returns the nodes with what is held taken off their free amounts. The
-// given slice is not changed.
-func (l ledger) apply(nodes []cluster.Node) []cluster.Node {
-	if len(l) == 0 {
-		return nodes
-	}
-	out := append([]cluster.Node(nil), nodes...)
+// takeOff takes what is held off the free amounts in the view's index, until the
+// returned function puts it back.
+func (l ledger) takeOff(view View) (putBack func()) {
+	var places []int
 	for name, amount := range l {
-		if i, ok := cluster.Find(out, name); ok {
-			out[i].Free = out[i].Free.Clone().Sub(amount)
+		i, ok := view.find(name)
+		if !ok {
+			continue
+		}
+		node := view.Nodes[i]
+		node.Free = node.Free.Clone().Sub(amount)
+		view.Index.Update(i, node)
+		places = append(places, i)
+	}
+	return func() {
+		for _, i := range places {
+			view.Index.Update(i, view.Nodes[i])
 		}
 	}
-	return out
 }

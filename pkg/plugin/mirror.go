@@ -12,6 +12,7 @@ import (
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/kube"
+	"lockstep.dev/lockstep/pkg/placement"
 	"lockstep.dev/lockstep/pkg/topology"
 )
 
@@ -25,6 +26,7 @@ type mirror struct {
 	generations []int64
 	places      map[string]int
 	tree        *topology.Tree
+	index       *placement.Index
 	// epoch changes with everything that could make a gang fit, attributes with
 	// what decides which nodes may run a class.
 	epoch, attributes uint64
@@ -58,6 +60,7 @@ func (m *mirror) update(infos []fwk.NodeInfo) {
 		}
 		before, object := m.nodes[i], m.objects[i]
 		m.set(i, info)
+		m.index.Update(i, m.nodes[i])
 		if node := info.Node(); node != object && attributesDiffer(object, node) {
 			m.attributes++
 			m.epoch++
@@ -67,7 +70,7 @@ func (m *mirror) update(infos []fwk.NodeInfo) {
 		}
 	}
 	if relabelled {
-		m.tree = topology.Build(m.levels, m.nodes)
+		m.arrange()
 	}
 }
 
@@ -93,9 +96,15 @@ func (m *mirror) rebuild(infos []fwk.NodeInfo) {
 		m.set(i, info)
 		m.places[info.Node().Name] = i
 	}
-	m.tree = topology.Build(m.levels, m.nodes)
+	m.arrange()
 	m.epoch++
 	m.attributes++
+}
+
+// arrange makes the tree and the index anew: nodes came, went or moved.
+func (m *mirror) arrange() {
+	m.tree = topology.Build(m.levels, m.nodes)
+	m.index = placement.NewIndex(m.nodes, m.tree)
 }
 
 // set translates one node. Free is what the scheduler has not given to any pod,
@@ -132,7 +141,7 @@ func roomier(before, after cluster.Resources) bool {
 
 // view is what the core plans with. pods finds a pod of a class.
 func (m *mirror) view(podOf func(class string) *v1.Pod) core.View {
-	return core.View{Nodes: m.nodes, Tree: m.tree, Epoch: m.epoch, Eligible: func(class string, node int) bool {
+	return core.View{Nodes: m.nodes, Tree: m.tree, Index: m.index, Epoch: m.epoch, Eligible: func(class string, node int) bool {
 		return m.admitted(class, podOf)[node]
 	}}
 }
