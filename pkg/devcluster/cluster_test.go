@@ -160,17 +160,24 @@ func TestPodThatIsCreatedAgainRunsAgain(t *testing.T) {
 	namespace := newNamespace(t, c)
 	pods := c.Client().CoreV1().Pods(namespace)
 	var last *corev1.Pod
-	for range 5 {
+	for i := range 6 {
 		create(t, c, namespace, boundPod("again", fakenodes.NodeName(0), corev1.RestartPolicyNever, nil))
 		pod := awaitPod(t, c, namespace, "again", "runs", isReady)
 		if last != nil && pod.UID == last.UID {
 			t.Fatal("the pod is still the one before")
 		}
 		last = pod
-		now := int64(0)
-		if err := pods.Delete(t.Context(), "again", metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+		var grace *int64 // the node's to end
+		if i%2 == 0 {
+			grace = new(int64) // at once, past the node
+		}
+		if err := pods.Delete(t.Context(), "again", metav1.DeleteOptions{GracePeriodSeconds: grace}); err != nil {
 			t.Fatal(err)
 		}
+		eventually(t, "the pod goes", gone(func(ctx context.Context) error {
+			_, err := pods.Get(ctx, "again", metav1.GetOptions{})
+			return err
+		}))
 	}
 }
 
@@ -301,16 +308,26 @@ func processNodeRuns(t *testing.T, c *Cluster) {
 
 func silentNode(t *testing.T, c *Cluster) {
 	const name = "node-0001"
+	pods := c.Client().CoreV1().Pods("default")
 	create(t, c, "default", boundPod("stays", name, corev1.RestartPolicyNever, nil))
+	create(t, c, "default", boundPod("goes", "node-0000", corev1.RestartPolicyNever, nil))
 	awaitPod(t, c, "default", "stays", "runs", isReady)
+	awaitPod(t, c, "default", "goes", "runs", isReady)
 	if err := c.FakeNodes().StopHeartbeat(name); err != nil {
 		t.Fatal(err)
 	}
 	awaitNodeReady(t, c, name, corev1.ConditionUnknown)
-	if err := c.Client().CoreV1().Pods("default").Delete(t.Context(), "stays", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
+	// What is deleted later, elsewhere, is gone when the first would be.
+	for _, pod := range []string{"stays", "goes"} {
+		if err := pods.Delete(t.Context(), pod, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	pod, err := c.Client().CoreV1().Pods("default").Get(t.Context(), "stays", metav1.GetOptions{})
+	eventually(t, "the pod of a living node goes", gone(func(ctx context.Context) error {
+		_, err := pods.Get(ctx, "goes", metav1.GetOptions{})
+		return err
+	}))
+	pod, err := pods.Get(t.Context(), "stays", metav1.GetOptions{})
 	if err != nil || pod.DeletionTimestamp == nil {
 		t.Errorf("a pod of a dead machine should hang in its deletion: %v, %v", pod, err)
 	}
@@ -319,7 +336,7 @@ func silentNode(t *testing.T, c *Cluster) {
 	}
 	awaitNodeReady(t, c, name, corev1.ConditionTrue)
 	eventually(t, "the pod goes when the machine is back", gone(func(ctx context.Context) error {
-		_, err := c.Client().CoreV1().Pods("default").Get(ctx, "stays", metav1.GetOptions{})
+		_, err := pods.Get(ctx, "stays", metav1.GetOptions{})
 		return err
 	}))
 	if err := c.FakeNodes().StopHeartbeat("stranger"); err == nil {

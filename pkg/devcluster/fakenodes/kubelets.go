@@ -57,7 +57,7 @@ func (f *Fleet) startPods() error {
 		return err
 	}
 	controller, err := controllers.NewPodController(controllers.PodControllerConfig{
-		TypedClient:          f.client,
+		TypedClient:          carefulClient{f.client, f.watched},
 		NodeCacheGetter:      f.watched,
 		CIDR:                 podCIDR,
 		Lifecycle:            resources.NewStaticGetter(stages),

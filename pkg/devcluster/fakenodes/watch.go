@@ -128,6 +128,14 @@ func (w *watched) lease(node string) (*coordinationv1.Lease, bool) {
 	return object.(*coordinationv1.Lease), true
 }
 
+func (w *watched) pod(namespace, name string) (*corev1.Pod, bool) {
+	object, ok, err := w.pods.GetStore().GetByKey(namespace + "/" + name)
+	if err != nil || !ok {
+		return nil, false
+	}
+	return object.(*corev1.Pod), true
+}
+
 func (w *watched) podsOn(node string) []*corev1.Pod {
 	objects, err := w.pods.GetIndexer().ByIndex(nodeNameIndex, node)
 	if err != nil {
