@@ -211,7 +211,8 @@ func TestMembersThatMayNotShareANode(t *testing.T) {
 
 func TestManyGangsOnAThousandNodes(t *testing.T) {
 	const gangs, size = 200, 8
-	w := newWorld(t, fakenodes.Shape{}, 1000)
+	w := newWorld(t, fakenodes.Shape{}, 0)
+	w.addStillNodes(1000)
 	for g := range gangs {
 		w.create(gangOf(fmt.Sprintf("gang-%03d", g), size, "1"))
 	}

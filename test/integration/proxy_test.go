@@ -1,9 +1,11 @@
 package integration
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -52,6 +54,12 @@ func newProxy(t *testing.T) *proxy {
 		rule := p.rule
 		p.mu.Unlock()
 		if rule != nil && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/binding") {
+			// Only a request that has been read whole is noticed to be given up.
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
 			rule(w, r, forward)
 			return
 		}

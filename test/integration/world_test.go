@@ -69,6 +69,29 @@ func newWorld(t *testing.T, shape fakenodes.Shape, n int) *world {
 	return w
 }
 
+// addStillNodes adds nodes that nobody serves: pods are bound to them and never
+// start, which spares the machine much work where only binds matter.
+func (w *world) addStillNodes(n int) {
+	w.t.Helper()
+	shape := fakenodes.DefaultShape()
+	shape.Labels = map[string]string{poolLabel: w.namespace}
+	errs := make([]error, n)
+	workqueue.ParallelizeUntil(w.ctx, 16, n, func(i int) {
+		node := shape.Node(i)
+		node.Name = fmt.Sprintf("still-%04d", i)
+		node.Labels[v1.LabelHostname] = node.Name
+		delete(node.Labels, "type")
+		_, errs[i] = env.client.CoreV1().Nodes().Create(w.ctx, node, metav1.CreateOptions{})
+	})
+	for i, err := range errs {
+		w.must(err)
+		name := fmt.Sprintf("still-%04d", i)
+		w.t.Cleanup(func() {
+			_ = env.client.CoreV1().Nodes().Delete(context.Background(), name, metav1.DeleteOptions{})
+		})
+	}
+}
+
 func (w *world) must(err error) {
 	w.t.Helper()
 	if err != nil {
