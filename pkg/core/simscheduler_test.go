@@ -8,6 +8,7 @@ import (
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/placement"
 	"lockstep.dev/lockstep/pkg/queue"
 	"lockstep.dev/lockstep/pkg/topology"
 )
@@ -43,7 +44,9 @@ func (q *queued) inFlight() bool { return q.place >= cycling }
 
 type scheduler struct {
 	nodes    map[string]simNode
-	tree     *topology.Tree // nil when nodes have changed
+	tree     *topology.Tree               // nil when nodes came, went or moved
+	index    *placement.Index             // kept from attempt to attempt, with the tree
+	told     map[string]cluster.Resources // what the index was told to be free, by node
 	bound    map[string]simPod
 	assumed  map[string]simPod // node is where
 	pending  map[string]*queued
@@ -63,7 +66,7 @@ const (
 func newScheduler() scheduler {
 	return scheduler{
 		nodes: map[string]simNode{}, bound: map[string]simPod{}, assumed: map[string]simPod{}, pending: map[string]*queued{},
-		mail: map[string]bool{}, finished: map[string]gang.Key{}, floors: map[gang.Key]int{},
+		mail: map[string]bool{}, told: map[string]cluster.Resources{}, finished: map[string]gang.Key{}, floors: map[gang.Key]int{},
 	}
 }
 
@@ -107,7 +110,11 @@ func (s *sim) restart() {
 }
 
 func (s *sim) nodeSeen(n simNode) {
-	s.nodes[n.Name], s.tree = n, nil
+	if old, ok := s.nodes[n.Name]; !ok || old.Labels["rack"] != n.Labels["rack"] {
+		s.tree = nil
+	}
+	s.nodes[n.Name] = n
+	delete(s.told, n.Name)
 	s.epoch++
 	s.hint()
 }
@@ -318,12 +325,21 @@ func (s *sim) view() core.View {
 	for _, p := range s.assumed {
 		take(p)
 	}
-	if s.tree == nil {
-		s.tree = topology.Build([]topology.Level{{Name: "rack", Key: "rack"}}, nodes)
-	}
-	return core.View{Nodes: nodes, Tree: s.tree, Epoch: s.epoch, Eligible: func(_ string, node int) bool {
+	view := core.View{Nodes: nodes, Epoch: s.epoch, Eligible: func(_ string, node int) bool {
 		return !s.nodes[names[node]].cordoned
 	}}
+	if s.tree == nil {
+		s.tree = topology.Build([]topology.Level{{Name: "rack", Key: "rack"}}, nodes)
+		s.index = placement.NewIndex(nodes, s.tree)
+	}
+	for i, n := range nodes { // a shell tells what has changed, and no more
+		if free, ok := s.told[n.Name]; !ok || !slices.Equal(free, n.Free) {
+			s.index.Update(i, n)
+			s.told[n.Name] = n.Free
+		}
+	}
+	view.Tree, view.Index = s.tree, s.index
+	return view
 }
 
 // next is the pod that the queue hands out: the first by key, and sometimes
