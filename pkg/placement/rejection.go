@@ -30,9 +30,10 @@ type Missing struct {
 	Domain int
 	// Resource is the place of the scarcest resource.
 	Resource int
-	// Need is what the members to place ask for, Free what of it they could
-	// really use in the domain, slot by slot. Need > Free, except where several
-	// classes fit one by one but not together.
+	// Need is what the members of the class that is shortest ask for, Free what of
+	// it they could really use in the domain, slot by slot. Where every class fits
+	// by itself, Need is what all together ask for and Free what is free. Need >
+	// Free, except where it is only the borders of nodes that are in the way.
 	Need, Free int64
 	// Placeable is the number of members that fit, class by class.
 	Placeable int
@@ -166,8 +167,17 @@ func missingIn(req Request, counts []*slots, d int) Missing {
 	return m
 }
 
-// nameScarcest turns members of a class into an amount of its scarcest resource.
+// nameScarcest turns members of a class into an amount of its scarcest resource, or
+// names the resource of which all classes together ask for more than there is.
 func (x *Index) nameScarcest(req Request, m *Missing) {
+	if m.Need == m.Free {
+		for resource, need := range req.Total() {
+			if free := x.free.of(resource, m.Domain); need > free {
+				m.Resource, m.Need, m.Free = resource, need, free
+				return
+			}
+		}
+	}
 	class := req.Classes[m.Resource]
 	m.Resource = x.scarcest(class, m.Domain)
 	each := class.Requests.Get(m.Resource)

@@ -213,6 +213,16 @@ func TestRejectionNumbers(t *testing.T) {
 	}
 }
 
+// TestRejectionOfClassesTogether: each class fits, both together are short of GPUs.
+func TestRejectionOfClassesTogether(t *testing.T) {
+	nodes := racks("a", []int64{4, 4})
+	tree := topology.Build(levels, nodes)
+	_, r := Solve(Request{Classes: []Class{class(2, 1, 3), class(5, 1, 1)}}, nodes, tree)
+	if m := r.Missing[0]; m.Resource != gpu || m.Need != 11 || m.Free != 8 || m.Placeable != 7 {
+		t.Errorf("missing %+v, want 11 GPUs needed, 8 free", m)
+	}
+}
+
 func TestAssignKeepsRanksTogether(t *testing.T) {
 	plan := &Plan{Shares: []Share{{Node: 7, Counts: []int{1, 1}}, {Node: 3, Counts: []int{0, 2}}}}
 	got := plan.Assign([]int{0, 1, 1, 1})
