@@ -15,6 +15,7 @@ import (
 	"lockstep.dev/lockstep/pkg/controller"
 	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/kube"
+	"lockstep.dev/lockstep/pkg/placement"
 )
 
 func newExplainCommand() *cobra.Command {
@@ -158,6 +159,8 @@ type explanation struct {
 	AgeSeconds *int64   `json:"age_seconds"`
 	// Held says of each domain in Missing who is there.
 	Missing []heldShortage `json:"missing"`
+	// Roomiest are domains with much free of what the cluster lacks.
+	Roomiest []domainView `json:"roomiest,omitempty"`
 	// Barred members do not count, whatever the rest does.
 	Barred    []barredPod       `json:"barred,omitempty"`
 	Unchecked []string          `json:"unchecked,omitempty"`
@@ -195,25 +198,34 @@ func explainGang(o *kube.Offline, w *world, key gang.Key, now func() time.Time) 
 	s, _ := o.Standing(key)
 	e.gangPlan = newGangPlan(o, s)
 	e.Seconds = seconds
-	if text := kube.Sentence(s.Status); text != "" && !e.Fits {
-		e.Message = text
-	}
 	e.addPods(s)
 	if s.Group != nil {
 		e.AgeSeconds = age(s.Group.CreationTimestamp, now())
 	}
-	if s.Rejection != nil {
-		for i, m := range e.gangPlan.Missing {
-			missing := s.Rejection.Missing[i]
-			tree := newDomainTree(o, w, o.Vocabulary().Name(missing.Resource))
-			e.Missing = append(e.Missing, heldShortage{m, tree.in(missing.Domain)})
-		}
-	}
+	e.addShortages(o, w, s.Rejection)
 	if said, ok := w.said[key]; ok {
 		e.Condition = &said
 	}
 	return e
 }
+
+// addShortages says who is where the gang lacks room. What lacks the whole cluster is
+// told of its roomiest parts as well.
+func (e *explanation) addShortages(o *kube.Offline, w *world, r *placement.Rejection) {
+	if r == nil {
+		return
+	}
+	for i, m := range e.gangPlan.Missing {
+		tree := newDomainTree(o, w, m.Resource)
+		e.Missing = append(e.Missing, heldShortage{m, tree.in(r.Missing[i].Domain)})
+		if r.Missing[i].Domain == 0 {
+			e.Roomiest = tree.roomiest(maxRoomiest)
+		}
+	}
+}
+
+// maxRoomiest is how many parts of the cluster are told of.
+const maxRoomiest = 8
 
 func (e *explanation) addPods(s kube.Standing) {
 	for i, place := range s.Places {
@@ -243,14 +255,27 @@ func printExplanation(s *screen, e explanation) {
 	s.plain(line)
 	s.plain("  " + e.verdict(s))
 	s.plain(fmt.Sprintf("  %s, %d needed, %d bound", plural(e.Members, "pod"), e.Floor, len(e.Bound)))
-	for _, b := range e.Barred {
-		s.plain("  " + b.Pod + ": " + b.Why)
+	if len(e.Barred) > 1 {
+		var names []string
+		for _, b := range e.Barred {
+			names = append(names, b.Pod)
+		}
+		s.plain("  held back: " + shorten(names))
 	}
 	missing, holders := e.gangPlan.Missing, map[shortage][]holder{}
 	for _, m := range e.Missing {
 		holders[m.shortage] = m.Holders
 	}
-	printShortages(s, missing, func(m shortage) string { return holdersText(holders[m], m.Resource) })
+	printShortages(s, missing, func(m shortage) string { return holdersText(holders[m]) })
+	if len(e.Roomiest) > 0 {
+		rows := [][]string{{"ROOMIEST", "FREE", "OF", "NODES", "HELD BY"}}
+		for _, d := range e.Roomiest {
+			rows = append(rows, []string{
+				domainName(d.Level, d.Domain), d.Free.String(), d.Total.String(), fmt.Sprint(d.Nodes), holdersText(d.Holders),
+			})
+		}
+		s.table(rows)
+	}
 	rows := [][]string{{"NODE", "PODS", ""}}
 	for _, node := range byNode(append(slices.Clone(e.Bound), e.Assignments...)) {
 		rows = append(rows, []string{node.name, fmt.Sprint(len(node.pods)), shorten(node.pods)})

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -30,7 +31,7 @@ type declared struct {
 // name is the object as messages name it: "Pod default/worker-0".
 func (d declared) name() string {
 	if d.object.GetNamespace() == "" {
-		return d.kind + " " + d.object.GetName()
+		return strings.TrimSpace(d.kind + " " + d.object.GetName())
 	}
 	return d.kind + " " + d.object.GetNamespace() + "/" + d.object.GetName()
 }
@@ -111,8 +112,11 @@ func (d document) decode(namespace string) ([]declared, []string, error) {
 		Status   json.RawMessage
 		Items    []json.RawMessage
 	}
+	if !bytes.HasPrefix(d.text, []byte("{")) {
+		return nil, nil, fmt.Errorf("%s: is no Kubernetes object, which begins with apiVersion and kind", d.where())
+	}
 	if err := json.Unmarshal(d.text, &head); err != nil {
-		return nil, nil, fmt.Errorf("%s: is no Kubernetes object: %s", d.where(), oneLine(err))
+		return nil, nil, fmt.Errorf("%s: is no Kubernetes object: %s", d.where(), faultIn(d.text, err))
 	}
 	switch {
 	case head.Kind == "":

@@ -2,12 +2,14 @@ package cli
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/kube"
 	"lockstep.dev/lockstep/pkg/placement"
@@ -156,7 +158,7 @@ func newGangPlan(o *kube.Offline, s kube.Standing) gangPlan {
 		}
 	}
 	if plan.Waiting > 0 || !plan.Fits {
-		plan.Reason, plan.Message = string(s.Reason.Code), s.Reason.Message
+		plan.Reason, plan.Message = string(s.Reason.Code), why(s)
 	}
 	if plan.Fits && s.Domain >= 0 {
 		tree := o.Tree()
@@ -167,6 +169,21 @@ func newGangPlan(o *kube.Offline, s kube.Standing) gangPlan {
 		}
 	}
 	return plan
+}
+
+// why says what a gang waits for. Members that are held back do not exist for the
+// scheduler, so it is told where that is the cause.
+func why(s kube.Standing) string {
+	text := s.Reason.Message
+	if sentence := kube.Sentence(s.Status); sentence != "" && !s.Fits() {
+		text = sentence
+	}
+	if s.Reason.Code == core.WaitingForMembers {
+		if i := slices.IndexFunc(s.Places, func(p kube.Place) bool { return p.Barred != "" }); i >= 0 {
+			text += "; " + s.Places[i].Pod.Name + ": " + s.Places[i].Barred
+		}
+	}
+	return text
 }
 
 func shortages(o *kube.Offline, r *placement.Rejection) []shortage {

@@ -27,11 +27,11 @@ func printPlan(s *screen, plan gangPlan) {
 	name := s.name(plan.Namespace + "/" + plan.Name)
 	if !plan.Fits {
 		s.plain(fmt.Sprintf("%s %s: %s", name, s.bad("does not fit"), plan.Message))
-		s.plain(fmt.Sprintf("  %d pods, %d are needed", plan.Members, plan.Floor))
+		s.plain("  " + plan.size())
 		printShortages(s, plan.Missing, nil)
 		return
 	}
-	s.plain(fmt.Sprintf("%s %s: %d pods, %d are needed; %s", name, s.good("fits"), plan.Members, plan.Floor, plan.where()))
+	s.plain(fmt.Sprintf("%s %s: %s; %s", name, s.good("fits"), plan.size(), plan.where()))
 	rows := [][]string{{"NODE", "PODS", ""}}
 	for _, node := range byNode(plan.Assignments) {
 		rows = append(rows, []string{node.name, strconv.Itoa(len(node.pods)), shorten(node.pods)})
@@ -40,12 +40,16 @@ func printPlan(s *screen, plan gangPlan) {
 		s.table(rows)
 	}
 	if len(plan.Bound) > 0 {
-		s.plain(fmt.Sprintf("  beside %d that are bound already", len(plan.Bound)))
+		s.plain(fmt.Sprintf("  beside %s bound already", plural(len(plan.Bound), "pod")))
 	}
 	if plan.Waiting > 0 {
 		s.plain(fmt.Sprintf("  %d beyond the floor wait: %s", plan.Waiting, plan.Message))
 		printShortages(s, plan.Missing, nil)
 	}
+}
+
+func (p gangPlan) size() string {
+	return fmt.Sprintf("%s, %d needed", plural(p.Members, "pod"), p.Floor)
 }
 
 // where says how close together a gang is.

@@ -84,7 +84,7 @@ func queueEntries(o *kube.Offline, w *world, wanted func(gang.Key) bool, now tim
 		e := queueEntry{
 			Position: i + 1, Namespace: key.Namespace, Name: key.Name, State: string(before.Status.Phase),
 			Floor: s.Status.Floor, Members: len(s.Places) + s.Status.Counts.Finished, Bound: s.Status.Counts.Bound,
-			Reason: string(s.Reason.Code), Message: kube.Sentence(s.Status),
+			Reason: string(s.Reason.Code), Message: why(s),
 		}
 		if len(s.Places) > 0 {
 			e.Priority = kube.Priority(s.Places[0].Pod)
@@ -105,7 +105,7 @@ func age(created metav1.Time, now time.Time) *int64 {
 	if created.IsZero() || created.Equal(&unborn) {
 		return nil
 	}
-	seconds := int64(now.Sub(created.Time).Seconds())
+	seconds := max(0, int64(now.Sub(created.Time).Seconds()))
 	return &seconds
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -85,7 +86,7 @@ type domainView struct {
 	Nodes  int         `json:"nodes"`
 	// Unlabelled domains stand in for a label that a node lacks.
 	Unlabelled bool `json:"unlabelled,omitempty"`
-	// Cordoned and Holders are told of hosts only.
+	// Cordoned is told of hosts, Holders of hosts and where somebody asks for them.
 	Cordoned bool     `json:"cordoned,omitempty"`
 	Holders  []holder `json:"holders,omitempty"`
 
@@ -163,14 +164,14 @@ func holders(o *kube.Offline, w *world, resource int) [][]holder {
 }
 
 func largestFirst(found map[gang.Key]*holder, resource int) []holder {
-	var list []holder
+	list := []holder{}
 	for _, h := range found {
 		h.Amount = quantity(resource, h.taken)
 		list = append(list, *h)
 	}
 	slices.SortFunc(list, func(a, b holder) int {
 		if a.taken != b.taken {
-			return int(max(-1, min(1, b.taken-a.taken)))
+			return cmp.Compare(b.taken, a.taken)
 		}
 		return strings.Compare(a.Gang, b.Gang)
 	})
@@ -200,20 +201,40 @@ func (t *domainTree) in(d int) []holder {
 	return largestFirst(sums, t.resource)
 }
 
+// roomiest lists a few domains of the narrowest level above hosts, those with the most
+// free first.
+func (t *domainTree) roomiest(few int) []domainView {
+	level := max(1, t.tree.Hosts()-1)
+	domains := slices.Clone(t.tree.AtLevel(level))
+	slices.SortStableFunc(domains, func(a, b int) int { return cmp.Compare(t.free[b], t.free[a]) })
+	views := []domainView{}
+	for _, d := range domains[:min(len(domains), few)] {
+		view := t.view(d)
+		view.Holders = t.in(d)
+		views = append(views, view)
+	}
+	return views
+}
+
+func (t *domainTree) view(d int) domainView {
+	domain := t.tree.Domains[d]
+	view := domainView{
+		Level: t.tree.LevelName(domain.Level), Domain: domain.Path, Unlabelled: !domain.Known, Nodes: t.nodes[d],
+		Free: quantity(t.resource, t.free[d]), Total: quantity(t.resource, t.total[d]), depth: domain.Level,
+	}
+	if domain.Node >= 0 {
+		view.Cordoned, view.Holders = t.objects[domain.Node].Spec.Unschedulable, t.holders[domain.Node]
+	}
+	return view
+}
+
 // list returns the domains down to a level, depth first.
 func (t *domainTree) list(deepest int) []domainView {
 	var domains []domainView
 	var visit func(d int)
 	visit = func(d int) {
+		domains = append(domains, t.view(d))
 		domain := t.tree.Domains[d]
-		view := domainView{
-			Level: t.tree.LevelName(domain.Level), Domain: domain.Path, Unlabelled: !domain.Known, Nodes: t.nodes[d],
-			Free: quantity(t.resource, t.free[d]), Total: quantity(t.resource, t.total[d]), depth: domain.Level,
-		}
-		if domain.Node >= 0 {
-			view.Cordoned, view.Holders = t.objects[domain.Node].Spec.Unschedulable, t.holders[domain.Node]
-		}
-		domains = append(domains, view)
 		if domain.Level < deepest {
 			for _, child := range domain.Children {
 				visit(child)
@@ -232,7 +253,7 @@ func printDomains(s *screen, resource string, domains []domainView) {
 			name = name[cut+1:]
 		}
 		name = strings.Repeat("  ", d.depth) + strings.TrimSpace(d.Level+" "+name)
-		who := holdersText(d.Holders, resource)
+		who := holdersText(d.Holders)
 		if d.Cordoned {
 			who = strings.TrimSpace("cordoned  " + who)
 		}
@@ -247,7 +268,7 @@ func printDomains(s *screen, resource string, domains []domainView) {
 
 // holdersText names gangs with what they take; pods without a gang and without the
 // resource are nobody's concern here.
-func holdersText(list []holder, resource string) string {
+func holdersText(list []holder) string {
 	var texts []string
 	for _, h := range list {
 		name := h.Gang

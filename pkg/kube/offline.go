@@ -14,6 +14,7 @@ import (
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/placement"
 	"lockstep.dev/lockstep/pkg/queue"
 	"lockstep.dev/lockstep/pkg/topology"
 )
@@ -97,7 +98,8 @@ func (o *Offline) takeNodes(l Listing, levels []topology.Level) {
 		}
 	}
 	o.objects = l.Nodes
-	o.view = core.View{Nodes: nodes, Tree: topology.Build(levels, nodes), Epoch: 1, Eligible: o.eligible}
+	tree := topology.Build(levels, nodes)
+	o.view = core.View{Nodes: nodes, Tree: tree, Index: placement.NewIndex(nodes, tree), Epoch: 1, Eligible: o.eligible}
 }
 
 // Occupied is what a pod takes from the node that it is bound to: while it is being
