@@ -20,6 +20,9 @@ import (
 // beside the logs and not among them, because a start empties those.
 const supervisorLog = "supervisor.log"
 
+// detachedEnv tells the supervisor that it has no terminal to be stopped at.
+const detachedEnv = "LOCKSTEP_DEVCLUSTER_DETACHED"
+
 // upDetached runs this program again, in a session of its own, and returns when
 // the cluster is ready. What the other says until then is shown.
 func upDetached(ctx context.Context, s *screen, o upOptions) error {
@@ -65,6 +68,7 @@ func startSupervisor(log *os.File) (*exec.Cmd, error) {
 		return arg == "--detach" || strings.HasPrefix(arg, "--detach=")
 	})
 	supervisor := exec.Command(program, args...)
+	supervisor.Env = append(os.Environ(), detachedEnv+"=1")
 	supervisor.Stdout, supervisor.Stderr = log, log
 	supervisor.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a hang-up of this terminal is not for it
 	if err := supervisor.Start(); err != nil {

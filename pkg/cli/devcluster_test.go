@@ -3,13 +3,16 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"lockstep.dev/lockstep/pkg/devcluster"
@@ -44,7 +47,7 @@ func TestUpDetachedStatusDown(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cluster")
 	kubeconfig := filepath.Join(t.TempDir(), "config")
 	var out bytes.Buffer
-	up := lockstep("devcluster", "up", "--detach", "--nodes", "3", "--gpus", "2", "--no-scheduler", "--no-controller",
+	up := lockstep("devcluster", "up", "--detach", "--nodes", "3", "--gpus", "2", "--no-controller",
 		"--data-dir", dir, "--kubeconfig", kubeconfig)
 	up.Stdout, up.Stderr = &out, &out
 	if err := up.Run(); err != nil {
@@ -80,6 +83,8 @@ func TestUpDetachedStatusDown(t *testing.T) {
 		t.Errorf("the supervisor is in group %d, %v; it would end with the terminal", group, err)
 	}
 
+	schedulerComesBack(t, dir)
+
 	var refused bytes.Buffer
 	again := lockstep("devcluster", "up", "--detach", "--data-dir", dir)
 	again.Stderr = &refused
@@ -95,6 +100,34 @@ func TestUpDetachedStatusDown(t *testing.T) {
 	}
 	if _, err := os.Stat(kubeconfig); !os.IsNotExist(err) {
 		t.Errorf("the kubeconfig still names the cluster: %v", err)
+	}
+}
+
+// schedulerComesBack kills the scheduler, as a crash does.
+func schedulerComesBack(t *testing.T, dir string) {
+	t.Helper()
+	scheduler := func() (int, error) {
+		state, err := devcluster.Status(dir)
+		for _, p := range state.Processes {
+			if p.Name == "lockstep-scheduler" && p.Running {
+				return p.PID, err
+			}
+		}
+		return 0, err
+	}
+	first, err := scheduler()
+	if err != nil || first == 0 {
+		t.Fatalf("no scheduler runs: %v", err)
+	}
+	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	err = wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) {
+		pid, err := scheduler()
+		return pid != 0 && pid != first, err
+	})
+	if err != nil {
+		t.Errorf("the scheduler does not come back: %v", err)
 	}
 }
 
@@ -128,7 +161,7 @@ func TestCtrlCStopsAClusterInTheForeground(t *testing.T) {
 	var said strings.Builder
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		said.WriteString(lines.Text() + "\n")
-		if strings.Contains(lines.Text(), "Ctrl-C stops it") {
+		if strings.Contains(lines.Text(), "so does Ctrl-C") {
 			if err := up.Process.Signal(os.Interrupt); err != nil {
 				t.Fatal(err)
 			}

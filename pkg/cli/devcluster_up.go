@@ -142,7 +142,11 @@ func up(ctx context.Context, s *screen, o upOptions) error {
 	}
 	s.say("%s: %s", s.good("ready"), describe(o.cluster))
 	s.plain("\n  export KUBECONFIG=" + cluster.KubeconfigPath() + "\n")
-	s.plain("Ctrl-C stops it; so does lockstep devcluster down" + dataDirHint(o.cluster.DataDir) + ".")
+	stop := "lockstep devcluster down" + dataDirHint(o.cluster.DataDir) + " stops it"
+	if os.Getenv(detachedEnv) == "" {
+		stop += "; so does Ctrl-C"
+	}
+	s.plain(stop + ".")
 
 	keepers, stopKeepers := context.WithCancel(ctx)
 	kept := keepPrograms(keepers, s, cluster)

@@ -8,6 +8,9 @@
 //	defer cluster.Stop()
 //	client, err := kubernetes.NewForConfig(cluster.RESTConfig())
 //
+// A program that asks for Options.ProcessNode calls processnode.MaybeRunShim
+// first in main, because containers are started through the program itself.
+//
 // It owns certificates, ports, processes and the data directory, and knows
 // nothing of gangs or jobs: the scheduler and the controller are binaries that
 // it starts with the rights that manifests/ gives them, as on any cluster.
@@ -21,4 +24,6 @@
 //     a file in it says so, not a number in a file.
 //   - A cluster starts empty. Its state goes when it ends; its logs stay until
 //     the next start, unless the directory was a temporary one.
+//   - Custom kinds exist before the controller-manager starts, so that the garbage
+//     collector knows them from the first moment.
 package devcluster
