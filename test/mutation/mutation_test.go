@@ -52,7 +52,7 @@ var defects = []defect{
 	{"gangs of equal names in two namespaces are one", "membership.go", "c.members[uid], c.group(e.Key)",
 		"c.members[uid], c.group(gang.Key{Namespace: \"default\", Name: e.Key.Name})"},
 	{"a miss takes the reserved siblings along", "attempt.go", "g.replanning = true", "g.replanning = false"},
-	{"nodes that the filters refused are planned again", "attempt.go", "\t\t\t\tExcluded: p.excluded[name],\n", ""},
+	{"nodes that the filters refused are planned again", "attempt.go", "name, refused := m.Class, p.excluded[m.Class]", "name, refused := m.Class, p.excluded[\"\"]"},
 	{"nodes that the filters refused are never forgiven", "attempt.go", "now.Sub(g.missedAt) >= c.opts.WakeAfter", "now.Before(g.missedAt)"},
 	{"a required level is not kept", "attempt.go", "\t\tp.required = level\n", "\t\t_ = level\n"},
 	{"members that run already do not bind the others' place", "attempt.go", "p.fixed = append(p.fixed, node)", "_ = node"},
