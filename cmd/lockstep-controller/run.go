@@ -27,9 +27,6 @@ import (
 
 // run works until the context ends.
 func (o *options) run(ctx context.Context) error {
-	if err := o.complete(); err != nil {
-		return err
-	}
 	config, err := o.restConfig()
 	if err != nil {
 		return err

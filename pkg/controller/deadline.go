@@ -16,7 +16,8 @@ func (p *pass) deadlinePassed() bool {
 	if seconds == nil {
 		return false
 	}
-	deadline := p.status.StartTime.Add(time.Duration(*seconds) * time.Second)
+	// The stored start has lost its fraction of a second: one more, so as not to be early.
+	deadline := p.status.StartTime.Add(time.Duration(*seconds+1) * time.Second)
 	if p.Now.Before(deadline) {
 		p.wakeAt(deadline)
 		return false

@@ -138,7 +138,8 @@ func TestLiveCalls(t *testing.T) {
 			t.Errorf("%s: %d times, want %d", call, n, want[call])
 		}
 	}
-	if status > 6 {
+	// One for each state and, on a machine so slow that the pods start one by one, for each pod.
+	if status > 3+8 {
 		t.Errorf("the status was written %d times", status)
 	}
 }
