@@ -21,6 +21,7 @@ func decodeArgs(object runtime.Object) (*configv1alpha1.LockstepArgs, error) {
 	return nil, fmt.Errorf("unexpected type %T", object)
 }
 
+// levels are those that the arguments name; none means that they are found.
 func levels(args *configv1alpha1.LockstepArgs) []topology.Level {
 	out := make([]topology.Level, len(args.TopologyLevels))
 	for i, level := range args.TopologyLevels {

@@ -20,8 +20,8 @@ import (
 // generation has changed are translated again.
 type mirror struct {
 	vocabulary  *cluster.Vocabulary
-	levels      []topology.Level
-	nodes       []cluster.Node // by name
+	levels      []topology.Level // as configured; empty: found from labels
+	nodes       []cluster.Node   // by name
 	objects     []*v1.Node
 	generations []int64
 	places      map[string]int
@@ -101,9 +101,14 @@ func (m *mirror) rebuild(infos []fwk.NodeInfo) {
 	m.attributes++
 }
 
-// arrange makes the tree and the index anew: nodes came, went or moved.
+// arrange makes the tree and the index anew: nodes came, went or moved. Without
+// configured levels they are those that the nodes' labels show now.
 func (m *mirror) arrange() {
-	m.tree = topology.Build(m.levels, m.nodes)
+	levels := m.levels
+	if len(levels) == 0 {
+		levels, _ = topology.Discover(m.nodes)
+	}
+	m.tree = topology.Build(levels, m.nodes)
 	m.index = placement.NewIndex(m.nodes, m.tree)
 }
 

@@ -113,3 +113,18 @@ func TestMirrorAsksAgainWhoMayRunWhereWhenNodesChange(t *testing.T) {
 		t.Error("a taint came and the pod is still admitted")
 	}
 }
+
+func TestMirrorFindsTheLevelsOfALabelledCluster(t *testing.T) {
+	m := newMirror(cluster.NewVocabulary(), nil)
+	labelled := func(name, block, sub string) *v1.Node {
+		return node(name, "", func(n *v1.Node) {
+			n.Labels = map[string]string{"cloud.google.com/gce-topology-block": block, "cloud.google.com/gce-topology-subblock": sub}
+		})
+	}
+	m.update(snapshot(labelled("a", "b0", "s0"), labelled("b", "b0", "s1")))
+	for _, key := range []string{"cloud.google.com/gce-topology-block", "cloud.google.com/gce-topology-subblock"} {
+		if _, ok := m.tree.LevelOf(key); !ok {
+			t.Errorf("the level of label %s was not found; the levels are %s", key, m.tree.LevelNames())
+		}
+	}
+}

@@ -13,9 +13,9 @@ type LockstepArgs struct {
 	metav1.TypeMeta `json:",inline"`
 
 	// TopologyLevels are the levels between the cluster and the hosts, the widest
-	// first. Default: zone, block and rack, by the labels
-	// topology.kubernetes.io/zone, topology.lockstep.dev/block and
-	// topology.lockstep.dev/rack.
+	// first. Default: found from the labels that nodes bear, by the conventions that
+	// clouds and tools have (topology.Profiles), topology.lockstep.dev/block and
+	// topology.lockstep.dev/rack among them.
 	TopologyLevels []TopologyLevel `json:"topologyLevels,omitempty"`
 
 	// PermitTimeoutSeconds is how long a part of a gang may wait on its nodes for

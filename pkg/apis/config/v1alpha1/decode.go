@@ -28,13 +28,6 @@ func Decode(raw []byte) (*LockstepArgs, error) {
 }
 
 func setDefaults(args *LockstepArgs) {
-	if len(args.TopologyLevels) == 0 {
-		args.TopologyLevels = []TopologyLevel{
-			{Name: "zone", Key: "topology.kubernetes.io/zone"},
-			{Name: "block", Key: "topology.lockstep.dev/block"},
-			{Name: "rack", Key: "topology.lockstep.dev/rack"},
-		}
-	}
 	for _, f := range []struct {
 		value     **int32
 		otherwise int32
