@@ -215,7 +215,7 @@ func (e *explanation) addShortages(o *kube.Offline, w *world, r *placement.Rejec
 	if r == nil {
 		return
 	}
-	for i, m := range e.gangPlan.Missing {
+	for i, m := range shortages(o, r) {
 		tree := newDomainTree(o, w, m.Resource)
 		e.Missing = append(e.Missing, heldShortage{m, tree.in(r.Missing[i].Domain)})
 		if r.Missing[i].Domain == 0 {
@@ -262,9 +262,10 @@ func printExplanation(s *screen, e explanation) {
 		}
 		s.plain("  held back: " + shorten(names))
 	}
-	missing, holders := e.gangPlan.Missing, map[shortage][]holder{}
+	var missing []shortage
+	holders := map[shortage][]holder{}
 	for _, m := range e.Missing {
-		holders[m.shortage] = m.Holders
+		missing, holders[m.shortage] = append(missing, m.shortage), m.Holders
 	}
 	printShortages(s, missing, func(m shortage) string { return holdersText(holders[m]) })
 	if len(e.Roomiest) > 0 {

@@ -102,6 +102,7 @@ type gangPlan struct {
 	// Waiting members have no place, although the floor may have one.
 	Waiting int        `json:"waiting,omitempty"`
 	Victims []struct{} `json:"victims"`
+	// Missing is filled where the gang does not fit.
 	Missing []shortage `json:"missing"`
 	Reason  string     `json:"reason,omitempty"`
 	Message string     `json:"message,omitempty"`
@@ -144,7 +145,7 @@ func newGangPlan(o *kube.Offline, s kube.Standing) gangPlan {
 	plan := gangPlan{
 		Namespace: s.Key.Namespace, Name: s.Key.Name, Fits: s.Fits(), Floor: s.Status.Floor,
 		Members: len(s.Places) + s.Status.Counts.Finished,
-		Domains: map[string]int{}, Assignments: []assignment{}, Victims: []struct{}{}, Missing: shortages(o, s.Rejection),
+		Domains: map[string]int{}, Assignments: []assignment{}, Victims: []struct{}{}, Missing: []shortage{},
 	}
 	for _, place := range s.Places {
 		at := assignment{place.Pod.Name, place.Node}
@@ -159,6 +160,9 @@ func newGangPlan(o *kube.Offline, s kube.Standing) gangPlan {
 	}
 	if plan.Waiting > 0 || !plan.Fits {
 		plan.Reason, plan.Message = string(s.Reason.Code), why(s)
+	}
+	if !plan.Fits {
+		plan.Missing = shortages(o, s.Rejection)
 	}
 	if plan.Fits && s.Domain >= 0 {
 		tree := o.Tree()

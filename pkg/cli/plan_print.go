@@ -44,7 +44,6 @@ func printPlan(s *screen, plan gangPlan) {
 	}
 	if plan.Waiting > 0 {
 		s.plain(fmt.Sprintf("  %d beyond the floor wait: %s", plan.Waiting, plan.Message))
-		printShortages(s, plan.Missing, nil)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"math"
 	"sort"
 
 	v1 "k8s.io/api/core/v1"
@@ -34,9 +35,13 @@ func Resources(list v1.ResourceList, vocabulary *cluster.Vocabulary) cluster.Res
 	return out
 }
 
-// Amount is a quantity in the unit that the planner counts it in.
+// Amount is a quantity in the unit that the planner counts it in; the largest number
+// where it is more than can be counted.
 func Amount(name v1.ResourceName, q resource.Quantity) int64 {
-	if name == v1.ResourceCPU {
+	switch {
+	case name == v1.ResourceCPU && q.CmpInt64(math.MaxInt64/1000) > 0, q.CmpInt64(math.MaxInt64) >= 0:
+		return math.MaxInt64
+	case name == v1.ResourceCPU:
 		return q.MilliValue()
 	}
 	return q.Value()
