@@ -24,6 +24,9 @@ func (p *pass) afterEnd() {
 // that is what the limit is for; only its finished pods are the policy's.
 func (p *pass) cleaning() v1.CleanPodPolicy {
 	policy := *p.job.Spec.RunPolicy.CleanPodPolicy
+	if policy != v1.CleanAll && policy != v1.CleanRunning {
+		policy = v1.CleanNone // another CRD may have let anything through: when in doubt, delete nothing
+	}
 	if p.status.Progress.Stopped && policy == v1.CleanNone {
 		return v1.CleanRunning
 	}

@@ -59,13 +59,22 @@ func TestCleanPodPolicy(t *testing.T) {
 		{"All", "", ""},
 		{"Running", "master-0", "master-0"},
 		{"None", "master-0 worker-0 worker-1", "master-0 worker-0 worker-1"},
+		{"Sometimes", "master-0 worker-0 worker-1", "master-0 worker-0 worker-1"}, // set after the end, under another CRD
 		{`""`, "master-0 worker-0 worker-1", "master-0 worker-0 worker-1"},
 	} {
 		t.Run(test.policy, func(t *testing.T) {
-			w := running(t, `{spec: {runPolicy: {cleanPodPolicy: `+test.policy+`}, pytorchReplicaSpecs: {
+			w := running(t, `{spec: {runPolicy: {cleanPodPolicy: None}, pytorchReplicaSpecs: {
 				Master: {}, Worker: {replicas: 2, template: {spec: {containers: [
 					{name: pytorch, image: a, resources: {limits: {nvidia.com/gpu: 2}}}]}}}}}}`)
-			w.exit("master-0", 0).look().wantState("Succeeded").rest().wantPods(test.pods)
+			clean := v1.CleanPodPolicy(strings.Trim(test.policy, `"`))
+			if test.policy == "Sometimes" {
+				w.exit("master-0", 0).look()
+			}
+			w.edit(policy(func(p *v1.RunPolicy) { p.CleanPodPolicy = &clean }))
+			if test.policy != "Sometimes" {
+				w.exit("master-0", 0)
+			}
+			w.look().wantState("Succeeded").rest().wantPods(test.pods)
 			if w.services() != test.services {
 				t.Errorf("services: %s", w.services())
 			}
@@ -108,6 +117,9 @@ func TestDeadline(t *testing.T) {
 	}
 	w.Now = due
 	w.lookNow().wantState("Failed").rest().wantPods("")
+
+	job.Spec.RunPolicy.ActiveDeadlineSeconds = pointer(int64(1<<63 - 1))
+	newWorld(t, job).look().run().rest().wantState("Running") // "never", as some write it
 }
 
 // TestTTL: by its own alarm; also after a permanent failure (E15, D3), with ttl 0 (E19),
