@@ -58,8 +58,9 @@ func (b binder) bind(ctx context.Context, pod *v1.Pod, node string) (unknown boo
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
 	backoff := wait.Backoff{Duration: 20 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 1 << 20, Cap: 2 * time.Second}
+	doubt := false // an earlier bind may have taken place
 	for {
-		err = b.try(ctx, pod, node)
+		err = b.try(ctx, pod, node, doubt)
 		if err == nil {
 			return false, nil
 		}
@@ -68,6 +69,7 @@ func (b binder) bind(ctx context.Context, pod *v1.Pod, node string) (unknown boo
 			return false, err
 		}
 		unknown = ambiguous(err)
+		doubt = doubt || unknown
 		pause := backoff.Step()
 		if seconds, ok := apierrors.SuggestsClientDelay(err); ok {
 			pause = max(pause, time.Duration(seconds)*time.Second)
@@ -83,7 +85,9 @@ func (b binder) bind(ctx context.Context, pod *v1.Pod, node string) (unknown boo
 // finalError is an answer that trying again will not change.
 type finalError struct{ error }
 
-func (b binder) try(ctx context.Context, pod *v1.Pod, node string) error {
+// try binds once. After an earlier bind of which nobody knows whether it took place,
+// every refusal is looked into.
+func (b binder) try(ctx context.Context, pod *v1.Pod, node string, doubt bool) error {
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	err := b.client.CoreV1().Pods(pod.Namespace).Bind(call, &v1.Binding{
@@ -97,6 +101,12 @@ func (b binder) try(ctx context.Context, pod *v1.Pod, node string) error {
 		return err
 	case apierrors.IsConflict(err) || ambiguous(err):
 		return b.reread(ctx, pod, node, err)
+	case doubt:
+		err = b.reread(ctx, pod, node, err)
+		var known notBound
+		if !errors.As(err, &known) {
+			return err
+		}
 	}
 	return finalError{err}
 }

@@ -44,6 +44,7 @@ func TestBind(t *testing.T) {
 		{"another pod of that name", []error{conflict}, func(p *v1.Pod) { p.UID = "new" }, "deleted and created again", false, 1},
 		{"a time-out after which it is bound", []error{apierrors.NewTimeoutError("?", 1)}, func(p *v1.Pod) { p.Spec.NodeName = "n" }, "", false, 1},
 		{"a time-out after which it is not", []error{apierrors.NewTimeoutError("?", 1), nil}, nil, "", false, 2},
+		{"a time-out, then a refusal", []error{apierrors.NewTimeoutError("?", 1), apierrors.NewForbidden(resource, "p", errors.New("policy"))}, nil, "policy", false, 2},
 		{"refused", []error{apierrors.NewForbidden(resource, "p", errors.New("policy"))}, nil, "policy", false, 1},
 		{"gone", []error{apierrors.NewNotFound(resource, "p")}, nil, "not found", false, 1},
 		{"errors for ever", []error{apierrors.NewInternalError(errors.New("etcd"))}, nil, "was tried for", false, 0},
@@ -97,6 +98,33 @@ func TestBindThatNobodyCanSee(t *testing.T) {
 		unknown, err := binder{client: client, timeout: time.Minute}.bind(context.Background(), pod, "n")
 		if err == nil || !unknown {
 			t.Errorf("error %v, unknown %t", err, unknown)
+		}
+	})
+}
+
+// The answer to a bind was lost, and so was the look at the pod; what comes after,
+// a refusal as well, does not say that the first bind did not take place.
+func TestBindRefusedAfterADoubtfulOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pod := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "u"}}
+		bound := pod.DeepCopy()
+		bound.Spec.NodeName = "n"
+		client := fake.NewClientset(bound)
+		answers := []error{errors.New("connection reset"), apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "p", errors.New("policy"))}
+		binds, gets := 0, 0
+		client.PrependReactor("create", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+			binds++
+			return true, nil, answers[binds-1]
+		})
+		client.PrependReactor("get", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+			gets++
+			if gets == 1 {
+				return true, nil, errors.New("connection refused")
+			}
+			return false, nil, nil
+		})
+		if unknown, err := (binder{client: client, timeout: time.Minute}).bind(context.Background(), pod, "n"); err != nil || unknown {
+			t.Errorf("error %v, unknown %t; the pod is on its node", err, unknown)
 		}
 	})
 }

@@ -39,7 +39,7 @@ type engine struct {
 	vocabulary *cluster.Vocabulary
 	mirror     *mirror
 	pods       map[string]*v1.Pod // members by UID, as last seen
-	classes    map[string]string  // a UID for each class
+	classes    map[string]*v1.Pod // a pod of each class, which speaks for all
 	unknown    map[string]bool    // binds that may have succeeded, by UID
 	failures   map[string]string  // why the last bind failed, by UID
 
@@ -63,7 +63,7 @@ func newEngine(ctx context.Context, args *configv1alpha1.LockstepArgs, handle fw
 		core: core.New(core.Options{
 			HealTimeout: time.Duration(*args.HealTimeoutSeconds) * time.Second, Vocabulary: vocabulary,
 		}),
-		pods: map[string]*v1.Pod{}, classes: map[string]string{}, unknown: map[string]bool{}, failures: map[string]string{},
+		pods: map[string]*v1.Pod{}, classes: map[string]*v1.Pod{}, unknown: map[string]bool{}, failures: map[string]string{},
 		keys: map[string]queue.Key{}, beside: map[string]*v1.Pod{},
 	}
 	e.activations = newMailbox()
@@ -101,7 +101,7 @@ func (e *engine) enqueue(pod *v1.Pod) core.Reason {
 	uid := string(pod.UID)
 	e.mu.Lock()
 	var effects []core.Effect
-	if _, known := e.core.State(uid); !known {
+	if _, known := e.core.State(uid); !known && e.exists(pod) {
 		effects = e.core.Step(time.Now(), e.seen(pod))
 	}
 	reason := e.core.Gate(uid)
@@ -120,6 +120,13 @@ func (e *engine) enqueue(pod *v1.Pod) core.Reason {
 	return reason
 }
 
+// exists says whether the pod is still there. The scheduler may ask for a pod whose
+// end this engine has seen already.
+func (e *engine) exists(pod *v1.Pod) bool {
+	now, err := e.handle.SharedInformerFactory().Core().V1().Pods().Lister().Pods(pod.Namespace).Get(pod.Name)
+	return err == nil && now.UID == pod.UID && now.DeletionTimestamp == nil
+}
+
 func (e *engine) storedKey(uid string) (queue.Key, bool) {
 	e.keysMu.RLock()
 	defer e.keysMu.RUnlock()
@@ -132,7 +139,7 @@ func (e *engine) seen(pod *v1.Pod) core.Event {
 	key, _ := kube.GangOf(pod)
 	member := kube.Member(pod, e.vocabulary)
 	e.pods[member.UID] = pod
-	e.classes[member.Class] = member.UID
+	e.speaker(member.Class, pod)
 	return core.MemberSeen{Key: key, Member: member, Node: pod.Spec.NodeName, Barred: kube.Barred(pod)}
 }
 
@@ -167,8 +174,23 @@ func (e *engine) place(ctx context.Context, pod *v1.Pod, nodes []fwk.NodeInfo, e
 	return "", core.Reason{Code: core.Starting, Message: "no answer"} // the core answers every attempt
 }
 
+// maxClasses bounds the pods that are kept for their class; beyond it the classes of
+// pods that are gone are forgotten.
+const maxClasses = 4096
+
+// speaker makes a pod the one that its class is asked about; it needs e.mu.
+func (e *engine) speaker(class string, pod *v1.Pod) {
+	if len(e.classes) >= maxClasses {
+		clear(e.classes)
+		for _, other := range e.pods {
+			e.classes[kube.Class(other)] = other
+		}
+	}
+	e.classes[class] = pod
+}
+
 // podOf returns a pod of a class; it needs e.mu.
-func (e *engine) podOf(class string) *v1.Pod { return e.pods[e.classes[class]] }
+func (e *engine) podOf(class string) *v1.Pod { return e.classes[class] }
 
 func (e *engine) permit(uid string) gang.State {
 	e.step(core.Permit{UID: uid})

@@ -54,11 +54,11 @@ func (e *engine) start(ctx context.Context) error {
 	}
 	go groups.RunWithContext(ctx)
 	go finished.RunWithContext(ctx)
-	go e.reports.run(ctx)
 	go e.runActivations(ctx)
 	go func() {
 		if cache.WaitForCacheSync(ctx.Done(), pods.HasSynced, nodes.HasSynced, finishedSeen.HasSynced, groupsSeen.HasSynced) {
 			e.becomeReady(logger)
+			go e.reports.run(ctx) // not before: half of what exists would be reported
 			wait.UntilWithContext(ctx, func(context.Context) {
 				e.step(core.Tick{})
 				e.mend()
@@ -114,8 +114,9 @@ func (e *engine) podHandler() cache.ResourceEventHandler {
 		},
 		UpdateFunc: func(before, after any) {
 			old, pod := before.(*v1.Pod), after.(*v1.Pod)
-			if old.UID != pod.UID {
-				e.podGone(old)
+			_, member := kube.GangOf(pod)
+			if old.UID != pod.UID || !member {
+				e.podGone(old) // created again, or its label was taken away
 			} else if !differ(old, pod) {
 				return
 			}

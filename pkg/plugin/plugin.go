@@ -141,7 +141,7 @@ func (p *Lockstep) PreFilter(ctx context.Context, state fwk.CycleState, pod *v1.
 		}
 		return nil, nil
 	}
-	node, reason := p.place(ctx, pod, nodes, p.exists)
+	node, reason := p.place(ctx, pod, nodes, p.inSnapshot)
 	if node == "" {
 		return nil, fwk.NewStatus(fwk.UnschedulableAndUnresolvable, reason.Message)
 	}
@@ -149,8 +149,8 @@ func (p *Lockstep) PreFilter(ctx context.Context, state fwk.CycleState, pod *v1.
 	return &fwk.PreFilterResult{NodeNames: sets.New(node)}, nil
 }
 
-// exists says whether the node is in this cycle's snapshot.
-func (p *Lockstep) exists(node string) bool {
+// inSnapshot says whether the node is in this cycle's snapshot.
+func (p *Lockstep) inSnapshot(node string) bool {
 	_, err := p.handle.SnapshotSharedLister().NodeInfos().Get(node)
 	return err == nil
 }
