@@ -18,20 +18,24 @@ var specPath = field.NewPath("spec")
 
 func sortedKeys[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
-// checkNode fills in what the apiserver would, and refuses amounts that cannot be.
-func checkNode(node *corev1.Node) error {
+// defaultPods is how many pods a kubelet takes unless it is told otherwise.
+const defaultPods = 110
+
+// checkNode fills in what the apiserver and the kubelet would, and refuses amounts that
+// cannot be. The note says what was taken for granted.
+func checkNode(node *corev1.Node) (note string, err error) {
 	if node.Status.Allocatable == nil {
 		node.Status.Allocatable = node.Status.Capacity
 	}
-	return checkAmounts(node.Status.Allocatable, field.NewPath("status", "allocatable"))
-}
-
-// oddNode says why nothing can run on a node although that was hardly meant.
-func oddNode(node *corev1.Node) string {
-	if _, ok := node.Status.Allocatable[corev1.ResourcePods]; !ok {
-		return "status.allocatable[pods]: is not given, so no pod has room there"
+	path := field.NewPath("status", "allocatable")
+	if len(node.Status.Allocatable) == 0 {
+		return path.String() + ": is not given, so nothing has room there", nil
 	}
-	return ""
+	if _, given := node.Status.Allocatable[corev1.ResourcePods]; !given {
+		node.Status.Allocatable[corev1.ResourcePods] = *resource.NewQuantity(defaultPods, resource.DecimalSI)
+		note = fmt.Sprintf("%s: is not given; it is taken for %d", path.Key(string(corev1.ResourcePods)), defaultPods)
+	}
+	return note, checkAmounts(node.Status.Allocatable, path)
 }
 
 func checkGroup(group *schedulingv1alpha1.PodGroup) error {

@@ -122,11 +122,12 @@ func (a *admission) admit(d declared) error {
 	a.known[d.name()] = true
 	switch object := d.object.(type) {
 	case *corev1.Node:
-		if err := checkNode(object); err != nil {
+		note, err := checkNode(object)
+		if err != nil {
 			return err
 		}
-		if odd := oddNode(object); odd != "" {
-			a.notes = append(a.notes, d.note("%s", odd))
+		if note != "" {
+			a.notes = append(a.notes, d.note("%s", note))
 		}
 		a.Nodes = append(a.Nodes, object)
 	case *corev1.Pod:

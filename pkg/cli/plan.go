@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -44,10 +45,15 @@ spread constraints, volumes, host ports and devices; a note says where pods ask 
 In -o json, amounts of cpu are in cores, all others in the unit of the resource.
 Exit codes: 0 every gang fits, 2 some gang does not, 1 an error.`,
 		Example: `  lockstep plan -f nodes.yaml -f job.yaml
+  lockstep plan -f manifests/ -o json
   kubectl get nodes,pods -A -o yaml | lockstep plan -f - -f job.yaml -o json
   lockstep plan --from-cluster -f job.yaml`,
-		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error {
+		Args: cobra.ArbitraryArgs, // what a shell makes of -f *.yaml
+		RunE: func(command *cobra.Command, args []string) error {
+			if len(look.files) == 0 && len(args) > 0 {
+				return fmt.Errorf("%s: manifests are given by -f", args[0])
+			}
+			look.files = append(look.files, args...)
 			if len(look.files) == 0 && !look.fromCluster {
 				return errNoManifests
 			}
