@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -148,6 +149,16 @@ func planned(t *testing.T, manifests string) (plan gangPlan, code int) {
 	return plan, code
 }
 
+// number is that of a pod or node.
+func number(t *testing.T, name string) int {
+	t.Helper()
+	n, err := strconv.Atoi(name[1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // Whatever fits is found, as close together as it can be, in the fewest domains, and
 // never where it may not go.
 func TestPlanIsWhatTryingEverythingFinds(t *testing.T) {
@@ -171,10 +182,7 @@ func TestPlanIsWhatTryingEverythingFinds(t *testing.T) {
 		fits++
 		nodes := make([]int, len(c.pods))
 		for _, a := range plan.Assignments {
-			var pod, node int
-			fmt.Sscanf(a.Pod, "p%d", &pod)
-			fmt.Sscanf(a.Node, "n%d", &node)
-			nodes[pod] = node
+			nodes[number(t, a.Pod)] = number(t, a.Node)
 		}
 		if !c.allowed(nodes) || slices.Compare(c.cost(nodes), best) != 0 {
 			t.Fatalf("seed %d: %v costs %v, the best %v\n%s", seed, plan.Assignments, c.cost(nodes), best, manifests)

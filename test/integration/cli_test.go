@@ -12,8 +12,12 @@ import (
 	"strings"
 	"testing"
 
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"lockstep.dev/lockstep/pkg/devcluster"
 	"lockstep.dev/lockstep/pkg/devcluster/fakenodes"
+	"lockstep.dev/lockstep/pkg/kube"
 )
 
 // lockstep runs the command line on the cluster.
@@ -124,4 +128,40 @@ func TestPlanFromClusterSeesWhatRuns(t *testing.T) {
 	if code != 1 || !strings.Contains(errOut, "list nodes:") || strings.Count(errOut, "\n") != 1 {
 		t.Errorf("without rights: exit code %d, %s", code, errOut)
 	}
+}
+
+// Someone who may read one namespace only learns of that one, and is told so.
+func TestCommandLineWithRightsInOneNamespace(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 1)
+	w.create(gangOf("runs", 1, "8"))
+	w.awaitPlaced("runs", 1)
+	w.create(gangOf("waits", 1, "8"))
+	w.awaitReason("waits", "DoesNotFit")
+	user := "reader-of-" + w.namespace
+	subject := []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}}
+	list := func(group, resource string) []rbacv1.PolicyRule {
+		return []rbacv1.PolicyRule{{APIGroups: []string{group}, Resources: []string{resource}, Verbs: []string{"list"}}}
+	}
+	rbac, name := env.client.RbacV1(), metav1.ObjectMeta{Name: user}
+	_, err := rbac.ClusterRoles().Create(w.ctx, &rbacv1.ClusterRole{ObjectMeta: name, Rules: list("", "nodes")}, metav1.CreateOptions{})
+	w.must(err)
+	_, err = rbac.ClusterRoleBindings().Create(w.ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: name, Subjects: subject,
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: user}}, metav1.CreateOptions{})
+	w.must(err)
+	t.Cleanup(func() {
+		_ = rbac.ClusterRoleBindings().Delete(w.ctx, user, metav1.DeleteOptions{})
+		_ = rbac.ClusterRoles().Delete(w.ctx, user, metav1.DeleteOptions{})
+	})
+	rules := append(list("", "pods"), list(kube.PodGroups.Group, kube.PodGroups.Resource)...)
+	_, err = rbac.Roles(w.namespace).Create(w.ctx, &rbacv1.Role{ObjectMeta: name, Rules: rules}, metav1.CreateOptions{})
+	w.must(err)
+	_, err = rbac.RoleBindings(w.namespace).Create(w.ctx, &rbacv1.RoleBinding{ObjectMeta: name, Subjects: subject,
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user}}, metav1.CreateOptions{})
+	w.must(err)
+
+	w.await("rights of the user", func() (bool, string) {
+		code, out, errOut := w.lockstep("explain", "podgroup/waits", "-n", w.namespace, "--as", user)
+		return code == 0 && strings.Contains(out, w.namespace+"/runs: 8") &&
+			strings.Contains(errOut, "you may not list pods of all namespaces"), out + errOut
+	})
 }
