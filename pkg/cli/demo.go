@@ -161,7 +161,7 @@ func (d *demo) connect(ctx context.Context) (err error) {
 	if d.dynamic, err = dynamic.NewForConfig(config); err != nil {
 		return err
 	}
-	d.reports, err = follow(ctx, d.core, d.dynamic, namespace)
+	d.reports, err = follow(ctx, d.core, d.dynamic, scope{namespace: namespace, pods: true, events: true})
 	return err
 }
 
@@ -178,7 +178,7 @@ func (d *demo) next(ctx context.Context) (report, error) {
 	scheduler, controller := d.cluster.Scheduler(), d.cluster.Controller()
 	select {
 	case r := <-d.reports:
-		return r, nil
+		return r, r.err
 	case err := <-d.cluster.Failed():
 		return report{}, err
 	case <-scheduler.Done():
@@ -213,12 +213,12 @@ func (d *demo) summary(ctx context.Context, results []*result) error {
 	}
 	d.screen.begin("Summary")
 	times := [][]string{{"GANG", "PODS", "WAITED", "BOUND WITHIN", "RAN", ""}}
-	places := [][]string{{"GANG", "RACK", "PODS"}}
+	places := [][]string{{"GANG", "RACK", "WHERE EACH POD WENT"}}
 	for _, r := range results {
 		b := r.board
 		times = append(times, []string{b.name, fmt.Sprint(b.size), brief(b.firstBound.Sub(b.created)),
 			brief(b.bound.Sub(b.firstBound)), brief(b.ended.Sub(b.running)), r.note})
-		names, pods := byRack(b.sorted(), racks)
+		names, pods := byRack(b, racks)
 		for _, rack := range names {
 			places = append(places, []string{b.name, rack, pods[rack]})
 		}

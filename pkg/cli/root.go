@@ -87,10 +87,13 @@ Exit codes: 0 yes, 2 a clear no, 1 an error.`,
 		newDemoCommand(),
 		newDevclusterCommand(),
 		newExplainCommand(),
+		newLogsCommand(),
 		newPlanCommand(),
 		newQueueCommand(),
 		newSimulateCommand(),
+		newSubmitCommand(),
 		newTopologyCommand(),
+		newWaitCommand(),
 	)
 	return root
 }

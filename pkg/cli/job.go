@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+
+	kubeflowv1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+	"lockstep.dev/lockstep/pkg/kube"
+)
+
+// jobs are the PyTorchJobs of one namespace, as the verbs about a job see them: with
+// the caller's own rights.
+type jobs struct {
+	*clusterReader
+	namespace string
+}
+
+// connectJobs takes the namespace of the flags, else the context's, else default.
+func connectJobs(flags *genericclioptions.ConfigFlags) (*jobs, error) {
+	reader, err := newClusterReader(flags)
+	if err != nil {
+		return nil, err
+	}
+	namespace, _, err := flags.ToRawKubeConfigLoader().Namespace()
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	return &jobs{reader, orDefault(namespace)}, nil
+}
+
+// name is how messages name a job.
+func (j *jobs) name(job string) string { return "pytorchjob " + j.namespace + "/" + job }
+
+// errNoJob is the error of get when everything is there but the job.
+var errNoJob = errors.New("does not exist")
+
+// get reads a job.
+func (j *jobs) get(ctx context.Context, name string) (*kubeflowv1.PyTorchJob, error) {
+	u, err := j.dynamic.Resource(jobResource).Namespace(j.namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", j.name(name), j.known(err))
+	}
+	job := &kubeflowv1.PyTorchJob{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, job); err != nil {
+		return nil, fmt.Errorf("%s: %w", j.name(name), err)
+	}
+	return job, nil
+}
+
+// known puts "not found", which may mean three things, into words.
+func (j *jobs) known(err error) error {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+		return err
+	}
+	switch details := status.Status().Details; {
+	case details != nil && details.Kind == "namespaces":
+		return fmt.Errorf("namespace %s does not exist", j.namespace)
+	case details != nil && details.Name != "":
+		return errNoJob
+	}
+	return errors.New("the cluster does not know pytorchjobs.kubeflow.org: install Lockstep's manifests")
+}
+
+// stateOf is a job's current state: its last condition. Its type is empty while no
+// controller has seen the job.
+func stateOf(job *kubeflowv1.PyTorchJob) kubeflowv1.JobCondition {
+	if n := len(job.Status.Conditions); n > 0 {
+		return job.Status.Conditions[n-1]
+	}
+	return kubeflowv1.JobCondition{Message: "no controller has taken it up: is lockstep-controller running?"}
+}
+
+// ended says whether a state is the last one.
+func ended(state kubeflowv1.JobConditionType) bool {
+	return state == kubeflowv1.JobSucceeded || state == kubeflowv1.JobFailed
+}
+
+// standing says where a job stands: its state, and what keeps its gang waiting.
+func (j *jobs) standing(ctx context.Context, job *kubeflowv1.PyTorchJob) string {
+	state := stateOf(job)
+	text := state.Message
+	if state.Type != "" {
+		text = "is " + string(state.Type) + ": " + state.Message
+	}
+	for _, c := range job.Status.Conditions {
+		if c.Type == kubeflowv1.JobCreateFailed && c.Status == corev1.ConditionTrue {
+			text += "; " + c.Message
+		}
+	}
+	if waits := j.gangWaits(ctx, job.Name); waits != "" && !ended(state.Type) {
+		text += "; its gang waits: " + waits
+	}
+	return text
+}
+
+// gangWaits is what the scheduler has written on the PodGroup of a job that has no
+// place; empty when it has, or when nothing is known.
+func (j *jobs) gangWaits(ctx context.Context, job string) string {
+	u, err := j.dynamic.Resource(kube.PodGroups).Namespace(j.namespace).Get(ctx, job, metav1.GetOptions{})
+	if err != nil {
+		return ""
+	}
+	status, _, _ := unstructured.NestedMap(u.Object, "status")
+	var known kube.GroupStatus
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(status, &known); err != nil {
+		return ""
+	}
+	c := meta.FindStatusCondition(known.Conditions, kube.ScheduledCondition)
+	if c == nil || c.Status == metav1.ConditionTrue {
+		return ""
+	}
+	if c.Message == "" {
+		return c.Reason
+	}
+	return c.Message
+}
+
+// waitingReason is why a pod has not started: the scheduler's reason, or its container's.
+func waitingReason(pod *corev1.Pod) string {
+	if reason := unschedulableReason(pod); reason != "" {
+		return reason
+	}
+	if reason := failureOf(pod); reason != "" {
+		return reason
+	}
+	for _, c := range pod.Status.ContainerStatuses {
+		if c.Name == kubeflowv1.ContainerName && c.State.Waiting != nil {
+			return c.State.Waiting.Reason
+		}
+	}
+	return ""
+}
+
+// addKubeFlags gives a verb the flags that say which cluster and which namespace.
+func addKubeFlags(command *cobra.Command) *genericclioptions.ConfigFlags {
+	flags := genericclioptions.NewConfigFlags(true)
+	flags.AddFlags(command.Flags())
+	return flags
+}
+
+// completeJobs offers the jobs of the namespace; none where they cannot be listed.
+func completeJobs(flags *genericclioptions.ConfigFlags) cobra.CompletionFunc {
+	return func(command *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		j, err := connectJobs(flags)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		list, err := j.dynamic.Resource(jobResource).Namespace(j.namespace).List(command.Context(), metav1.ListOptions{})
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var names []string
+		for i := range list.Items {
+			names = append(names, list.Items[i].GetName())
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
