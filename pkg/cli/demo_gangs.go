@@ -179,12 +179,13 @@ func (r *gangRace) results() []*result {
 	return list
 }
 
-// byRack groups members by the rack of their node, in the order of the racks' names.
-func byRack(members []*member, rackOf map[string]string) (racks []string, nodes map[string]string) {
+// byRack groups a gang's members by the rack of their node, in the order of the
+// racks' names. Their names are told without the gang's, which they begin with.
+func byRack(b *board, rackOf map[string]string) (racks []string, nodes map[string]string) {
 	lists := map[string][]string{}
-	for _, m := range members {
+	for _, m := range b.sorted() {
 		rack := rackOf[m.node]
-		lists[rack] = append(lists[rack], m.name+" on "+m.node)
+		lists[rack] = append(lists[rack], strings.TrimPrefix(m.name, b.name+"-")+" on "+m.node)
 	}
 	nodes = map[string]string{}
 	for rack, list := range lists {
