@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -50,7 +51,7 @@ func (s Settings) eachTurn(ctx context.Context, do func(t *turn, repeat int) err
 	if err != nil {
 		return err
 	}
-	stage, err := newStage(ctx, fakenodes.DefaultShape(), s.Log)
+	stage, err := newStage(ctx, fakenodes.DefaultShape(), slices.Contains(s.Peers, Native), s.Log)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,6 @@ import (
 
 	"lockstep.dev/lockstep/pkg/devcluster"
 	"lockstep.dev/lockstep/pkg/devcluster/fakenodes"
-	"lockstep.dev/lockstep/pkg/kube"
 )
 
 // creators is the number of requests that a stage has under way at once.
@@ -35,11 +34,16 @@ type stage struct {
 	turns   int
 }
 
-func newStage(ctx context.Context, shape fakenodes.Shape, log func(string)) (*stage, error) {
+// newStage starts a control plane; native switches on what that scheduler needs.
+func newStage(ctx context.Context, shape fakenodes.Shape, native bool, log func(string)) (*stage, error) {
 	if log == nil {
 		log = func(string) {}
 	}
-	cluster, err := devcluster.Start(ctx, devcluster.Options{Log: log})
+	options := devcluster.Options{Log: log}
+	if native {
+		options.FeatureGates, options.RuntimeConfig = nativeGates, nativeAPIs
+	}
+	cluster, err := devcluster.Start(ctx, options)
 	if err != nil {
 		return nil, err
 	}
@@ -201,13 +205,10 @@ func (t *turn) awaitBound(ctx context.Context, n int) error {
 // createGang creates one gang with its pods; where the scheduler knows no gangs,
 // the pods alone. It returns the pods' UIDs.
 func (t *turn) createGang(ctx context.Context, name string, size, gpus int) ([]types.UID, error) {
-	if t.contestant.gangs {
-		group := &unstructured.Unstructured{Object: map[string]any{
-			"apiVersion": kube.PodGroupKind.GroupVersion().String(), "kind": kube.PodGroupKind.Kind,
-			"metadata": map[string]any{"name": name, "namespace": t.namespace},
-			"spec":     map[string]any{"minMember": int64(size)},
-		}}
-		if _, err := t.dynamic.Resource(kube.PodGroups).Namespace(t.namespace).Create(ctx, group, metav1.CreateOptions{}); err != nil {
+	if t.contestant.group != nil {
+		group := t.contestant.group(t.namespace, name, size)
+		object := &unstructured.Unstructured{Object: group.object}
+		if _, err := t.dynamic.Resource(group.resource).Namespace(t.namespace).Create(ctx, object, metav1.CreateOptions{}); err != nil {
 			return nil, err
 		}
 	}
@@ -239,9 +240,9 @@ func (t *turn) pod(gang string, i, gpus int) *v1.Pod {
 			}},
 		},
 	}
-	if t.contestant.gangs {
-		pod.Labels[kube.PodGroupLabel] = gang
-		pod.Labels["training.kubeflow.org/replica-index"] = fmt.Sprint(i)
+	pod.Labels["training.kubeflow.org/replica-index"] = fmt.Sprint(i)
+	if t.contestant.join != nil {
+		t.contestant.join(pod, gang)
 	}
 	return pod
 }
