@@ -11,12 +11,13 @@ import (
 // Annotations of a job that shape its elastic behaviour, and the ones that are
 // handed down to its PodGroup with all others.
 const (
-	AnnotationAutoscale       = "lockstep.dev/autoscale"
-	AnnotationWorldSizes      = "lockstep.dev/world-sizes"
-	AnnotationWorldSizeStep   = "lockstep.dev/world-size-step"
-	AnnotationResizeCooldown  = "lockstep.dev/resize-cooldown"
-	AnnotationMaxResizes      = "lockstep.dev/max-resizes"
-	AnnotationCheckpointGrace = "lockstep.dev/checkpoint-grace"
+	AnnotationAutoscale        = "lockstep.dev/autoscale"
+	AnnotationExpectedDuration = "lockstep.dev/expected-duration"
+	AnnotationWorldSizes       = "lockstep.dev/world-sizes"
+	AnnotationWorldSizeStep    = "lockstep.dev/world-size-step"
+	AnnotationResizeCooldown   = "lockstep.dev/resize-cooldown"
+	AnnotationMaxResizes       = "lockstep.dev/max-resizes"
+	AnnotationCheckpointGrace  = "lockstep.dev/checkpoint-grace"
 	// AnnotationStaticRendezvous "on" gives plain Workers-only jobs the addresses and
 	// ranks that jobs with a Master have.
 	AnnotationStaticRendezvous = "lockstep.dev/static-rendezvous"
@@ -44,6 +45,9 @@ func Unsupported(stored *PyTorchJob) []Notice {
 	}
 	if by := stored.Annotations[AnnotationAutoscale]; by != "" && by != "off" {
 		note(annotationPath(AnnotationAutoscale), "resizing by idle capacity is not there yet")
+	}
+	if stored.Annotations[AnnotationExpectedDuration] != "" {
+		note(annotationPath(AnnotationExpectedDuration), "jobs are not backfilled around a reservation yet")
 	}
 	if stored.Spec.ElasticPolicy == nil {
 		for _, name := range []string{AnnotationWorldSizes, AnnotationWorldSizeStep, AnnotationResizeCooldown,
