@@ -178,3 +178,21 @@ func TestHPA(t *testing.T) {
 		t.Error("the HPA outlives the job")
 	}
 }
+
+// TestGrowWhileLeaving: a Worker that is wanted again while it leaves is replaced, and is
+// no loss: nothing restarts.
+func TestGrowWhileLeaving(t *testing.T) {
+	w := running(t, elasticJob)
+	leaving := w.find("worker-1")
+	scaleTo(1)(w)
+	w.look()
+	w.Pods = append(w.Pods, leaving)
+	w.terminate("worker-1", 60)
+	scaleTo(2)(w)
+	w.look().wantState("Running")
+	w.Pods = without(w.Pods, leaving)
+	w.rest().wantState("Running").wantPods("worker-0 worker-1")
+	if w.told(reasonRestarting) != 0 {
+		t.Errorf("events: %v", w.heard)
+	}
+}
