@@ -86,6 +86,8 @@ func (c *Core) Step(now time.Time, event Event) []Effect {
 		c.unreserved(now, e)
 	case NodeGone:
 		c.nodeGone(e.Name)
+	case Elected:
+		c.elected(now)
 	case Tick:
 		c.tick(now)
 	}

@@ -92,6 +92,10 @@ type Unreserved struct {
 // NodeGone says that a node was deleted.
 type NodeGone struct{ Name string }
 
+// Elected says that the shell acts on effects from now on; before, as a standby, it
+// only took in what happened. Heal time-outs start anew: nobody has tried yet.
+type Elected struct{}
+
 // Tick lets time pass: heal time-outs, and waking what was not tried for long.
 type Tick struct{}
 
@@ -107,4 +111,5 @@ func (Reserved) event()          {}
 func (Permit) event()            {}
 func (Unreserved) event()        {}
 func (NodeGone) event()          {}
+func (Elected) event()           {}
 func (Tick) event()              {}

@@ -7,6 +7,15 @@ import (
 	"lockstep.dev/lockstep/pkg/gang"
 )
 
+// elected gives gangs that are bound in part the whole heal time-out.
+func (c *Core) elected(now time.Time) {
+	for _, g := range c.groups {
+		if !g.healingSince.IsZero() {
+			g.healingSince = now
+		}
+	}
+}
+
 // tick ends gangs that have been healing for too long, and wakes those that have
 // not been tried for a while, in case the event that should have done so got lost,
 // and those that were refused before the core gave capacity back.

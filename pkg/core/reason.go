@@ -82,6 +82,10 @@ func missing(m placement.Missing, r *placement.Rejection, view View, names *clus
 		return fmt.Sprintf("%s has room for each kind of pod by itself, not for all of them", domain)
 	}
 	resource := names.Name(m.Resource)
+	if m.Placeable >= r.Members {
+		return fmt.Sprintf("%s has room for each kind of pod by itself, but is %s %s short of %s for all of them",
+			domain, amount(m.Resource, m.Need-m.Free), resource, amount(m.Resource, m.Need))
+	}
 	return fmt.Sprintf("%s has room for %d of them, %s %s short of %s",
 		domain, m.Placeable, amount(m.Resource, m.Need-m.Free), resource, amount(m.Resource, m.Need))
 }

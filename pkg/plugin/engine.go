@@ -30,6 +30,7 @@ type engine struct {
 	profiles map[string]bool // complete before the scheduler runs
 	groups   *groupCache
 	ready    atomic.Bool // everything that exists has been seen
+	asked    atomic.Bool // a pod has been scheduled: this scheduler leads
 
 	activations *mailbox
 	reports     *reporter
@@ -152,6 +153,7 @@ func (e *engine) worthTrying(uid string) bool {
 // place returns the node of a member, planning for its gang if need be.
 func (e *engine) place(ctx context.Context, pod *v1.Pod, nodes []fwk.NodeInfo, exists func(string) bool) (string, core.Reason) {
 	uid := string(pod.UID)
+	e.asked.Store(true)
 	e.mu.Lock()
 	if node, ok := e.core.Pinned(uid); ok && exists(node) {
 		e.mu.Unlock()

@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
@@ -58,12 +57,9 @@ func (e *engine) start(ctx context.Context) error {
 	go func() {
 		if cache.WaitForCacheSync(ctx.Done(), pods.HasSynced, nodes.HasSynced, finishedSeen.HasSynced, groupsSeen.HasSynced) {
 			e.becomeReady(logger)
-			go e.reports.run(ctx) // not before: half of what exists would be reported
-			wait.UntilWithContext(ctx, func(context.Context) {
-				e.step(core.Tick{})
-				e.mend()
-				e.wakeBeside(logger)
-			}, time.Second)
+			if e.awaitElection(ctx) {
+				e.act(ctx)
+			}
 		}
 	}()
 	return nil

@@ -277,3 +277,12 @@ func (w *world) label(node, key string) string {
 	w.must(err)
 	return object.Labels[key]
 }
+
+// deleteGang deletes a gang's pods at once, and its PodGroup.
+func (w *world) deleteGang(name string) {
+	w.t.Helper()
+	now := int64(0)
+	w.must(env.client.CoreV1().Pods(w.namespace).DeleteCollection(w.ctx, metav1.DeleteOptions{GracePeriodSeconds: &now},
+		metav1.ListOptions{LabelSelector: kube.PodGroupLabel + "=" + name}))
+	w.must(env.dynamic.Resource(kube.PodGroups).Namespace(w.namespace).Delete(w.ctx, name, metav1.DeleteOptions{}))
+}
