@@ -73,13 +73,10 @@ type jobWait struct {
 }
 
 func (w *jobWait) run(caller context.Context, timeout time.Duration) error {
-	ctx, cancel := context.WithCancel(caller)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(caller)
+	defer cancel(nil)
 	if timeout > 0 {
-		over := fmt.Errorf("not %s after %s", w.goal, timeout)
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeoutCause(ctx, timeout, over)
-		defer stop()
+		defer time.AfterFunc(timeout, func() { cancel(fmt.Errorf("not %s after %s", w.goal, timeout)) }).Stop()
 	}
 	err := w.until(ctx)
 	if err == nil || errors.Is(err, errNo) || ctx.Err() == nil || caller.Err() != nil {
@@ -98,8 +95,9 @@ func (w *jobWait) until(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.get(ctx, w.job); err != nil { // it may have gone before the watch stood
-		return w.absent(err)
+	if _, err := w.get(ctx, w.job); errors.Is(err, errNoJob) { // it went before the watch stood
+		_, err = w.judge(report{gone: true})
+		return err
 	}
 	for {
 		select {

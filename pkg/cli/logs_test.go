@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestLogsAsTheyAreNow(t *testing.T) {
+	a := newAPIServer(t)
+	a.put(mnist("Running", "PyTorchJob mnist is running."))
+	a.put(jobPod("worker", 1, 0, ""))
+	a.put(jobPod("worker", 0, 1, "Running"))
+	a.put(jobPod("master", 0, 0, "Succeeded"))
+	a.do(func() {
+		a.logs["mnist-master-0"] = &containerLog{lines: []string{"loss 2", "loss 1"}, ended: true}
+		a.logs["mnist-worker-0"] = &containerLog{lines: []string{"hello", strings.Repeat("x", maxLine+1)}}
+		a.logs["mnist-worker-0/previous"] = &containerLog{lines: []string{"boom"}, ended: true}
+	})
+	pending := "no log yet: it is Pending: the job is Running: PyTorchJob mnist is running."
+	for _, test := range []struct {
+		args, out, errOut string
+		code              int
+	}{
+		{"", "loss 2\nloss 1\n", "", exitYes},
+		{"--tail 1", "loss 1\n", "", exitYes},
+		{"--all-ranks", "[0] loss 2\n[0] loss 1\n[1] hello\n[1] " + strings.Repeat("x", maxLine) + "\n[1] x\n",
+			"note: [2] pod team-a/mnist-worker-1 has " + pending + "\n", exitYes},
+		{"--rank 1 --previous", "boom\n", "", exitYes},
+		{"--previous", "", "lockstep logs: the log of pod team-a/mnist-master-0 cannot be read: no log of mnist-master-0/previous\n", exitError},
+		{"--rank 2", "", "lockstep logs: pod team-a/mnist-worker-1 has " + pending + "\n", exitError},
+		{"--rank 3", "", "lockstep logs: --rank=3: pytorchjob team-a/mnist has ranks 0 to 2\n", exitError},
+		{"--rank 1 --all-ranks", "", "lockstep logs: --rank: leave it out, --all-ranks prints every rank\n", exitError},
+		{"--previous -f", "", "lockstep logs: --previous: a container that has ended writes no more; leave --follow out\n", exitError},
+		{"--tail -2", "", "lockstep logs: --tail=-2: must be 0 or more, or -1 for all lines\n", exitError},
+	} {
+		code, out, errOut := a.invoke(append([]string{"logs", "mnist"}, strings.Fields(test.args)...)...)
+		if code != test.code || out != test.out || errOut != test.errOut {
+			t.Errorf("%s: exit code %d, output %.200q, error %q; want %d, %.200q, %q", test.args, code, out, errOut, test.code, test.out, test.errOut)
+		}
+	}
+}
+
+func TestLogsOfAJobWithoutPodsSayWhy(t *testing.T) {
+	for _, test := range []struct {
+		set  func(*apiserver)
+		want string
+	}{
+		{func(*apiserver) {}, "pytorchjob team-a/mnist: does not exist"},
+		{func(a *apiserver) { a.put(mnist("", "")) }, "has no pods yet: no controller has taken it up"},
+		{func(a *apiserver) { a.put(mnist("Suspended", "It is suspended.")) }, "has no pods yet: it is Suspended: It is suspended."},
+		{func(a *apiserver) {
+			a.put(mnist("Created", "It is created."))
+			a.put(waitingGang("0 of 3 members exist"))
+		}, "has no pods yet: it is Created: It is created.; its gang waits: 0 of 3 members exist"},
+		{func(a *apiserver) { a.put(mnist("Succeeded", "It is done.")) }, "has no pods any more"},
+	} {
+		a := newAPIServer(t)
+		test.set(a)
+		code, out, errOut := a.invoke("logs", "mnist")
+		if code != exitError || out != "" || !strings.Contains(errOut, test.want) {
+			t.Errorf("exit code %d, output %q, error %q; want %q", code, out, errOut, test.want)
+		}
+	}
+}
+
+func (a *apiserver) write(name string, lines ...string) {
+	a.do(func() {
+		if a.logs[name] == nil {
+			a.logs[name] = &containerLog{}
+		}
+		a.logs[name].lines = append(a.logs[name].lines, lines...)
+	})
+}
+
+func TestLogsAreFollowedUntilTheJobHasEnded(t *testing.T) {
+	t.Parallel()
+	a := newAPIServer(t)
+	a.put(mnist("Created", "It is created."))
+	f := a.start("logs", "mnist", "-f", "--all-ranks")
+	f.until("note: pytorchjob team-a/mnist has no pods yet: it is Created: It is created.")
+
+	// Pods come one after another.
+	a.write("mnist-master-0", "m1")
+	a.put(jobPod("master", 0, 0, "Running"))
+	f.until("[0] m1\n")
+	a.put(jobPod("worker", 0, 0, ""))
+	a.write("mnist-worker-0", "w1")
+	a.put(jobPod("worker", 0, 0, "Running"))
+	f.until("[1] w1\n")
+
+	// A stream breaks off: it is read on where it stopped.
+	a.write("mnist-worker-0", "w2")
+	f.until("[1] w2\n")
+	a.do(func() { a.logs["mnist-worker-0"].broken++ })
+	a.write("mnist-worker-0", "w3")
+	f.until("[1] w3\n")
+
+	// A container starts again: its new log is read from the beginning.
+	a.do(func() { a.logs["mnist-worker-0"].ended = true })
+	a.do(func() { a.logs["mnist-worker-0"] = &containerLog{lines: []string{"again"}} })
+	a.put(jobPod("worker", 0, 1, "Running"))
+	f.until("[1] again\n")
+	f.until("note: [1] pod mnist-worker-0 has started again\n")
+
+	// So does that of a pod that takes another's place.
+	a.delete("Pod", "mnist-worker-0")
+	a.do(func() {
+		a.logs["mnist-worker-0"].ended = true
+		a.logs["mnist-worker-0"] = &containerLog{lines: []string{"anew"}}
+	})
+	a.put(jobPod("worker", 0, 0, "Running"))
+	f.until("[1] anew\n")
+
+	// The last line comes after the end of the job.
+	a.put(mnist("Succeeded", "It is done."))
+	a.write("mnist-master-0", "m2")
+	a.do(func() { a.logs["mnist-master-0"].ended, a.logs["mnist-worker-0"].ended = true, true })
+	a.put(jobPod("worker", 0, 0, "Succeeded"))
+	a.put(jobPod("master", 0, 0, "Succeeded"))
+	want := []string{"[0] m1", "[0] m2", "[1] again", "[1] anew", "[1] w1", "[1] w2", "[1] w3"}
+	if got := f.end(exitYes); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestLogsThatCannotBeFollowed(t *testing.T) {
+	t.Parallel()
+	a := newAPIServer(t)
+	a.put(mnist("Running", ""))
+	a.put(jobPod("master", 0, 0, "Running"))
+	f := a.start("logs", "mnist", "-f", "--tail", "1", "--since", "90s")
+	f.until("note: [0] the log of pod mnist-master-0 cannot be read: no log of mnist-master-0\n")
+	a.mu.Lock()
+	if want := "mnist-master-0?follow=true&sinceSeconds=90&tailLines=1&timestamps=true"; a.asked[0] != want {
+		t.Errorf("asked for %s, want %s", a.asked[0], want)
+	}
+	a.mu.Unlock()
+	a.delete("PyTorchJob", "mnist")
+	f.end(exitYes)
+}
+
+func TestLogsGiveUpWhereTheCallerMayNotRead(t *testing.T) {
+	a := newAPIServer(t)
+	a.put(mnist("Running", ""))
+	a.do(func() { a.refuses = "/pods" })
+	for _, args := range [][]string{{"logs", "mnist"}, {"logs", "mnist", "-f"}} {
+		if code, _, errOut := a.invoke(args...); code != exitError || !strings.Contains(errOut, "you may not") {
+			t.Errorf("%q: exit code %d, error %q", args, code, errOut)
+		}
+	}
+}
