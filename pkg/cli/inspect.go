@@ -51,7 +51,7 @@ func (i *inspection) addFlags(command *cobra.Command, manifestsFirst bool) {
 }
 
 // live says whether the cluster is looked at.
-func (i *inspection) live() bool { return i.fromCluster && !(i.orManifests && len(i.files) > 0) }
+func (i *inspection) live() bool { return i.fromCluster && (!i.orManifests || len(i.files) == 0) }
 
 // look reads the world that the flags ask for, and tells its notes on standard error.
 func (i *inspection) look(command *cobra.Command) (*world, error) {

@@ -190,7 +190,7 @@ func (a *admission) admitGroup(group *schedulingv1alpha1.PodGroup) error {
 // admitJob does the controller's work for a job that has no pods.
 func (a *admission) admitJob(d declared, job *kubeflowv1.PyTorchJob) error {
 	key := gang.Key{Namespace: job.Namespace, Name: job.Name}
-	a.world.declared[key] = true
+	a.declared[key] = true
 	if a.jobs[key] {
 		return nil
 	}
@@ -222,10 +222,10 @@ func (a *admission) declare(object metav1.Object) {
 	switch object := object.(type) {
 	case *corev1.Pod:
 		if key, member := kube.GangOf(object); member {
-			a.world.declared[key] = true
+			a.declared[key] = true
 		}
 	case *schedulingv1alpha1.PodGroup, *kubeflowv1.PyTorchJob:
-		a.world.declared[gang.Key{Namespace: object.GetNamespace(), Name: object.GetName()}] = true
+		a.declared[gang.Key{Namespace: object.GetNamespace(), Name: object.GetName()}] = true
 	}
 }
 
