@@ -43,6 +43,7 @@ var cleanUps = []string{string(kubeflowv1.CleanRunning), string(kubeflowv1.Clean
 
 func (f *jobFlags) set() *pflag.FlagSet {
 	flags := pflag.NewFlagSet("job", pflag.ContinueOnError)
+	flags.SortFlags = false
 	flags.StringVar(&f.image, "image", "", "container image that trains")
 	flags.StringVar(&f.workers, "workers", "0", "number of Workers, or MIN..MAX for an elastic job")
 	flags.BoolVar(&f.master, "master", true, "have a Master beside the Workers; elastic jobs have none")
