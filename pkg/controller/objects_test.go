@@ -175,3 +175,13 @@ func TestIndexes(t *testing.T) {
 		t.Errorf("%d indexes from a damaged status", got)
 	}
 }
+
+// TestServiceOfPodsThatAreNotReady: the Master's readiness may wait for Workers that wait
+// for its name (E10).
+func TestServiceOfPodsThatAreNotReady(t *testing.T) {
+	for _, service := range newWorld(t, parseJob(t, masterAndWorkers("OnFailure"))).look().Services {
+		if !service.Spec.PublishNotReadyAddresses || service.Spec.ClusterIP != corev1.ClusterIPNone {
+			t.Errorf("%s: %+v", service.Name, service.Spec)
+		}
+	}
+}
