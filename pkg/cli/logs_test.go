@@ -124,6 +124,22 @@ func TestLogsAreFollowedUntilTheJobHasEnded(t *testing.T) {
 	}
 }
 
+func TestLogsOfAJobThatHasEndedAreFollowedToTheirEnd(t *testing.T) {
+	a := newAPIServer(t)
+	a.put(mnist("Failed", "It ran into a wall."))
+	for name, role := range map[string]string{"mnist-master-0": "master", "mnist-worker-0": "worker"} {
+		a.write(name, name)
+		a.do(func() { a.logs[name].ended = true })
+		a.put(jobPod(role, 0, 0, "Succeeded"))
+	}
+	if got := a.start("logs", "mnist", "-f", "--all-ranks").end(exitYes); !slices.Equal(got, []string{"[0] mnist-master-0", "[1] mnist-worker-0"}) {
+		t.Errorf("got %q", got)
+	}
+	if got := a.start("logs", "mnist", "-f").end(exitYes); !slices.Equal(got, []string{"mnist-master-0"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestLogsThatCannotBeFollowed(t *testing.T) {
 	t.Parallel()
 	a := newAPIServer(t)

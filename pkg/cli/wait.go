@@ -139,7 +139,7 @@ func (w *jobWait) judge(r report) (done bool, err error) {
 	return true, yes(reached)
 }
 
-func (w *jobWait) tell(what string) { w.screen.plain(w.name(w.job) + " " + what) }
+func (w *jobWait) tell(what string) { w.screen.plain(w.name(w.job) + " " + printable(what)) }
 
 // yes is the error of a command that has printed its answer.
 func yes(answer bool) error {
