@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
-	configv1alpha1 "lockstep.dev/lockstep/pkg/apis/config/v1alpha1"
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/kube"
 	"lockstep.dev/lockstep/pkg/topology"
@@ -113,34 +111,25 @@ func (i *inspection) offline(w *world) (*kube.Offline, error) {
 		return nil, err
 	}
 	mine := func(name string) bool { return name == i.schedulerName }
-	return kube.NewOffline(w.Listing, levels, mine), nil
+	return kube.NewOffline(w.Listing, topology.InUse(levels, named(w.Nodes)), mine), nil
 }
 
-// topologyLevels are those of the flag. Without one they are the scheduler's own as far
-// as nodes have their labels, and if none has any, what is found by the conventions.
+// topologyLevels are those of the flag; without one they are found, as the scheduler does.
 func (i *inspection) topologyLevels(w *world) ([]topology.Level, error) {
 	if len(i.levels) > 0 {
 		return parseLevels(i.levels)
 	}
-	args, err := configv1alpha1.Decode(nil)
-	if err != nil {
-		return nil, err
-	}
-	var levels []topology.Level
-	for _, level := range args.TopologyLevels {
-		if slices.ContainsFunc(w.Nodes, func(node *corev1.Node) bool { return node.Labels[level.Key] != "" }) {
-			levels = append(levels, topology.Level{Name: level.Name, Key: level.Key})
-		}
-	}
-	if slices.ContainsFunc(levels, func(l topology.Level) bool { return l.Key != topology.ZoneKey }) {
-		return levels, nil
-	}
-	nodes := make([]cluster.Node, len(w.Nodes))
-	for n, node := range w.Nodes {
-		nodes[n] = cluster.Node{Name: node.Name, Labels: node.Labels}
-	}
-	levels, _ = topology.Discover(nodes)
+	levels, _ := topology.Discover(named(w.Nodes))
 	return levels, nil
+}
+
+// named are nodes as far as levels are concerned: names and labels.
+func named(nodes []*corev1.Node) []cluster.Node {
+	list := make([]cluster.Node, len(nodes))
+	for n, node := range nodes {
+		list[n] = cluster.Node{Name: node.Name, Labels: node.Labels}
+	}
+	return list
 }
 
 // parseLevels reads "rack=example.com/rack".

@@ -55,6 +55,7 @@ func TestNothingOutlivesAKilledSupervisor(t *testing.T) {
 	if err := supervisor.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	_ = supervisor.Wait() // it holds the lock until it is gone; it was killed, so this is an error
 	eventually(t, "all processes end", func(context.Context) error {
 		for _, p := range state.Processes {
 			if alivePID(p.PID) {

@@ -104,8 +104,8 @@ func (m *mirror) rebuild(infos []fwk.NodeInfo) {
 // arrange makes the tree and the index anew: nodes came, went or moved. Without
 // configured levels they are those that the nodes' labels show now.
 func (m *mirror) arrange() {
-	levels := m.levels
-	if len(levels) == 0 {
+	levels := topology.InUse(m.levels, m.nodes)
+	if len(m.levels) == 0 {
 		levels, _ = topology.Discover(m.nodes)
 	}
 	m.tree = topology.Build(levels, m.nodes)

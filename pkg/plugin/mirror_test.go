@@ -128,3 +128,12 @@ func TestMirrorFindsTheLevelsOfALabelledCluster(t *testing.T) {
 		}
 	}
 }
+
+func TestMirrorDropsLevelsThatNoNodeIsLabelledBy(t *testing.T) {
+	m := newMirror(cluster.NewVocabulary(), []topology.Level{{Name: "zone", Key: "zone"}, {Name: "rack", Key: "rack"}})
+	m.update(snapshot(node("a", "r0", nil), node("b", "r0", nil)))
+	rack, ok := m.tree.LevelOf("rack")
+	if !ok || m.tree.Ancestor(m.tree.Leaf(0), rack) != m.tree.Ancestor(m.tree.Leaf(1), rack) {
+		t.Errorf("two nodes of one rack are apart because neither has a zone; the levels are %s", m.tree.LevelNames())
+	}
+}

@@ -34,6 +34,21 @@ func Discover(nodes []cluster.Node) (levels []Level, profile string) {
 	return levels, profile
 }
 
+// InUse keeps the levels that some node is labelled by. A level that no node knows of
+// would put every node into a domain of its own, and tear apart what is below.
+func InUse(levels []Level, nodes []cluster.Node) []Level {
+	var used []Level
+	for _, level := range levels {
+		for i := range nodes {
+			if nodes[i].Labels[level.Key] != "" {
+				used = append(used, level)
+				break
+			}
+		}
+	}
+	return used
+}
+
 // choose takes the profile that labels the most nodes, of equals the one with
 // more levels in use, then the first; levels without a node are left out.
 func choose(keys map[string]int) (levels []Level, name string) {
