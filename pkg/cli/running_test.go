@@ -41,7 +41,7 @@ func (a *apiserver) start(args ...string) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.t.Cleanup(cancel)
 	go func() {
-		f.code <- run(ctx, "lockstep", append(args[:len(args):len(args)], "--kubeconfig", a.kubeconfig), sink{f, &f.out}, sink{f, &f.err})
+		f.code <- run(ctx, "lockstep", append(slices.Clip(args), "--kubeconfig", a.kubeconfig), sink{f, &f.out}, sink{f, &f.err})
 	}()
 	return f
 }
