@@ -45,8 +45,12 @@ func (s Settings) report(scenario string) *Report {
 	}}
 }
 
+// turnLimit bounds one scheduler's go: one that does not place all pods in that time
+// will not do so later.
+const turnLimit = 10 * time.Minute
+
 // eachTurn runs every scheduler once per repeat, in turn.
-func (s Settings) eachTurn(ctx context.Context, do func(t *turn, repeat int) error) error {
+func (s Settings) eachTurn(ctx context.Context, do func(ctx context.Context, t *turn, repeat int) error) error {
 	list, err := contestants(s.Peers)
 	if err != nil {
 		return err
@@ -55,7 +59,7 @@ func (s Settings) eachTurn(ctx context.Context, do func(t *turn, repeat int) err
 	if err != nil {
 		return err
 	}
-	defer stage.close() //nolint:errcheck // the processes end with this one in any case
+	defer stage.close()
 	for repeat := range s.Repeat {
 		for _, contestant := range list {
 			t, err := stage.begin(ctx, contestant, s.Nodes)
@@ -63,7 +67,10 @@ func (s Settings) eachTurn(ctx context.Context, do func(t *turn, repeat int) err
 				return err
 			}
 			stage.log(fmt.Sprintf("repeat %d of %d: %s", repeat+1, s.Repeat, contestant.name))
-			if err := do(t, repeat+1); err != nil {
+			turn, cancel := context.WithTimeoutCause(ctx, turnLimit, fmt.Errorf("not within %s", turnLimit))
+			err = do(turn, t, repeat+1)
+			cancel()
+			if err != nil {
 				return err
 			}
 			if err := t.end(ctx); err != nil {
@@ -82,7 +89,7 @@ func Gang(ctx context.Context, s Settings) (*Report, error) {
 		return nil, err
 	}
 	report := s.report("gang")
-	err := s.eachTurn(ctx, func(t *turn, repeat int) error {
+	err := s.eachTurn(ctx, func(ctx context.Context, t *turn, repeat int) error {
 		before, err := t.cpuTimes()
 		if err != nil {
 			return err
@@ -123,7 +130,7 @@ func Latency(ctx context.Context, s Settings) (*Report, error) {
 		return nil, err
 	}
 	report := s.report("latency")
-	err := s.eachTurn(ctx, func(t *turn, repeat int) error {
+	err := s.eachTurn(ctx, func(ctx context.Context, t *turn, repeat int) error {
 		var took []float64
 		for i := range s.Gangs {
 			uids, err := t.createGang(ctx, fmt.Sprintf("gang-%04d", i), s.Size, s.GPUs)

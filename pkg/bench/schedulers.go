@@ -35,7 +35,7 @@ type scheduler struct {
 	group func(namespace, name string, size int) groupObject
 	// join makes a pod a member of its gang.
 	join   func(pod *v1.Pod, gang string)
-	config []byte // nil: as shipped
+	config []byte // nil: as shipped, with the shipped rights
 	args   []string
 }
 
@@ -103,7 +103,11 @@ func nativeGroupObject(namespace, name string, size int) groupObject {
 }
 
 func (s scheduler) start(ctx context.Context, cluster *devcluster.Cluster) (*devcluster.Process, error) {
-	p, err := cluster.StartScheduler(ctx, devcluster.ProgramOptions{Config: s.config, Args: s.args})
+	options := devcluster.ProgramOptions{Config: s.config, Args: s.args}
+	if s.config != nil { // a peer, which may want rights that Lockstep has no use for
+		options.Kubeconfig = cluster.KubeconfigPath()
+	}
+	p, err := cluster.StartScheduler(ctx, options)
 	if err != nil {
 		return nil, fmt.Errorf("scheduler %s: %w", s.name, err)
 	}

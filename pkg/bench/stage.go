@@ -60,7 +60,8 @@ func newStage(ctx context.Context, shape fakenodes.Shape, native bool, log func(
 	return s, nil
 }
 
-func (s *stage) close() error { return s.cluster.Stop() }
+// close stops everything; what does not stop in time ends with this process.
+func (s *stage) close() { _ = s.cluster.Stop() }
 
 // turn is one scheduler's go: a namespace, fresh nodes, the scheduler, and a
 // watch that notes when each pod is bound.
@@ -197,7 +198,7 @@ func (t *turn) awaitBound(ctx context.Context, n int) error {
 		case <-t.process.Done():
 			return fmt.Errorf("scheduler %s has ended; its log: %s", t.contestant.name, t.process.LogPath())
 		case <-ctx.Done():
-			return fmt.Errorf("scheduler %s: %d of %d pods bound: %w", t.contestant.name, have, n, ctx.Err())
+			return fmt.Errorf("scheduler %s: %d of %d pods bound: %w", t.contestant.name, have, n, context.Cause(ctx))
 		}
 	}
 }

@@ -271,6 +271,7 @@ func (c *Core) status(g *group) Status {
 		s.Reason = g.gate()
 	case gang.Queued, gang.Healing, gang.Degraded:
 		s.Reason = g.reason()
+	case gang.Planned, gang.Releasing, gang.Placed:
 	}
 	return s
 }

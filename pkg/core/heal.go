@@ -32,6 +32,7 @@ func (c *Core) tick(now time.Time) {
 			}
 		case gang.Incomplete, gang.Degraded:
 			continue
+		case gang.Queued, gang.Planned, gang.Releasing, gang.Placed:
 		}
 		if now.Sub(g.lastAttempt) >= c.opts.WakeAfter || g.refusal != nil && g.refusal.stands && g.refusal.coreEpoch != c.epoch {
 			g.lastAttempt = now

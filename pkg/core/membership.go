@@ -77,6 +77,7 @@ func (c *Core) rehome(m *member, to *group) {
 		fallthrough
 	case gang.Held:
 		c.drop(m)
+	case gang.Waiting, gang.Binding, gang.Bound:
 	}
 	from.remove(m)
 	m.group = to

@@ -94,7 +94,6 @@ type sim struct {
 	quiet    bool // the faults have stopped
 	starting bool
 	bad      map[string]bool // class and node that the filters never let through
-	faults   int             // one in so many things fails, times the thing's own rate
 
 	effects, evictions, healed int
 	history                    hash.Hash64

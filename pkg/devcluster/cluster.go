@@ -219,13 +219,19 @@ func (c *Cluster) DataDir() string { return c.options.DataDir }
 // FakeNodes is the fleet of fake nodes, which may be empty.
 func (c *Cluster) FakeNodes() *fakenodes.Fleet { return c.fleet }
 
-// Etcd, APIServer and ControllerManager are the control plane's processes.
-func (c *Cluster) Etcd() *Process              { return c.process(&c.etcd) }
-func (c *Cluster) APIServer() *Process         { return c.process(&c.apiServer) }
+// Etcd is the process of etcd.
+func (c *Cluster) Etcd() *Process { return c.process(&c.etcd) }
+
+// APIServer is the process of kube-apiserver.
+func (c *Cluster) APIServer() *Process { return c.process(&c.apiServer) }
+
+// ControllerManager is the process of kube-controller-manager.
 func (c *Cluster) ControllerManager() *Process { return c.process(&c.controllerManager) }
 
-// Scheduler and Controller are the processes that were started last, or nil.
-func (c *Cluster) Scheduler() *Process  { return c.process(&c.scheduler) }
+// Scheduler is the lockstep-scheduler that was started last, or nil.
+func (c *Cluster) Scheduler() *Process { return c.process(&c.scheduler) }
+
+// Controller is the lockstep-controller that was started last, or nil.
 func (c *Cluster) Controller() *Process { return c.process(&c.controller) }
 
 // RestartEtcd stops etcd, unless it has ended, and starts it with its data on

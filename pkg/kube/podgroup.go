@@ -124,6 +124,7 @@ func Sentence(status core.Status) string {
 	case gang.Degraded:
 		return fmt.Sprintf("%d of %d members are bound and the others do not exist; their controller has to create them",
 			counts.Bound, status.Floor)
+	case gang.Incomplete, gang.Planned, gang.Releasing:
 	}
 	return status.Reason.Message
 }

@@ -25,7 +25,6 @@ type shape struct {
 	primary    int     // the resource that left-over is measured in
 	shift      uint    // in units of 2^shift
 	slots      []*slots
-	free       []uint64          // by domain, in units
 	fronts     []*front          // by domain; nil where not known
 	inners     []*inner          // by domain; nil where not known
 	nothing    *front            // of a domain in which nothing can be placed

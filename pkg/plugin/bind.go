@@ -64,8 +64,7 @@ func (b binder) bind(ctx context.Context, pod *v1.Pod, node string) (unknown boo
 		if err == nil {
 			return false, nil
 		}
-		var final finalError
-		if errors.As(err, &final) {
+		if _, final := errors.AsType[finalError](err); final {
 			return false, err
 		}
 		unknown = ambiguous(err)
@@ -103,8 +102,7 @@ func (b binder) try(ctx context.Context, pod *v1.Pod, node string, doubt bool) e
 		return b.reread(ctx, pod, node, err)
 	case doubt:
 		err = b.reread(ctx, pod, node, err)
-		var known notBound
-		if !errors.As(err, &known) {
+		if _, known := errors.AsType[notBound](err); !known {
 			return err
 		}
 	}
@@ -142,8 +140,7 @@ func (n notBound) Unwrap() error { return n.error }
 
 // ambiguous says whether a failed bind may have taken place.
 func ambiguous(err error) bool {
-	var known notBound
-	if errors.As(err, &known) {
+	if _, known := errors.AsType[notBound](err); known {
 		return false
 	}
 	status := apierrors.APIStatus(nil)

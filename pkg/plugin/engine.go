@@ -86,14 +86,12 @@ func (e *engine) join(handle fwk.Handle, args *configv1alpha1.LockstepArgs) erro
 	return nil
 }
 
-// step hands one event to the core and carries out what comes back, answers to
-// attempts excepted: those are returned to the caller alone.
-func (e *engine) step(event core.Event) []core.Effect {
+// step hands one event to the core and carries out what comes back.
+func (e *engine) step(event core.Event) {
 	e.mu.Lock()
 	effects := e.core.Step(time.Now(), event)
 	e.mu.Unlock()
 	e.apply(effects)
-	return effects
 }
 
 // enqueue makes sure that the core knows the pod, and says why it may not enter
@@ -151,7 +149,7 @@ func (e *engine) worthTrying(uid string) bool {
 }
 
 // place returns the node of a member, planning for its gang if need be.
-func (e *engine) place(ctx context.Context, pod *v1.Pod, nodes []fwk.NodeInfo, exists func(string) bool) (string, core.Reason) {
+func (e *engine) place(pod *v1.Pod, nodes []fwk.NodeInfo, exists func(string) bool) (string, core.Reason) {
 	uid := string(pod.UID)
 	e.asked.Store(true)
 	e.mu.Lock()

@@ -134,14 +134,14 @@ func pinOf(state fwk.CycleState) string {
 
 // PreFilter plans for the whole gang with its first member; the others only look
 // up their place.
-func (p *Lockstep) PreFilter(ctx context.Context, state fwk.CycleState, pod *v1.Pod, nodes []fwk.NodeInfo) (*fwk.PreFilterResult, *fwk.Status) {
+func (p *Lockstep) PreFilter(_ context.Context, state fwk.CycleState, pod *v1.Pod, nodes []fwk.NodeInfo) (*fwk.PreFilterResult, *fwk.Status) {
 	if _, member := kube.GangOf(pod); !member {
 		if !p.holds() {
 			return nil, fwk.NewStatus(fwk.Skip)
 		}
 		return nil, nil
 	}
-	node, reason := p.place(ctx, pod, nodes, p.inSnapshot)
+	node, reason := p.place(pod, nodes, p.inSnapshot)
 	if node == "" {
 		return nil, fwk.NewStatus(fwk.UnschedulableAndUnresolvable, reason.Message)
 	}
@@ -185,7 +185,7 @@ func (p *Lockstep) PostFilter(_ context.Context, state fwk.CycleState, pod *v1.P
 	return nil, fwk.NewStatus(fwk.UnschedulableAndUnresolvable)
 }
 
-// Reserve: the scheduler has assumed the member on its node.
+// Reserve is called when the scheduler has assumed the member on its node.
 func (p *Lockstep) Reserve(_ context.Context, _ fwk.CycleState, pod *v1.Pod, _ string) *fwk.Status {
 	if _, member := kube.GangOf(pod); member {
 		p.step(core.Reserved{UID: string(pod.UID)})
@@ -193,7 +193,7 @@ func (p *Lockstep) Reserve(_ context.Context, _ fwk.CycleState, pod *v1.Pod, _ s
 	return nil
 }
 
-// Unreserve: the scheduler lets go of the member, before or after its release.
+// Unreserve is called when the scheduler lets go of the member, before or after its release.
 func (p *Lockstep) Unreserve(_ context.Context, _ fwk.CycleState, pod *v1.Pod, _ string) {
 	if _, member := kube.GangOf(pod); member {
 		p.unreserve(string(pod.UID))
@@ -207,10 +207,11 @@ func (p *Lockstep) Permit(_ context.Context, _ fwk.CycleState, pod *v1.Pod, _ st
 		return nil, 0
 	}
 	switch p.permit(string(pod.UID)) {
-	case gang.Binding:
+	case gang.Binding, gang.Bound:
 		return nil, 0
 	case gang.Reserved:
 		return fwk.NewStatus(fwk.Wait), p.permitTimeout(key)
+	case gang.Waiting, gang.Held:
 	}
 	return fwk.NewStatus(fwk.Unschedulable, "the gang was given back meanwhile"), 0
 }

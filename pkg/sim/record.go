@@ -26,7 +26,6 @@ type record struct {
 	stretch     []stretchSum
 	area        struct{ allocated, useful, free, whole, wholeGPUs float64 } // times seconds
 	usable      map[int]*struct{ sum, n float64 }
-	perNode     int64 // GPUs
 	total       int64
 	emptied     *placement.Index
 	leastOf     map[string][]int

@@ -31,7 +31,7 @@ type bind struct {
 	at              time.Time
 }
 
-func watchHistory(t *testing.T, ctx context.Context, namespace string) *history {
+func watchHistory(ctx context.Context, t *testing.T, namespace string) *history {
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
 	h := &history{cancel: cancel, pods: map[types.UID]*v1.Pod{}}
@@ -78,10 +78,7 @@ func (h *history) boundGangs() map[string]int {
 	return counts
 }
 
-// torn says what in the history is not the way of whole gangs: a gang whose binds
-// are interrupted by those of more others than can be under way at once would show
-// as a long time between its first and last bind; a gang that was never completed
-// shows by its count.
+// torn names the gangs of which not all members were bound.
 func (h *history) torn(floor int) []string {
 	var out []string
 	for gang, n := range h.boundGangs() {
@@ -91,16 +88,6 @@ func (h *history) torn(floor int) []string {
 	}
 	sort.Strings(out)
 	return out
-}
-
-// span is the time from the first to the last bind.
-func (h *history) span() time.Duration {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.binds) == 0 {
-		return 0
-	}
-	return h.binds[len(h.binds)-1].at.Sub(h.binds[0].at)
 }
 
 // overcommitted says which nodes were given more GPUs than they have, by the pods

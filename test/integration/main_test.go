@@ -44,7 +44,7 @@ func run(m *testing.M) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	defer cluster.Stop()
+	defer func() { _ = cluster.Stop() }()
 	config := cluster.RESTConfig()
 	config.QPS, config.Burst = 2000, 4000
 	env.cluster = cluster

@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,7 +56,7 @@ func newWorld(t *testing.T, shape fakenodes.Shape, n int) *world {
 		w.nodes, err = env.cluster.FakeNodes().Add(ctx, shape, n)
 		w.must(err)
 	}
-	w.history = watchHistory(t, ctx, namespace)
+	w.history = watchHistory(ctx, t, namespace)
 	t.Cleanup(func() {
 		w.history.stop()
 		now := int64(0)
@@ -260,12 +261,7 @@ func (w *world) awaitReason(name string, reasons ...string) string {
 	w.await(fmt.Sprintf("reason %v of %s", reasons, name), func() (bool, string) {
 		var reason string
 		reason, message = w.condition(name)
-		for _, want := range reasons {
-			if reason == want {
-				return true, ""
-			}
-		}
-		return false, reason + ": " + message
+		return slices.Contains(reasons, reason), reason + ": " + message
 	})
 	return message
 }

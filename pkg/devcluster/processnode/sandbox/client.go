@@ -211,7 +211,7 @@ func (n *Node) call(r request) (reply, error) {
 	err := json.NewEncoder(n.conn).Encode(r)
 	n.writing.Unlock()
 	if err != nil {
-		return reply{}, fmt.Errorf("%w (%s: %v)", ErrGone, r.Op, err)
+		return reply{}, fmt.Errorf("%w (%s: %w)", ErrGone, r.Op, err)
 	}
 	select {
 	case a := <-answer:
@@ -245,7 +245,7 @@ func (n *Node) receive() {
 		n.mu.Unlock()
 	}
 	n.conn.Close()
-	n.keeper.Wait()
+	_ = n.keeper.Wait() // how it ended changes nothing here
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.broken = ErrGone

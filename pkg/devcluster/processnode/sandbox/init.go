@@ -38,7 +38,7 @@ func initMain() int {
 		return fail(verdict, fmt.Errorf("become the parent of orphans: %w", err))
 	}
 	if len(task.Spec.Argv) == 0 { // a trial run
-		json.NewEncoder(verdict).Encode(initVerdict{})
+		_ = json.NewEncoder(verdict).Encode(initVerdict{}) // a keeper that is gone wants no answer
 		return 0
 	}
 	output := newLogger(log)
@@ -46,12 +46,12 @@ func initMain() int {
 	if err != nil {
 		return fail(verdict, err)
 	}
-	json.NewEncoder(verdict).Encode(initVerdict{})
+	_ = json.NewEncoder(verdict).Encode(initVerdict{})
 	verdict.Close()
 
 	go func() {
 		for s := range signals {
-			syscall.Kill(pid, s.(syscall.Signal)) // the command alone, as with containers
+			_ = syscall.Kill(pid, s.(syscall.Signal)) // the command alone, as with containers
 		}
 	}()
 	code := reap(pid)
@@ -64,7 +64,7 @@ func initMain() int {
 func endChildren() {
 	for {
 		for _, pid := range children() {
-			unix.Kill(pid, unix.SIGKILL)
+			_ = unix.Kill(pid, unix.SIGKILL) // an error means that it has ended
 		}
 		if _, err := unix.Wait4(-1, nil, 0, nil); err != nil && !errors.Is(err, syscall.EINTR) {
 			return
@@ -74,7 +74,7 @@ func endChildren() {
 
 // fail tells the keeper why the command cannot run. 128 is what container runtimes use for it.
 func fail(verdict *os.File, err error) int {
-	json.NewEncoder(verdict).Encode(initVerdict{Error: err.Error()})
+	_ = json.NewEncoder(verdict).Encode(initVerdict{Error: err.Error()})
 	return 128
 }
 

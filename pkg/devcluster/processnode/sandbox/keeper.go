@@ -93,6 +93,7 @@ func (k *keeper) do(r request) error {
 		return k.signal(r.ID, syscall.Signal(r.Signal))
 	case opProbe:
 		return probe(*r.Probe)
+	case opConfigure: // comes once, before these
 	}
 	return fmt.Errorf("unknown operation %q", r.Op)
 }
@@ -182,7 +183,7 @@ func (k *keeper) startInit(id string, cmd *exec.Cmd, start func() error) error {
 }
 
 func (k *keeper) await(id string, cmd *exec.Cmd) Exit {
-	cmd.Wait()
+	_ = cmd.Wait() // the state that it leaves says more
 	k.mu.Lock()
 	delete(k.inits, id)
 	k.mu.Unlock()
@@ -214,7 +215,7 @@ func (k *keeper) killAll() {
 	k.mu.Lock()
 	k.ending = true
 	for _, cmd := range k.inits {
-		cmd.Process.Kill()
+		_ = cmd.Process.Kill() // an error means that it has ended
 	}
 	k.mu.Unlock()
 	if k.config.Mode.Isolated() {
@@ -240,8 +241,8 @@ func (k *keeper) killOrphans() {
 		for _, pid := range children() {
 			if !known[pid] {
 				found = true
-				unix.Kill(pid, unix.SIGKILL)
-				unix.Wait4(pid, nil, 0, nil)
+				_ = unix.Kill(pid, unix.SIGKILL) // errors mean that it has ended
+				_, _ = unix.Wait4(pid, nil, 0, nil)
 			}
 		}
 	}

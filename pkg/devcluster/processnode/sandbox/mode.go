@@ -54,6 +54,7 @@ func keeperAttributes(mode Mode) *syscall.SysProcAttr {
 		attr.Cloneflags = spaces | syscall.CLONE_NEWUSER
 		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
 		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	case ModeLoopback: // none
 	}
 	return attr
 }

@@ -275,7 +275,7 @@ func TestCallerKilled(t *testing.T) {
 		if found := processesWith(marker); len(found) < 2 {
 			t.Fatalf("found %d processes of the container, want 2 or more", len(found))
 		}
-		caller.Process.Kill()
+		_ = caller.Process.Kill()
 		caller.Wait()
 		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 			left := processesWith(marker)
