@@ -11,7 +11,7 @@ const module = "lockstep.dev/lockstep/"
 // pure are the packages that decide. They run the same in the scheduler, in the
 // simulator and under a fuzzer, so they see nothing but their arguments.
 var pure = []string{
-	"pkg/cluster", "pkg/topology", "pkg/gang", "pkg/quota", "pkg/queue", "pkg/placement", "pkg/core", "pkg/sim",
+	"pkg/cluster", "pkg/topology", "pkg/gang", "pkg/quota", "pkg/queue", "pkg/placement", "pkg/autoscale", "pkg/core", "pkg/sim",
 }
 
 // arrows says for each package (or tree of packages) which others of the project
@@ -23,19 +23,19 @@ var arrows = map[string][]string{
 	"pkg/quota":     {"pkg/cluster", "pkg/topology", "pkg/gang"},
 	"pkg/queue":     {"pkg/cluster", "pkg/topology", "pkg/gang"},
 	"pkg/placement": {"pkg/cluster", "pkg/topology", "pkg/gang"},
+	"pkg/autoscale": {"pkg/cluster", "pkg/topology", "pkg/placement"},
 	"pkg/core":      {"pkg/cluster", "pkg/topology", "pkg/gang", "pkg/quota", "pkg/queue", "pkg/placement"},
 	"pkg/sim":       pure,
 
 	"pkg/apis":       {},
 	"pkg/kube":       append([]string{"pkg/apis"}, pure...),
 	"pkg/plugin":     append([]string{"pkg/apis", "pkg/kube"}, pure...),
-	"pkg/controller": {"pkg/apis", "pkg/kube", "pkg/gang"},
-	"pkg/autoscale":  {"pkg/apis", "pkg/kube", "pkg/gang"},
+	"pkg/controller": {"pkg/apis", "pkg/kube", "pkg/gang", "pkg/autoscale", "pkg/placement", "pkg/topology", "pkg/cluster"},
 	"pkg/dashboard":  append([]string{"pkg/apis", "pkg/kube"}, pure...),
 	"pkg/devcluster": {"manifests"},
 	"pkg/bench":      {"pkg/apis", "pkg/kube", "pkg/devcluster", "manifests"},
 	"pkg/cli": append([]string{"pkg/apis", "pkg/kube", "pkg/bench", "pkg/devcluster", "pkg/dashboard", "pkg/controller",
-		"pkg/autoscale", "manifests", "examples"}, pure...),
+		"manifests", "examples"}, pure...),
 
 	"manifests": {},
 	"examples":  {},
@@ -61,7 +61,7 @@ var bans = []ban{
 		reason: "fake nodes belong to the devcluster"},
 	{imports: "github.com/virtual-kubelet", only: []string{"pkg/devcluster/processnode", "hack/warm"},
 		reason: "the process node is a tool of development; nothing that runs in a cluster may carry it"},
-	{imports: "sigs.k8s.io/controller-runtime", only: []string{"pkg/controller", "pkg/autoscale", "cmd/lockstep-controller", "hack", "test"},
+	{imports: "sigs.k8s.io/controller-runtime", only: []string{"pkg/controller", "cmd/lockstep-controller", "hack", "test"},
 		reason: "the scheduler has informers of its own, a second cache would see another state of the cluster"},
 	{imports: "github.com/stretchr/testify", tests: true,
 		reason: "go-cmp and plain comparisons say more about what differs"},

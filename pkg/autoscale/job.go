@@ -1,0 +1,129 @@
+package autoscale
+
+import (
+	"slices"
+	"time"
+)
+
+// Job is an elastic job that runs. Sizes are numbers of Workers.
+type Job struct {
+	// Name is unique; of jobs that gain the same the first by name comes first.
+	Name string
+	// Min and Max bound the size; Min is the floor that is never given back.
+	Min, Max int
+	Current  int
+	// Sizes are the allowed ones, ascending; empty: all. Step: sizes are multiples
+	// of it; 0: any. A job may keep a size that is not allowed.
+	Sizes []int
+	Step  int
+	// GPUs of one Worker, and of one node: where the default curve has its step. 0
+	// for NodeGPUs: every Worker has a node of its own.
+	GPUs, NodeGPUs int
+	// Samples are measured speeds, in any unit; without any the default curve is used.
+	Samples []Sample
+	// Weight of the job's utility; 0 counts as 1.
+	Weight float64
+	// Age is for how long the job has run, Settled for how long it has had its
+	// present size. Remaining is how much longer it will run; 0: not known, then as
+	// long as it has run already is expected (true to the mean for run times with a
+	// heavy tail).
+	Age, Settled, Remaining time.Duration
+	// Cooldown is how long the job keeps a size before it changes again; 0: the
+	// recommender's own.
+	Cooldown time.Duration
+	// RestartCost is the time that a change of size costs all Workers: until they
+	// have met again, and the work since the last checkpoint.
+	RestartCost time.Duration
+}
+
+// remaining is how much longer the job is expected to run.
+func (j *Job) remaining() time.Duration {
+	if j.Remaining > 0 {
+		return j.Remaining
+	}
+	return j.Age
+}
+
+func (j *Job) weight() float64 {
+	if j.Weight > 0 {
+		return j.Weight
+	}
+	return 1
+}
+
+// unit is what one Worker costs: its GPUs, or one for a job without.
+func (j *Job) unit() int { return max(1, j.GPUs) }
+
+// sizes are those that the job may have, ascending; its present one is always there.
+func (j *Job) sizes() []int {
+	sizes := []int{j.Current}
+	allow := func(n int) {
+		if n >= max(1, j.Min) && n <= j.Max && (j.Step < 2 || n%j.Step == 0) && n != j.Current {
+			sizes = append(sizes, n)
+		}
+	}
+	if len(j.Sizes) > 0 {
+		for _, n := range j.Sizes {
+			allow(n)
+		}
+	} else {
+		for n := j.Min; n <= j.Max; n++ {
+			allow(n)
+		}
+	}
+	slices.Sort(sizes)
+	return slices.Compact(sizes)
+}
+
+// Situation is what a recommender decides on.
+type Situation struct {
+	Jobs []Job
+	// Pending are the gangs that wait for room and could ever have it, in the order
+	// in which they are tried. The Room knows them by these names.
+	Pending []string
+	// Room is asked what fits. It is left as it was.
+	Room Room
+}
+
+// Room is a trial state of the cluster: what is free, changed by what is tried.
+type Room interface {
+	// Reset takes everything back that was tried.
+	Reset()
+	// Grow takes room for n more Workers of a job, close to those it has, and says
+	// whether there is; if there is not for all of them nothing is taken.
+	Grow(job string, n int) bool
+	// Shrink frees the room of a job's last n Workers.
+	Shrink(job string, n int)
+	// Start takes room for a whole gang that waits, and says whether there is.
+	Start(gang string) bool
+}
+
+// Verdict is the kind of a decision.
+type Verdict string
+
+// The verdicts.
+const (
+	Grow      Verdict = "Grow"      // more Workers
+	GiveWay   Verdict = "GiveWay"   // fewer, so that a gang that waits can start
+	Rebalance Verdict = "Rebalance" // fewer, because the room is worth more to other jobs
+	Settling  Verdict = "Settling"  // stays: its size was changed a short while ago
+	Reserved  Verdict = "Reserved"  // stays: a gang waits, and what is idle is for it
+	Unworthy  Verdict = "Unworthy"  // stays: growing gains less than the restart costs
+	NoRoom    Verdict = "NoRoom"    // stays: there is no room for more, or others gain more by it
+	Enough    Verdict = "Enough"    // stays: more Workers are not allowed, or not faster
+)
+
+// Decision is the size that a job should have.
+type Decision struct {
+	Job     string
+	Current int
+	Target  int
+	Verdict Verdict
+	// Reason is a sentence for people, with the numbers.
+	Reason string
+}
+
+// Recommender proposes sizes: one decision per job, in the order of the jobs.
+type Recommender interface {
+	Recommend(Situation) []Decision
+}

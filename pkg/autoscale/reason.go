@@ -1,0 +1,81 @@
+package autoscale
+
+import (
+	"fmt"
+	"time"
+)
+
+// explain says for every job what is to be done, and why.
+func (r *round) explain() []Decision {
+	decisions := make([]Decision, len(r.vessels))
+	for i, v := range r.vessels {
+		d := Decision{Job: v.Name, Current: v.Current, Target: v.sizes[r.place[i]]}
+		d.Verdict, d.Reason = r.reason(i, v, d.Target)
+		decisions[r.order[i]] = d
+	}
+	return decisions
+}
+
+func (r *round) reason(i int, v *vessel, target int) (Verdict, string) {
+	freed := count((v.Current-target)*v.unit(), v.GPUs)
+	stays := fmt.Sprintf("stays at %s: ", workers(v.Current))
+	switch {
+	case r.victim[i] != "":
+		return GiveWay, fmt.Sprintf("shrinks from %d to %s: gang %s waits and can start with these %s",
+			v.Current, workers(target), r.victim[i], freed)
+	case target < v.Current:
+		return Rebalance, fmt.Sprintf("shrinks from %d to %s, %s slower: these %s make other jobs faster by more",
+			v.Current, workers(target), percent(-v.gain(r.place[i])), freed)
+	case target > v.Current:
+		source := "idle"
+		if r.took {
+			source = "idle or of less use to other jobs"
+		}
+		return Grow, fmt.Sprintf("grows from %d to %s, %s faster: %s are %s, and %s of running is expected for a restart of %s",
+			v.Current, workers(target), percent(v.gain(r.place[i])), count((target-v.Current)*v.unit(), v.GPUs), source,
+			span(v.remaining()), span(v.RestartCost))
+	case !v.wants() && v.unworthy == 0:
+		return Enough, stays + "more are not allowed, or would not make it faster"
+	case r.unmet != "" && !r.Revocable:
+		return Reserved, stays + fmt.Sprintf("gang %s waits, and what is idle is for it", r.unmet)
+	case v.Settled < r.cooldown(v.Job):
+		return Settling, stays + fmt.Sprintf("it has had this size for %s, and changes at most once in %s",
+			span(v.Settled), span(r.cooldown(v.Job)))
+	case !v.wants():
+		return Unworthy, stays + fmt.Sprintf("%s would make it %s faster, which in the %s that it is expected to run gains less than twice the %s of a restart",
+			workers(v.unworthy), percent(v.Speed(v.unworthy)/v.Speed(v.Current)-1), span(v.remaining()), span(v.RestartCost))
+	}
+	return NoRoom, stays + "there is no room for more, or it is worth more to other jobs"
+}
+
+// wants reports whether some larger size would be of more worth.
+func (v *vessel) wants() bool {
+	for _, worth := range v.worth[v.home+1:] {
+		if worth > v.worth[v.home] {
+			return true
+		}
+	}
+	return false
+}
+
+func workers(n int) string {
+	if n == 1 {
+		return "1 Worker"
+	}
+	return fmt.Sprintf("%d Workers", n)
+}
+
+// count names an amount of room: GPUs, or Workers of a job that uses none.
+func count(n, gpusPerWorker int) string {
+	switch {
+	case gpusPerWorker == 0:
+		return workers(n)
+	case n == 1:
+		return "1 GPU"
+	}
+	return fmt.Sprintf("%d GPUs", n)
+}
+
+func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
+
+func span(d time.Duration) string { return d.Round(time.Second).String() }
