@@ -111,6 +111,7 @@ func bound(root *apiextensions.JSONSchemaProps) {
 	at(root, containers+".*.name", maxLength(63))
 	at(root, containers+".*.ports.*.containerPort", between(1, 65535))
 	at(root, "spec.pytorchReplicaSpecs.*.template.spec.schedulerName", maxLength(253))
+	at(root, "spec.pytorchReplicaSpecs.*.template.spec.restartPolicy", enum("Always", "OnFailure", "Never", ""))
 	at(root, "status.conditions", maxItems(16))
 }
 
@@ -202,7 +203,7 @@ func specRules() []apiextensions.ValidationRule {
 		Reason:            invalid,
 	}, {
 		// Later the number may leave the range (autoscalers write it): it is clamped then.
-		Rule:              "oldSelf.hasValue() || !has(self.elasticPolicy) || " + least + " <= " + replicas,
+		Rule:              "oldSelf.hasValue() || !has(self.elasticPolicy) || " + least + " > " + most + " || " + least + " <= " + replicas,
 		Message:           "must be ≤ Worker.replicas",
 		MessageExpression: "'must be ≤ Worker.replicas (%d)'.format([" + replicas + "])",
 		FieldPath:         ".elasticPolicy.minReplicas",
@@ -216,7 +217,7 @@ func specRules() []apiextensions.ValidationRule {
 		Reason:            invalid,
 		OptionalOldSelf:   &onCreate,
 	}, {
-		Rule: "(oldSelf.hasValue() && has(self.elasticPolicy)) || " +
+		Rule: "(oldSelf.hasValue() && has(self.elasticPolicy)) || !" + available + ".hasValue() || " +
 			available + ".orValue(1) <= " + pods,
 		Message:           "must be ≤ the number of pods",
 		MessageExpression: "'must be ≤ the number of pods (%d)'.format([" + pods + "])",

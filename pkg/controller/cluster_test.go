@@ -100,7 +100,9 @@ func startShared() error {
 		<-done
 		_ = cluster.Stop()
 	}
-	if shared.client, err = client.New(cluster.RESTConfig(), client.Options{Scheme: Scheme()}); err != nil {
+	config := cluster.RESTConfig()
+	config.QPS, config.Burst = 1000, 2000
+	if shared.client, err = client.New(config, client.Options{Scheme: Scheme()}); err != nil {
 		done <- err
 		return err
 	}

@@ -14,10 +14,13 @@ type exit struct {
 	started, at time.Time
 	// known is false when no container has told its end.
 	known bool
+	// message is what the program left to say, or the end of its log where the container's
+	// terminationMessagePolicy is FallbackToLogsOnError.
+	message string
 }
 
 func exitFrom(t *corev1.ContainerStateTerminated) exit {
-	return exit{code: t.ExitCode, started: t.StartedAt.Time, at: t.FinishedAt.Time, known: true}
+	return exit{code: t.ExitCode, started: t.StartedAt.Time, at: t.FinishedAt.Time, known: true, message: t.Message}
 }
 
 // exitOf is the end of container pytorch. Where it never ran, the end of a container

@@ -144,46 +144,6 @@ func TestLiveCalls(t *testing.T) {
 	}
 }
 
-// TestLiveBadInput: what is refused, and with which words.
-func TestLiveBadInput(t *testing.T) {
-	l := newLive(t)
-	const worker = "template: {spec: {containers: [{name: pytorch, image: a}]}}"
-	for _, test := range []struct{ name, job, want string }{
-		{"no replicas", "{spec: {pytorchReplicaSpecs: {}}}", "spec.pytorchReplicaSpecs: Required value: must be required"},
-		{"two Masters", "{spec: {pytorchReplicaSpecs: {Master: {replicas: 2}}}}",
-			"spec.pytorchReplicaSpecs[Master].replicas: Forbidden: must be 1"},
-		{"unknown role", "{spec: {pytorchReplicaSpecs: {Chief: {" + worker + "}}}}",
-			`Unsupported value: ["Chief"]: supported values: "Master", "Worker"`},
-		{"no container pytorch", "{spec: {pytorchReplicaSpecs: {Master: {template: {spec: {containers: [{name: train, image: a}]}}}}}}",
-			"spec.pytorchReplicaSpecs[Master].template.spec.containers: Required value: " +
-				`must have at least one container with name pytorch; found: ["train"]`},
-		{"name too long", "{metadata: {name: " + strings.Repeat("a", 55) + "}, spec: {pytorchReplicaSpecs: {Worker: {replicas: 1}}}}",
-			"must be no more than 54 characters: its longest pod name would be " + strings.Repeat("a", 55) +
-				"-worker-0, and pod names end at 63"},
-		{"negative replicas", "{spec: {pytorchReplicaSpecs: {Worker: {replicas: -1}}}}",
-			"spec.pytorchReplicaSpecs.Worker.replicas: Invalid value: -1: spec.pytorchReplicaSpecs.Worker.replicas in body " +
-				"should be greater than or equal to 1"},
-		{"name starts with a digit", "{metadata: {name: 1abc}, spec: {pytorchReplicaSpecs: {Master: {}}}}",
-			"metadata.name: Invalid value"},
-	} {
-		l.wantRefusal(l.create(test.job), test.want)
-	}
-	typo := map[string]any{"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "metadata": map[string]any{"name": "x"},
-		"spec": map[string]any{"pytorchReplicaSpecs": map[string]any{"Master": map[string]any{"replica": 1}}}}
-	raw, err := json.Marshal(typo)
-	l.must(err)
-	clients, err := kubernetes.NewForConfig(shared.cluster.RESTConfig())
-	l.must(err)
-	err = clients.RESTClient().Post().AbsPath("/apis/kubeflow.org/v1/namespaces", l.namespace, "pytorchjobs").
-		Param("fieldValidation", "Strict").SetHeader("Content-Type", "application/json").Body(raw).Do(l.ctx).Error()
-	l.wantRefusal(err, `unknown field "spec.pytorchReplicaSpecs.Master.replica"`)
-	if n := len(l.pods()); n != 0 {
-		t.Errorf("%d pods of refused jobs", n)
-	}
-	group := &scheduling.PodGroup{ObjectMeta: metav1.ObjectMeta{Name: "g", Namespace: l.namespace}}
-	l.wantRefusal(l.client.Create(l.ctx, group), "spec.minMember: Required value")
-}
-
 // TestLivePriorityClass: an unknown class shows, nothing is made by halves, and it heals.
 func TestLivePriorityClass(t *testing.T) {
 	l := newLive(t)

@@ -64,17 +64,28 @@ func (p *pass) reckon() *failure {
 		case p.inDoubt(d):
 			continue
 		default:
-			p.tellExit(d.sight, d.code)
+			p.tellExit(d.sight, d.exit)
 			return &failure{corev1.EventTypeWarning, p.failureMessage(d.role, policy), false}
 		}
 		p.account(d)
 	}
 	if limit := p.job.Spec.RunPolicy.BackoffLimit; limit != nil && p.status.Progress.Restarts > *limit {
+		p.tellLast(deaths)
 		return &failure{corev1.EventTypeNormal,
 			fmt.Sprintf("Job %s has failed because it has reached the specified backoff limit", p.job.Name), true}
 	}
 	p.restartGang(deaths)
 	return nil
+}
+
+// tellLast says how the programs ended that the kubelet has restarted in place. Their pods
+// run, so they are stopped with the job, and their logs go with them.
+func (p *pass) tellLast(deaths []death) {
+	for _, d := range deaths {
+		if d.restarts > 0 {
+			p.tellExit(d.sight, d.exit)
+		}
+	}
 }
 
 // deaths are in the order in which they happened. Of two in the same second the one by
@@ -230,7 +241,7 @@ func (p *pass) account(d death) {
 		return
 	}
 	if d.sight.Status.Phase == corev1.PodFailed && d.known {
-		p.tellExit(d.sight, d.code)
+		p.tellExit(d.sight, d.exit)
 	}
 	p.writeOff(d.member, d.sight)
 }

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -134,7 +135,14 @@ func TestBackoffCountsInPlace(t *testing.T) {
 	if w.restarts() != 2 {
 		t.Errorf("%d restarts after two", w.restarts())
 	}
-	w.restart("worker-0", 1).look().wantState("Failed")
+	w.restart("worker-0", 1).change("worker-0", func(pod *corev1.Pod) {
+		pod.Status.ContainerStatuses[0].LastTerminationState.Terminated.Message = "RuntimeError: CUDA out of memory\n"
+	}).look().wantState("Failed")
+	// The pod goes, and its log with it; its last words are told.
+	const want = "Pod: team.job-worker-0 exited with code 1: RuntimeError: CUDA out of memory"
+	if !slices.ContainsFunc(w.news, func(e Event) bool { return e.Message == want }) {
+		t.Errorf("events: %v", w.news)
+	}
 }
 
 // TestAlwaysRestartsAfterSuccess: a program that ends well and is started again has not failed.

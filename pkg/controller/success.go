@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,7 +24,7 @@ func (p *pass) rememberCompleted() {
 		}
 		if pod != nil && podSucceeded(pod) && !p.completed.has(m.role, m.index) {
 			p.completed.add(m.role, m.index)
-			p.tellExit(pod, 0)
+			p.tellExit(pod, exit{})
 		}
 	}
 }
@@ -76,7 +77,14 @@ func (p *pass) successMessage() string {
 	return p.subject() + " successfully completed."
 }
 
-func (p *pass) tellExit(pod *corev1.Pod, code int32) {
-	p.tell(corev1.EventTypeNormal, "ExitedWithCode",
-		fmt.Sprintf("Pod: %s.%s exited with code %d", pod.Namespace, pod.Name, code))
+// longestLastWords is how much of a program's last words is told: an event holds 1024 bytes.
+const longestLastWords = 512
+
+// tellExit tells the end of a pod's program, with its last words if it left any.
+func (p *pass) tellExit(pod *corev1.Pod, e exit) {
+	message := fmt.Sprintf("Pod: %s.%s exited with code %d", pod.Namespace, pod.Name, e.code)
+	if words := strings.TrimSpace(e.message); words != "" {
+		message += ": " + strings.ToValidUTF8(words[max(0, len(words)-longestLastWords):], "")
+	}
+	p.tell(corev1.EventTypeNormal, "ExitedWithCode", message)
 }

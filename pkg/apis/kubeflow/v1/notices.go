@@ -126,6 +126,10 @@ func warnElastic(stored *PyTorchJob) []Notice {
 		notices = append(notices, Notice{"UnknownRendezvousBackend", fmt.Sprintf(
 			"spec.elasticPolicy.rdzvBackend: %q is none of %s", *backend, strings.Join(known, ", "))})
 	}
+	if id := elastic.RDZVID; id != nil && strings.ContainsFunc(*id, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		notices = append(notices, Notice{"OddRendezvousID", fmt.Sprintf(
+			"spec.elasticPolicy.rdzvId: %q holds more than letters, digits and punctuation of ASCII, which a store may not keep apart", *id)})
+	}
 	if len(elastic.Metrics) > 0 && (elastic.MaxRestarts == nil || *elastic.MaxRestarts == 0) {
 		notices = append(notices, Notice{"NoTorchRestarts",
 			"spec.elasticPolicy.maxRestarts: is 0 while spec.elasticPolicy.metrics resize the job: one lost peer ends it"})
