@@ -169,6 +169,8 @@ type explanation struct {
 	Ahead      []string `json:"ahead"`
 	Priority   int32    `json:"priority"`
 	AgeSeconds *int64   `json:"age_seconds"`
+	// Topology is the closeness that the gang asks for; absent where it asks for none.
+	Topology *topologyWish `json:"topology,omitempty"`
 	// Held says of each domain in Missing who is there.
 	Missing []heldShortage `json:"missing"`
 	// Roomiest are domains with much free of what the cluster lacks.
@@ -211,6 +213,7 @@ func explainGang(o *kube.Offline, w *world, key gang.Key, now func() time.Time) 
 	e.gangPlan = newGangPlan(o, s)
 	e.Seconds = seconds
 	e.addPods(s)
+	e.Topology = newTopologyWish(o, s)
 	if s.Group != nil {
 		e.AgeSeconds = age(s.Group.CreationTimestamp, now())
 	}

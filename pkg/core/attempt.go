@@ -82,22 +82,24 @@ func (c *Core) plan(g *group, view View) {
 			problem.view.Index = placement.NewIndex(view.Nodes, view.Tree)
 		}
 		putBack := c.held.takeOff(problem.view)
-		n := len(waiting)
 		var plan *placement.Plan
-		plan, rejection = problem.solve(waiting)
-		if plan == nil && need < n {
-			plan, n, rejection = problem.solveSurplus(waiting, need, rejection)
-		}
+		var n int
+		plan, n, rejection = problem.solveMost(waiting, need)
 		putBack()
 		g.refusal = nil
-		if rejection != nil {
+		switch {
+		case rejection != nil:
 			if g.misses > 0 && rejection.Kind == placement.Impossible {
 				rejection.Kind = placement.DoesNotFit // on the nodes that were not refused
 			}
-			reason = explain(rejection, view, c.opts.Vocabulary)
+			reason = explain(rejection, problem, c.opts.Vocabulary)
+		case n < len(waiting):
+			reason = problem.slicing.incomplete(g, view, waiting[n:])
 		}
 		if plan != nil {
 			problem.assign(c, waiting[:n], plan)
+		}
+		if plan != nil && reason.Code != "" {
 			reason.Message = fmt.Sprintf("%d of %d members got a place; %s", n, len(waiting), reason.Message)
 		}
 	}
@@ -129,10 +131,12 @@ func (c *Core) refuse(g *group, view View, reason Reason) {
 
 // problem is a gang's wish in the planner's terms, members apart.
 type problem struct {
-	view     View
-	fixed    []int
-	required int
-	excluded map[string]map[string]bool // by class: nodes that were refused
+	view      View
+	fixed     []int
+	required  int
+	preferred int
+	slicing   slicing
+	excluded  map[string]map[string]bool // by class: nodes that were refused
 }
 
 func (g *group) problem(view View) (problem, Reason) {
@@ -140,14 +144,16 @@ func (g *group) problem(view View) (problem, Reason) {
 	if g.misses > maxMisses {
 		return p, Reason{NodeRefused, fmt.Sprintf("%d nodes were refused one after another", g.misses)}
 	}
-	if g.spec.Required != "" {
-		level, ok := view.Tree.LevelOf(g.spec.Required)
-		if !ok {
-			return p, Reason{TopologyLevelUnknown, fmt.Sprintf("topology level %q is not known; the levels are %s",
-				g.spec.Required, view.Tree.LevelNames())}
-		}
-		p.required = level
+	var reason Reason
+	if p.required, reason = g.level(g.spec.Required, view); reason.Code != "" {
+		return p, reason
 	}
+	sliced, reason := g.level(g.spec.Slices.Level, view)
+	if reason.Code != "" {
+		return p, reason
+	}
+	p.slicing = g.slicingOf(view, sliced)
+	p.preferred, _ = view.Tree.LevelOf(g.spec.Preferred.Name) // a level that is not there is not worth waiting for
 	for _, m := range g.ranked(gang.Held, gang.Reserved, gang.Binding, gang.Bound) {
 		if node, ok := view.find(m.node); ok {
 			p.fixed = append(p.fixed, node)
@@ -156,17 +162,38 @@ func (g *group) problem(view View) (problem, Reason) {
 	return p, Reason{}
 }
 
+// level finds a level by the name that the gang gives it; the cluster where it gives none.
+func (g *group) level(wish gang.Level, view View) (int, Reason) {
+	if wish.Name == "" {
+		return 0, Reason{}
+	}
+	level, ok := view.Tree.LevelOf(wish.Name)
+	if !ok {
+		return 0, Reason{TopologyLevelUnknown, fmt.Sprintf("PodGroup %s: %s: topology level %q is not known; name one of %s, or label the nodes",
+			g.key, wish.Field, wish.Name, view.Tree.LevelNames())}
+	}
+	return level, Reason{}
+}
+
 // request groups members into classes; index says which class each member is in.
 func (p problem) request(members []*member) (req placement.Request, index []int) {
-	req = placement.Request{Fixed: p.fixed, Required: p.required}
-	byName := map[string]int{}
+	req = placement.Request{
+		Fixed: p.fixed, Required: p.required, Preferred: p.preferred, SliceSize: p.slicing.size, SliceLevel: p.slicing.level,
+	}
+	type kind struct {
+		class  string
+		within int
+	}
+	byKind := map[kind]int{}
 	index = make([]int, len(members))
 	for i, m := range members {
-		class, known := byName[m.Class]
+		of := kind{m.Class, p.slicing.within(m)}
+		class, known := byKind[of]
 		if !known {
 			class = len(req.Classes)
-			byName[m.Class] = class
+			byKind[of] = class
 			req.Classes = append(req.Classes, p.class(m))
+			req.Classes[class].Within = of.within
 		}
 		req.Classes[class].Count++
 		index[i] = class
@@ -192,26 +219,31 @@ func (p problem) solve(members []*member) (*placement.Plan, *placement.Rejection
 	return p.view.Index.Solve(req)
 }
 
-// solveSurplus finds the most members, at least need, that fit, and why one more
-// does not: members above the floor never hold back the floor. The rejection
-// handed in is the one for all members.
-func (p problem) solveSurplus(
-	waiting []*member, need int, why *placement.Rejection,
-) (best *placement.Plan, fits int, rejection *placement.Rejection) {
-	best, rejection = p.solve(waiting[:need])
+// solveMost finds the most of the waiting members, at least need, that fit and make
+// whole slices, and why more do not fit: members above the floor never hold it back.
+// Both the plan and the rejection are nil where there are no such members.
+func (p problem) solveMost(waiting []*member, need int) (best *placement.Plan, fits int, why *placement.Rejection) {
+	steps := p.slicing.steps(waiting, need)
+	if len(steps) == 0 {
+		return nil, 0, nil
+	}
+	tooMany := len(steps) - 1
+	if best, why = p.solve(waiting[:steps[tooMany]]); best != nil || tooMany == 0 {
+		return best, steps[tooMany], why
+	}
+	best, rejection := p.solve(waiting[:steps[0]])
 	if best == nil {
 		return nil, 0, rejection
 	}
-	fits, tooMany := need, len(waiting)
 	for fits+1 < tooMany {
 		middle := (fits + tooMany) / 2
-		if plan, rejection := p.solve(waiting[:middle]); plan != nil {
+		if plan, rejection := p.solve(waiting[:steps[middle]]); plan != nil {
 			best, fits = plan, middle
 		} else {
 			why, tooMany = rejection, middle
 		}
 	}
-	return best, fits, why
+	return best, steps[fits], why
 }
 
 // assign turns a plan into holds.

@@ -202,6 +202,9 @@ func (g *group) gate() Reason {
 	if !g.known {
 		return Reason{GroupNotFound, fmt.Sprintf("PodGroup podgroups.scheduling.x-k8s.io %s does not exist", g.key)}
 	}
+	if g.spec.Invalid != "" {
+		return Reason{Invalid, fmt.Sprintf("PodGroup %s: %s", g.key, g.spec.Invalid)}
+	}
 	// There would be no telling who goes first and who may be evicted for whom.
 	if odd := g.sums().odd; odd != nil {
 		first := g.members[0]

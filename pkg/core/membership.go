@@ -15,7 +15,7 @@ func (c *Core) groupSeen(e GroupSeen) {
 	if g.spec.UID != e.Spec.UID {
 		g.reported = Status{} // another object, which has been told nothing yet
 	}
-	if g.known && g.spec.Required != e.Spec.Required {
+	if g.known && (g.spec.Required.Name != e.Spec.Required.Name || g.spec.Slices != e.Spec.Slices) {
 		c.giveBack(g, Reason{GroupChanged, "the pod group asks for another topology now"})
 	}
 	g.spec, g.known, g.why = e.Spec, true, Reason{}

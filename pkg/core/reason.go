@@ -18,7 +18,10 @@ const (
 	GroupNotFound        Code = "PodGroupNotFound"
 	WaitingForMembers    Code = "WaitingForMembers"
 	MixedPriority        Code = "MixedPriority"
+	Invalid              Code = "PodGroupInvalid"
 	TopologyLevelUnknown Code = "TopologyLevelUnknown"
+	SlicesUneven              = Code(placement.BadSlices)
+	SliceApart           Code = "SliceApart"
 	GroupChanged         Code = "PodGroupChanged"
 	BoundElsewhere       Code = "MemberBoundElsewhere"
 	MemberLost           Code = "MemberLost"
@@ -38,11 +41,15 @@ type Reason struct {
 const shown = 3
 
 // explain puts a planner's rejection into words.
-func explain(r *placement.Rejection, view View, names *cluster.Vocabulary) Reason {
-	reason := Reason{Code: Code(r.Kind)}
+func explain(r *placement.Rejection, p problem, names *cluster.Vocabulary) Reason {
+	reason, view := Reason{Code: Code(r.Kind)}, p.view
 	where := "in the cluster"
 	if r.Level > 0 {
 		where = "in one " + view.Tree.LevelName(r.Level)
+	}
+	sliced := ""
+	if p.slicing.size > 1 {
+		sliced = fmt.Sprintf(" in slices of %d that each need one %s", p.slicing.size, view.Tree.LevelName(p.slicing.level))
 	}
 	switch r.Kind {
 	case placement.NoNodes:
@@ -54,10 +61,12 @@ func explain(r *placement.Rejection, view View, names *cluster.Vocabulary) Reaso
 	case placement.FixedApart:
 		reason.Message = fmt.Sprintf("the members that run already are not %s", where)
 		return reason
+	case placement.SliceStuck:
+		reason.Message = fmt.Sprintf("what a slice lacks (%d pods) has to go to the %s of its others", r.Members, view.Tree.LevelName(r.Level))
 	case placement.Impossible:
-		reason.Message = fmt.Sprintf("%d pods can never fit %s, even if it were empty", r.Members, where)
+		reason.Message = fmt.Sprintf("%d pods can never fit %s%s, even if it were empty", r.Members, where, sliced)
 	default:
-		reason.Message = fmt.Sprintf("%d pods do not fit %s now", r.Members, where)
+		reason.Message = fmt.Sprintf("%d pods do not fit %s%s now", r.Members, where, sliced)
 	}
 	var parts []string
 	for _, m := range r.Missing[:min(len(r.Missing), shown)] {
@@ -66,7 +75,7 @@ func explain(r *placement.Rejection, view View, names *cluster.Vocabulary) Reaso
 	if len(parts) > 0 {
 		reason.Message += ": " + strings.Join(parts, "; ")
 	}
-	if r.Ineligible > 0 {
+	if r.Ineligible > 0 && r.Kind != placement.SliceStuck {
 		reason.Message += fmt.Sprintf(" (%d of %d nodes may not run them)", r.Ineligible, r.Nodes)
 	}
 	return reason

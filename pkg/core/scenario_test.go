@@ -20,7 +20,7 @@ import (
 // them, and prints the effects and whatever Check finds broken:
 //
 //	nodes                    a node a line: NAME [rack=R] [block=b1] [gpus=8] [pods=N] [gone] [cordoned]
-//	gang NAME floor=N [required=LEVEL] [uid=U] [age=DURATION] [gone]
+//	gang NAME floor=N [required=LEVEL] [preferred=LEVEL] [slices=N slice-level=LEVEL] [uid=U] [gone]
 //	members                  a pod a line: NAME gang=G [role=R] [index=I] [gpus=1] [cpu=N] [priority=P] [node=N] [barred=WHY]
 //	attempt NAME…            a scheduling cycle's question, pod by pod
 //	reserve NAME…            the scheduler assumes the pod on the node it was pinned to
@@ -250,7 +250,14 @@ func (w *world) setGang(t *testing.T, d *datadriven.TestData, name string) {
 		w.step(core.GroupGone{Key: k})
 		return
 	}
-	spec := gang.Spec{Key: k, UID: option(d, "uid", name), Required: option(d, "required", ""), Created: w.now}
+	spec := gang.Spec{Key: k, UID: option(d, "uid", name), Created: w.now}
+	level := func(name string) gang.Level {
+		return gang.Level{Name: option(d, name, ""), Field: "metadata.annotations[" + name + "]"}
+	}
+	spec.Required, spec.Preferred = level("required"), level("preferred")
+	if size := option(d, "slices", ""); size != "" {
+		spec.Slices = gang.Slices{Size: int(number(t, d, size)), Level: level("slice-level"), Field: "metadata.annotations[slices]"}
+	}
 	if old, ok := w.gangs[k]; ok {
 		spec.Created = old.Created
 	}

@@ -289,7 +289,7 @@ func (s *sim) promptly() {
 	case 1:
 		j.ended = true
 	case 2:
-		j.spec.Floor, j.spec.Required = 1, ""
+		j.spec.Floor, j.spec.Required = 1, gang.Level{}
 	case 3:
 		for _, name := range sorted(s.api.nodes) {
 			n := s.api.nodes[name]
@@ -382,9 +382,12 @@ func (s *sim) judgeJob(j *job, fresh *core.Core) {
 
 // fits asks the planner whether the first members by rank have a place.
 func (s *sim) fits(j *job, waiting []simPod, n int, fixed []int, view core.View) bool {
-	level, known := view.Tree.LevelOf(j.spec.Required)
-	if j.spec.Required != "" && !known || n > len(waiting) {
+	level, known := view.Tree.LevelOf(j.spec.Required.Name)
+	if j.spec.Required.Name != "" && !known || n > len(waiting) {
 		return false
+	}
+	if j.spec.Slices.Size > 0 {
+		return false // the rule is not written a second time here
 	}
 	sortByRank(waiting)
 	req := placement.Request{Required: level, Fixed: fixed}

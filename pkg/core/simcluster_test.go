@@ -258,7 +258,11 @@ func (s *sim) disturb() {
 	case 6:
 		j.spec.Floor = 1 + r.IntN(j.pods)
 	case 7:
-		j.spec.Required = pick(r, "", "", "rack", "host", "nowhere")
+		j.spec.Required.Name = pick(r, "", "", "rack", "host", "nowhere")
+		j.spec.Slices = gang.Slices{}
+		if size := r.IntN(5) - 1; size > 0 {
+			j.spec.Slices = gang.Slices{Size: size, Level: gang.Level{Name: pick(r, "rack", "host", "nowhere")}}
+		}
 	case 8:
 		if _, ok := s.api.groups[j.key]; ok {
 			s.removeGroup(j.key)
@@ -370,7 +374,7 @@ func (s *sim) requests(gpus, pods int64) cluster.Resources {
 func (s *sim) newJob(i int) *job {
 	r := s.rand
 	j := &job{key: gang.Key{Namespace: pick(r, "a", "b"), Name: fmt.Sprint("job", i)}, pods: 1 + r.IntN(5), priority: int32(r.IntN(2))}
-	j.spec = gang.Spec{Key: j.key, Floor: 1 + r.IntN(j.pods), Required: pick(r, "", "", "", "rack", "host"),
+	j.spec = gang.Spec{Key: j.key, Floor: 1 + r.IntN(j.pods), Required: gang.Level{Name: pick(r, "", "", "", "rack", "host")},
 		Created: s.now.Add(time.Duration(r.IntN(3)) * time.Second)}
 	j.requests = []cluster.Resources{s.requests(int64(r.IntN(3)), 1), s.requests(int64(1+r.IntN(2)), 1)}
 	if i == 1 && r.IntN(4) == 0 { // equal names in two namespaces

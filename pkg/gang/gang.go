@@ -29,10 +29,29 @@ type Spec struct {
 	UID string
 	// Floor is the number of members below which the gang is of no use; at least 1.
 	Floor int
-	// Required and Preferred name topology levels; empty means none.
-	Required, Preferred string
+	// Required and Preferred are topology levels; empty means none.
+	Required, Preferred Level
+	// Slices cut the gang into groups; the zero value means none.
+	Slices Slices
+	// Invalid says what the gang's object asks for that cannot be understood, with the
+	// field and how to mend it; empty when all is well.
+	Invalid string
 	// Created is when the gang came into being: its age in the queue.
 	Created time.Time
+}
+
+// Level names a level of the topology.
+type Level struct {
+	Name string // or node label; empty for none
+	// Field is where the gang's object says so, for messages.
+	Field string
+}
+
+// Slices are groups of consecutive ranks that each need one domain of a level.
+type Slices struct {
+	Size  int // members of one; up to 1 means none
+	Level Level
+	Field string // where the gang's object gives the size
 }
 
 // Member is one pod of a gang.

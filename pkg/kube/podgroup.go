@@ -20,28 +20,6 @@ var PodGroups = schema.GroupVersionResource{Group: "scheduling.x-k8s.io", Versio
 // PodGroupKind is the kind of a PodGroup.
 var PodGroupKind = schema.GroupVersionKind{Group: "scheduling.x-k8s.io", Version: "v1alpha1", Kind: "PodGroup"}
 
-// The annotations that ask for closeness. Kueue's are understood as well; ours win.
-const (
-	RequiredTopology  = "lockstep.dev/topology-required"
-	PreferredTopology = "lockstep.dev/topology-preferred"
-)
-
-var (
-	requiredKeys  = []string{RequiredTopology, "kueue.x-k8s.io/podset-required-topology"}
-	preferredKeys = []string{PreferredTopology, "kueue.x-k8s.io/podset-preferred-topology"}
-)
-
-// Spec translates a PodGroup.
-func Spec(pg *v1alpha1.PodGroup) gang.Spec {
-	spec := gang.Spec{
-		Key: gang.Key{Namespace: pg.Namespace, Name: pg.Name}, UID: string(pg.UID),
-		Floor: max(1, int(pg.Spec.MinMember)), Created: pg.CreationTimestamp.Time,
-	}
-	spec.Required, _ = first(pg.Annotations, requiredKeys)
-	spec.Preferred, _ = first(pg.Annotations, preferredKeys)
-	return spec
-}
-
 // maxPermit is the framework's own bound on waiting in Permit; a longer wish
 // would be cut silently.
 const maxPermit = 15 * time.Minute

@@ -21,8 +21,8 @@ func TestSpec(t *testing.T) {
 	if spec.Key != (gang.Key{Namespace: "team", Name: "job"}) || spec.Floor != 3 || spec.UID != "u" {
 		t.Errorf("%+v", spec)
 	}
-	if spec.Required != "rack" || spec.Preferred != "host" {
-		t.Errorf("required %q, preferred %q: ours goes before Kueue's, and Kueue's counts where ours is absent", spec.Required, spec.Preferred)
+	if spec.Required.Name != "rack" || spec.Preferred.Name != "host" {
+		t.Errorf("required %+v, preferred %+v: ours goes before Kueue's, and Kueue's counts where ours is absent", spec.Required, spec.Preferred)
 	}
 }
 

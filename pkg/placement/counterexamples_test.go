@@ -182,10 +182,37 @@ func TestSlices(t *testing.T) {
 			req:   Request{Classes: []Class{class(9, 1, 1)}, SliceSize: 4, SliceLevel: rack},
 			kind:  BadSlices,
 		},
+		{
+			name:  "what completes a slice goes where its others are, although it would fit beside the rest",
+			nodes: racks("a", []int64{4}, []int64{4, 2}),
+			req: Request{
+				Classes: []Class{class(4, 1, 1), completing(1, 0)}, Fixed: []int{0}, SliceSize: 4, SliceLevel: rack,
+			},
+			racks: []int{4, 1},
+		},
+		{
+			name:  "there is no room for it there",
+			nodes: racks("a", []int64{1}, []int64{4, 2}),
+			req: Request{
+				Classes: []Class{class(4, 1, 1), completing(2, 0)}, Fixed: []int{0}, SliceSize: 4, SliceLevel: rack,
+			},
+			kind: SliceStuck,
+		},
+		{
+			name:  "slices in a level that no node is labelled for",
+			nodes: []cluster.Node{node("a", "", "", 100, 4), node("b", "", "", 100, 3)},
+			req:   Request{Classes: []Class{class(8, 1, 1)}, SliceSize: 4, SliceLevel: rack},
+			kind:  NoSuchLevel,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tree := topology.Build(levels, tt.nodes)
+			for c, class := range tt.req.Classes {
+				if class.Within > 0 { // so far the number of a node
+					tt.req.Classes[c].Within = tree.Ancestor(tree.Leaf(class.Within-1), rack)
+				}
+			}
 			plan, rejection := Solve(tt.req, tt.nodes, tree)
 			if tt.racks == nil {
 				if plan != nil || rejection.Kind != tt.kind {
@@ -202,6 +229,13 @@ func TestSlices(t *testing.T) {
 			}
 		})
 	}
+}
+
+// completing is a class of members of the slice that is placed in part in a node's rack.
+func completing(count, node int) Class {
+	c := class(count, 1, 1)
+	c.Within = node + 1
+	return c
 }
 
 func TestRankZeroIsWhereMostMembersAre(t *testing.T) {

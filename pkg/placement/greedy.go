@@ -241,7 +241,7 @@ func (r Request) only(c int, places []int, local map[int]int) Request {
 			one.Excluded = append(one.Excluded, i)
 		}
 	}
-	return Request{Classes: []Class{one}, SliceSize: r.SliceSize, SliceLevel: r.SliceLevel}
+	return Request{Classes: []Class{one}, SliceSize: r.slice(c), SliceLevel: r.SliceLevel}
 }
 
 // orders are those in which the classes are placed: the most demanding first, by

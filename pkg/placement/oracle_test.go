@@ -56,7 +56,8 @@ func (o *oracle) class(n, c int, counts, left []int, free cluster.Resources) {
 	class := o.req.Classes[c]
 	for k := 0; k <= left[c]; k++ {
 		if k > 0 {
-			barred := class.Eligible != nil && !class.Eligible(n) || slices.Contains(class.Excluded, n)
+			barred := class.Eligible != nil && !class.Eligible(n) || slices.Contains(class.Excluded, n) ||
+				class.Within > 0 && o.tree.Ancestor(o.tree.Leaf(n), o.tree.Domains[class.Within].Level) != class.Within
 			if barred || !class.Requests.Fits(free) {
 				return
 			}
@@ -153,7 +154,7 @@ func (o *oracle) sliced(members []map[int][]int, used []int64) bool {
 	}
 	for _, m := range members[o.req.SliceLevel] {
 		for c, k := range m {
-			if k%min(o.req.SliceSize, o.req.Classes[c].Count) != 0 {
+			if o.req.Classes[c].Within == 0 && k%min(o.req.SliceSize, o.req.Classes[c].Count) != 0 {
 				return false
 			}
 		}
@@ -177,7 +178,7 @@ func verdictOfPlan(req Request, nodes []cluster.Node, tree *topology.Tree, plan 
 // drawing says what a random case may contain.
 type drawing struct {
 	nodes, classes, count int
-	extras                bool // labels missing, nodes to avoid, fixed, excluded, slices
+	extras                bool // labels missing, nodes to avoid, fixed, excluded, slices whole and in part
 }
 
 // draw makes a cluster of a few nodes and a gang.
@@ -203,18 +204,25 @@ func (w drawing) draw(t *rapid.T) ([]cluster.Node, Request) {
 	if !w.extras {
 		return nodes, req
 	}
-	switch rapid.IntRange(0, 3).Draw(t, "extra") {
-	case 0:
+	extra := rapid.IntRange(0, 3).Draw(t, "extra")
+	if extra != 1 {
 		for range rapid.IntRange(1, 2).Draw(t, "fixed") {
 			req.Fixed = append(req.Fixed, rapid.IntRange(0, n-1).Draw(t, "at"))
 		}
-	case 1:
+	}
+	if extra > 0 {
 		req.SliceSize, req.SliceLevel = 2, rapid.IntRange(1, 3).Draw(t, "slice level")
 		for c := range req.Classes {
 			if k := &req.Classes[c].Count; *k > 2 {
 				*k -= *k % 2
 			}
 		}
+	}
+	if extra == 3 { // a slice that is there in part
+		tree, rest := topology.Build(levels, nodes), req.Classes[0]
+		rest.Count = 1
+		rest.Within = tree.Ancestor(tree.Leaf(req.Fixed[0]), req.SliceLevel)
+		req.Classes = append(req.Classes, rest)
 	}
 	return nodes, req
 }

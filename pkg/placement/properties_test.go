@@ -95,7 +95,7 @@ func TestIndexForgetsNothingItShould(t *testing.T) {
 		var requests []Request
 		for range 3 {
 			_, req := drawing{nodes: len(nodes), classes: 2, count: 5, extras: true}.draw(t)
-			requests = append(requests, within(req, len(nodes)))
+			requests = append(requests, within(req, len(nodes), len(tree.Domains)))
 		}
 		for range 6 {
 			i := rapid.IntRange(0, len(nodes)-1).Draw(t, "changed")
@@ -116,12 +116,16 @@ func TestIndexForgetsNothingItShould(t *testing.T) {
 	})
 }
 
-// within drops what a request says about nodes from number n on.
-func within(req Request, n int) Request {
+// within drops what a request says about nodes from number n on, and domains from
+// number d on.
+func within(req Request, n, d int) Request {
 	beyond := func(node int) bool { return node >= n }
 	req.Fixed = slices.DeleteFunc(req.Fixed, beyond)
 	for c := range req.Classes {
 		req.Classes[c].Excluded = slices.DeleteFunc(req.Classes[c].Excluded, beyond)
+		if req.Classes[c].Within >= d {
+			req.Classes[c].Within = 0
+		}
 	}
 	return req
 }
@@ -172,7 +176,7 @@ func TestShapeDoesNotDependOnNames(t *testing.T) {
 func TestRanksAreNeighbours(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		nodes, req := drawing{nodes: 8, classes: 1, count: 8, extras: true}.draw(t)
-		req.Fixed = nil
+		req.Fixed, req.Classes = nil, req.Classes[:1]
 		tree := topology.Build(levels, nodes)
 		plan, _ := Solve(req, nodes, tree)
 		if plan == nil {

@@ -18,10 +18,13 @@ const (
 	Impossible Kind = "Impossible"
 	// FixedApart: the members already placed do not share a required domain.
 	FixedApart Kind = "MembersApart"
-	// NoSuchLevel: no node bears the label of the required level.
+	// NoSuchLevel: no node bears the label of the required level, or that of the slices.
 	NoSuchLevel Kind = "TopologyLevelAbsent"
 	// BadSlices: a class cannot be cut into slices of the size asked for.
 	BadSlices Kind = "SlicesUneven"
+	// SliceStuck: a slice is placed in part, and the domain that holds it has no room
+	// for its other members.
+	SliceStuck Kind = "SliceIncomplete"
 )
 
 // Missing says what one domain lacks for the whole gang.
@@ -42,7 +45,8 @@ type Missing struct {
 // Rejection is why there is no plan, with numbers.
 type Rejection struct {
 	Kind Kind
-	// Level is the level whose domains were asked: the required one, or the cluster.
+	// Level is the level whose domains were asked: the required one, or the cluster;
+	// that of the slices where these are what cannot be had.
 	Level int
 	// Members is the number of members that had to be placed.
 	Members int
@@ -92,6 +96,10 @@ func (x *Index) kindOf(req Request) Kind {
 		return NoSuchLevel
 	case len(x.domains(req)) == 0:
 		return FixedApart
+	case x.stuck(req) >= 0:
+		return SliceStuck
+	case req.SliceSize > 1 && !x.tree.Labelled(req.SliceLevel):
+		return NoSuchLevel
 	case x.emptied().plan(req) == nil:
 		return Impossible
 	}
@@ -108,15 +116,32 @@ func (x *Index) explain(req Request, kind Kind) *Rejection {
 	r := &Rejection{
 		Kind: kind, Level: req.Required, Members: req.Size(), Nodes: len(x.nodes), Ineligible: x.ineligible(req),
 	}
-	if kind != DoesNotFit && kind != Impossible {
+	switch kind {
+	case DoesNotFit, Impossible:
+	case SliceStuck:
+		x.explainStuck(req, r)
+		return r
+	case NoSuchLevel:
+		if req.Required == 0 || x.tree.Labelled(req.Required) {
+			r.Level = req.SliceLevel
+		}
+		return r
+	case NoNodes, FixedApart, BadSlices:
 		return r
 	}
 	counts := make([]*slots, len(req.Classes))
 	for c, class := range req.Classes {
 		counts[c] = x.slotsOf(class, false)
 	}
+	inSlices := x.inSlices(req, counts)
 	for _, d := range x.domains(req) {
-		r.Missing = append(r.Missing, missingIn(req, counts, d))
+		r.Missing = append(r.Missing, missingIn(req, func(c int) int64 {
+			if inSlices[c] != nil {
+				return inSlices[c][d]
+			}
+			return counts[c].at[d]
+		}))
+		r.Missing[len(r.Missing)-1].Domain = d
 	}
 	slices.SortStableFunc(r.Missing, func(a, b Missing) int {
 		if a.Placeable != b.Placeable {
@@ -150,14 +175,54 @@ func anyClass(req Request, node int) bool {
 	return false
 }
 
+// stuck is the first class that has no room in the domain that has to hold it; -1
+// for none.
+func (x *Index) stuck(req Request) int {
+	return slices.IndexFunc(req.Classes, func(class Class) bool {
+		return class.Within > 0 && x.slotsOf(class, false).at[class.Within] < int64(class.Count)
+	})
+}
+
+// explainStuck adds what the domain of the class that is stuck lacks.
+func (x *Index) explainStuck(req Request, r *Rejection) {
+	if c := x.stuck(req); c >= 0 {
+		class := req.Classes[c]
+		r.Level, r.Members = x.tree.Domains[class.Within].Level, class.Count
+		m := Missing{
+			Domain: class.Within, Resource: c, Need: int64(class.Count), Free: x.slotsOf(class, false).at[class.Within],
+		}
+		m.Placeable = int(m.Free)
+		x.nameScarcest(req, &m)
+		r.Missing = []Missing{m}
+	}
+}
+
+// inSlices counts, for each class that is cut into slices, the members that fit in
+// whole slices into each domain of the required level; nil for other classes.
+func (x *Index) inSlices(req Request, counts []*slots) []map[int]int64 {
+	out := make([]map[int]int64, len(req.Classes))
+	for c := range req.Classes {
+		slice := int64(req.slice(c))
+		if slice == 1 || req.SliceLevel < req.Required {
+			continue
+		}
+		out[c] = map[int]int64{}
+		for _, d := range x.tree.AtLevel(req.SliceLevel) {
+			n := counts[c].at[d]
+			out[c][x.tree.Ancestor(d, req.Required)] += n - n%slice
+		}
+	}
+	return out
+}
+
 // missingIn measures how far one domain is from holding the gang, by the class
 // that is short of the most members. Need and Free are in members; the class's
 // number stands in for the resource. See nameScarcest.
-func missingIn(req Request, counts []*slots, d int) Missing {
-	m := Missing{Domain: d}
+func missingIn(req Request, slots func(class int) int64) Missing {
+	var m Missing
 	short := int64(-1)
 	for c, class := range req.Classes {
-		n := min(counts[c].at[d], int64(class.Count))
+		n := min(slots(c), int64(class.Count))
 		m.Placeable += int(n)
 		if want := int64(class.Count); want-n > short {
 			short = want - n

@@ -1,7 +1,9 @@
 package placement
 
 import (
+	"fmt"
 	"math/bits"
+	"slices"
 
 	"lockstep.dev/lockstep/pkg/cluster"
 )
@@ -19,6 +21,10 @@ type Class struct {
 	// node is given to Index.Update again. An Index remembers what it found for a
 	// key; with an Eligible and no key it has to ask for every node in every plan.
 	Key string
+	// Within, if not 0, is the number of the domain that has to hold the members: they
+	// complete slices of which others are there already, and are not cut into slices
+	// themselves. A class of its own for each such domain.
+	Within int
 	// Excluded are nodes that are not to be used for this class although they are
 	// eligible: where the framework has refused a member of an earlier plan.
 	Excluded []int
@@ -40,7 +46,8 @@ type Request struct {
 	Preferred int
 	// SliceSize, if above 1, cuts every class into groups of that many consecutive
 	// ranks; each group has to lie in one domain of SliceLevel. A class with fewer
-	// members is one group; otherwise its count is a multiple of SliceSize.
+	// members is one group; otherwise its count is a multiple of SliceSize. What
+	// completes a group that is placed in part is a class by itself; see Class.Within.
 	SliceSize, SliceLevel int
 }
 
@@ -91,10 +98,31 @@ func saturatingAdd(a, b int64) int64 {
 
 // slice is the number of members of a class that have to stay together.
 func (r Request) slice(class int) int {
-	if r.SliceSize <= 1 {
+	if r.SliceSize <= 1 || r.Classes[class].Within > 0 {
 		return 1
 	}
 	return min(r.SliceSize, r.Classes[class].Count)
+}
+
+// confined makes what Class.Within asks for a part of who is eligible.
+func (x *Index) confined(req Request) Request {
+	if !slices.ContainsFunc(req.Classes, func(c Class) bool { return c.Within > 0 }) {
+		return req
+	}
+	req.Classes = slices.Clone(req.Classes) // the caller's stay as they are
+	for c, class := range req.Classes {
+		if class.Within == 0 {
+			continue
+		}
+		level, may := x.tree.Domains[class.Within].Level, class.Eligible
+		if !class.opaque() {
+			req.Classes[c].Key = fmt.Sprintf("%s within %d", class.Key, class.Within)
+		}
+		req.Classes[c].Eligible = func(node int) bool {
+			return x.tree.Ancestor(x.tree.Leaf(node), level) == class.Within && (may == nil || may(node))
+		}
+	}
+	return req
 }
 
 // Share is how many members of each class go to one node.

@@ -21,6 +21,7 @@ func (x *Index) Solve(req Request) (*Plan, *Rejection) {
 	if r := x.invalid(req); r != nil {
 		return nil, r
 	}
+	req = x.confined(req)
 	key := x.rejectionKey(req)
 	if v, known := x.rejected[key]; known && v.risen == x.risen && key != "" {
 		return nil, x.explain(req, v.kind)
