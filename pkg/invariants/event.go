@@ -1,0 +1,236 @@
+package invariants
+
+import (
+	"fmt"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/gang"
+)
+
+// Event is one change of one object, or one object as it was found. Exactly one of
+// the pointers is set, or Synced.
+type Event struct {
+	// Seq numbers the events of a history from 1; the checker gives it.
+	Seq int `json:"seq"`
+	// At is when the change was seen. For an object that was listed it is when the
+	// object itself says that it last changed.
+	At time.Time `json:"at"`
+	// Revision is the object's resourceVersion.
+	Revision string `json:"revision,omitempty"`
+	// Listed: the object was there before the history began. Only its state is judged.
+	Listed bool `json:"listed,omitempty"`
+	// Gone: the object was deleted; it is as it last was.
+	Gone bool `json:"gone,omitempty"`
+	// By is who made the change, where the recorder can know that; it begins with the
+	// name of the program.
+	By string `json:"by,omitempty"`
+
+	Node    *Node     `json:"node,omitempty"`
+	Pod     *Pod      `json:"pod,omitempty"`
+	Group   *PodGroup `json:"podGroup,omitempty"`
+	Job     *Job      `json:"job,omitempty"`
+	Notice  *Notice   `json:"event,omitempty"`
+	Lease   *Lease    `json:"lease,omitempty"`
+	Quota   *Quota    `json:"quota,omitempty"`
+	Verdict *Verdict  `json:"verdict,omitempty"`
+	// Synced: all that was there has been listed, and what follows are changes.
+	Synced bool `json:"synced,omitempty"`
+}
+
+// Node is a machine.
+type Node struct {
+	Name        string            `json:"name"`
+	UID         string            `json:"uid,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Allocatable cluster.Resources `json:"allocatable"`
+	Cordoned    bool              `json:"cordoned,omitempty"`
+	NotReady    bool              `json:"notReady,omitempty"`
+	// Writers are the programs that have written to the object.
+	Writers []string `json:"writers,omitempty"`
+}
+
+// Phase of a pod.
+type Phase string
+
+// The phases of a pod.
+const (
+	Pending   Phase = "Pending"
+	Running   Phase = "Running"
+	Succeeded Phase = "Succeeded"
+	Failed    Phase = "Failed"
+)
+
+// Pod is one pod.
+type Pod struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	UID       string `json:"uid"`
+	Scheduler string `json:"scheduler"`
+	// Group is the name of the PodGroup that the pod is a member of; empty for none.
+	Group    string            `json:"group,omitempty"`
+	Node     string            `json:"node,omitempty"`
+	Phase    Phase             `json:"phase,omitempty"`
+	Deleting bool              `json:"deleting,omitempty"`
+	Barred   bool              `json:"barred,omitempty"` // may not be scheduled, such as by a gate
+	Priority int32             `json:"priority,omitempty"`
+	Requests cluster.Resources `json:"requests"`
+	// Tolerant pods may run on nodes that are cordoned or not ready.
+	Tolerant bool      `json:"tolerant,omitempty"`
+	Created  time.Time `json:"created,omitzero"`
+	// BoundAt is when the pod says that it was bound; zero where it does not.
+	BoundAt time.Time `json:"boundAt,omitzero"`
+	// Job is the UID of the PyTorchJob that the pod belongs to; empty for none.
+	Job   string `json:"job,omitempty"`
+	Role  string `json:"role,omitempty"`
+	Index int    `json:"index,omitempty"`
+	// Disruption says why Lockstep has evicted the pod; nil while it has not.
+	Disruption *Disruption `json:"disruption,omitempty"`
+	Writers    []string    `json:"writers,omitempty"`
+}
+
+// Disruption is the condition on a pod that is evicted.
+type Disruption struct {
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
+}
+
+// PodGroup is a gang as it was asked for, and what is told about it.
+type PodGroup struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	UID       string `json:"uid"`
+	// Floor is spec.minMember.
+	Floor    int       `json:"floor"`
+	Required string    `json:"required,omitempty"` // topology level, by name or label
+	Created  time.Time `json:"created,omitzero"`
+	// Job is the UID of the PyTorchJob that owns it; empty for none.
+	Job string `json:"job,omitempty"`
+	// Placed, Reason and Message are its condition; Reason is empty where it has none.
+	Placed  bool   `json:"placed,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+	// Told is when the condition last changed.
+	Told      time.Time `json:"told,omitzero"`
+	Finished  bool      `json:"finished,omitempty"`
+	Running   int       `json:"running"`
+	Succeeded int       `json:"succeeded"`
+	Writers   []string  `json:"writers,omitempty"`
+}
+
+// Job is a PyTorchJob.
+type Job struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	UID       string `json:"uid"`
+	// Foreign: another controller runs it.
+	Foreign   bool     `json:"foreign,omitempty"`
+	Ended     bool     `json:"ended,omitempty"` // Succeeded or Failed
+	Suspended bool     `json:"suspended,omitempty"`
+	Restarts  int      `json:"restarts,omitempty"`
+	Roles     []Role   `json:"roles,omitempty"`
+	Writers   []string `json:"writers,omitempty"`
+}
+
+// Role is what a job's status says of the pods of one role.
+type Role struct {
+	Name   string `json:"name"`
+	Active int    `json:"active"`
+}
+
+// Notice is an Event object: something that a program has told about an object.
+type Notice struct {
+	UID      string `json:"uid"`
+	Reporter string `json:"reporter"`
+	Reason   string `json:"reason"`
+	Action   string `json:"action,omitempty"`
+	Message  string `json:"message"`
+	// Kind, Namespace, Name and About (its UID) are the object that it is about.
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	About     string `json:"about"`
+}
+
+// Lease is the scheduler's leader election.
+type Lease struct {
+	Holder   string        `json:"holder"`
+	Duration time.Duration `json:"duration"`
+}
+
+// Quota is what a namespace may use at most.
+type Quota struct {
+	Namespace string            `json:"namespace"`
+	Name      string            `json:"name"`
+	Max       cluster.Resources `json:"max"` // a negative amount is no limit
+	// Used is what its status says is in use; nil where it says nothing.
+	Used cluster.Resources `json:"used"`
+}
+
+// Verdict is what an oracle said of a gang that waits: whether it would fit now.
+type Verdict struct {
+	Gang gang.Key `json:"gang"`
+	Fits bool     `json:"fits"`
+	Text string   `json:"text,omitempty"`
+}
+
+// Ended: the pod needs no node any more.
+func (p *Pod) Ended() bool { return p.Phase == Succeeded || p.Phase == Failed }
+
+// live: the pod is on a node, or may come onto one, and is to stay.
+func (p *Pod) live() bool { return !p.Ended() && !p.Deleting }
+
+func (p *Pod) String() string { return p.Namespace + "/" + p.Name }
+
+func (p *Pod) gang() gang.Key { return gang.Key{Namespace: p.Namespace, Name: p.Group} }
+
+func (g *PodGroup) key() gang.Key { return gang.Key{Namespace: g.Namespace, Name: g.Name} }
+
+// String is the event in a few words.
+func (e Event) String() string {
+	gone := ""
+	if e.Gone {
+		gone = " is gone"
+	}
+	switch {
+	case e.Node != nil:
+		return fmt.Sprintf("node %s%s%s", e.Node.Name, gone, marks("cordoned", e.Node.Cordoned, "not ready", e.Node.NotReady))
+	case e.Pod != nil:
+		p := e.Pod
+		where := " waits"
+		if p.Node != "" {
+			where = " on " + p.Node
+		}
+		if e.Gone {
+			where = gone
+		}
+		return fmt.Sprintf("pod %s (%s)%s%s", p, p.UID, where, marks(string(p.Phase), p.Phase != "", "being deleted", p.Deleting))
+	case e.Group != nil:
+		g := e.Group
+		return fmt.Sprintf("podgroup %s%s, minMember %d, %s: %s", g.key(), gone, g.Floor, g.Reason, g.Message)
+	case e.Job != nil:
+		return fmt.Sprintf("pytorchjob %s/%s%s%s", e.Job.Namespace, e.Job.Name, gone, marks("ended", e.Job.Ended, "suspended", e.Job.Suspended))
+	case e.Notice != nil:
+		n := e.Notice
+		return fmt.Sprintf("event %s from %s on %s %s/%s: %s", n.Reason, n.Reporter, n.Kind, n.Namespace, n.Name, n.Message)
+	case e.Lease != nil:
+		return fmt.Sprintf("lease of %q%s", e.Lease.Holder, gone)
+	case e.Quota != nil:
+		return fmt.Sprintf("quota %s/%s%s", e.Quota.Namespace, e.Quota.Name, gone)
+	case e.Verdict != nil:
+		return fmt.Sprintf("planner on %s: fits %t: %s", e.Verdict.Gang, e.Verdict.Fits, e.Verdict.Text)
+	}
+	return "all that was there has been listed"
+}
+
+// marks joins the words that apply.
+func marks(first string, firstApplies bool, second string, secondApplies bool) string {
+	text := ""
+	if firstApplies {
+		text += ", " + first
+	}
+	if secondApplies {
+		text += ", " + second
+	}
+	return text
+}

@@ -1,0 +1,123 @@
+package invariants
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"lockstep.dev/lockstep/pkg/gang"
+)
+
+// judgeEviction is S4 and S7 for a pod that Lockstep evicts: it says why and for whom,
+// takes the whole gang or its surplus, and only from those that are less important.
+func (c *Checker) judgeEviction(p *podState, before *change, e Event) {
+	deletedByUs := strings.HasPrefix(e.By, c.opts.SchedulerWriter) && p.Deleting && (before.pod == nil || !before.pod.Deleting)
+	if deletedByUs && p.Disruption == nil {
+		c.broken("S4", []string{p.object()}, []Event{e}, "pod %s was evicted without a condition that says why", p)
+	}
+	if p.Disruption == nil || before.pod == nil || before.pod.Disruption != nil {
+		return
+	}
+	if p.Disruption.Reason == "" || p.Disruption.Message == "" {
+		c.broken("S4", []string{p.object()}, []Event{e}, "pod %s was evicted, and its condition says %q: %q; it should say why, and for whom",
+			p, p.Disruption.Reason, p.Disruption.Message)
+	}
+	if strings.Contains(p.Disruption.Reason, "Preempt") {
+		c.judgePreemption(p, e)
+	}
+	c.judgeTold(p, e)
+	if g := c.world.gangs[p.gang()]; p.Group != "" && g != nil {
+		c.judgeRemainder(g, e)
+	}
+}
+
+// judgePreemption looks at an eviction for another gang.
+func (c *Checker) judgePreemption(p *podState, e Event) {
+	winner := c.winner(p)
+	if winner == nil {
+		c.broken("S4", []string{p.object()}, []Event{e}, "pod %s was evicted (%s) for nobody that is known: %s", p, p.Disruption.Reason, p.Disruption.Message)
+		return
+	}
+	t := c.world.tally(winner, c.member)
+	if t.exist > 0 && p.Priority >= t.priority {
+		c.broken("S7", []string{p.object(), winner.object()}, append(winner.evidence(), e),
+			"pod %s of priority %d was evicted for podgroup %s of priority %d", p, p.Priority, winner.key, t.priority)
+	}
+	// Either the room is used, or it is said why not.
+	at := c.now
+	c.expect("S4", "for "+winner.object(), at, c.opts.Repair, func(time.Time) (Violation, bool) {
+		t := c.world.tally(winner, c.member)
+		idle := winner.group != nil && t.bound+t.succeeded < winner.floor() && t.exist+t.succeeded >= winner.floor() &&
+			!winner.group.Told.After(at)
+		return Violation{Objects: []string{p.object(), winner.object()}, Evidence: append(winner.evidence(), e), Sentence: fmt.Sprintf(
+			"pod %s was evicted for podgroup %s, which has had no place for %s since, and nothing new was said about it", p, winner.key, lasted(at, c.now))}, idle
+	})
+}
+
+// winner is the gang that an eviction's message names; nil if it names none but the
+// victim's own.
+func (c *Checker) winner(p *podState) *gangState {
+	for _, word := range strings.FieldsFunc(p.Disruption.Message, func(r rune) bool {
+		return unicode.IsSpace(r) || strings.ContainsRune(`,;:()"'`, r)
+	}) {
+		namespace, name, ok := strings.Cut(strings.TrimSuffix(word, "."), "/")
+		key := gang.Key{Namespace: namespace, Name: name}
+		if g := c.world.gangs[key]; ok && g != nil && (key != p.gang() || p.Group == "") {
+			return g
+		}
+	}
+	return nil
+}
+
+// judgeTold: the eviction is told by an event as well, on the pod or on its gang.
+func (c *Checker) judgeTold(p *podState, e Event) {
+	if !c.world.notices {
+		return
+	}
+	uid, pod := p.UID, p.Pod
+	c.expect("S4", "told "+uid, c.now, c.opts.Eviction, func(time.Time) (Violation, bool) {
+		_, told := c.world.noticed[uid]
+		return Violation{Objects: []string{"pod/" + pod.String()}, Evidence: []Event{e}, Sentence: fmt.Sprintf(
+			"pod %s was evicted (%s) and no event has told so for %s", &pod, pod.Disruption.Reason, c.opts.Eviction)}, !told
+	})
+}
+
+// judgeNotice takes in what the scheduler tells.
+func (c *Checker) judgeNotice(e Event) {
+	n := e.Notice
+	c.judgeScheduled(e)
+	if n.Action != "Evicting" || n.Kind != "Pod" || !slices.Contains(c.opts.Schedulers, n.Reporter) || e.Gone {
+		return
+	}
+	c.world.noticed[n.About] = c.now
+	c.expect("S4", "event "+n.UID, c.now, c.opts.Eviction, func(time.Time) (Violation, bool) {
+		p := c.world.pods[n.About]
+		v := Violation{Objects: []string{"pod/" + n.Namespace + "/" + n.Name}, Evidence: []Event{e}}
+		if p == nil {
+			return v, false
+		}
+		v.Evidence = append(v.Evidence, p.event)
+		v.Sentence = fmt.Sprintf("the scheduler has told of the eviction of pod %s (%s), which has no condition that says so", p, n.Message)
+		return v, p.Disruption == nil
+	})
+}
+
+// judgeRemainder: what an eviction leaves of a gang is nothing, or its floor. Only
+// members that were bound before count: the gang may start again meanwhile.
+func (c *Checker) judgeRemainder(g *gangState, e Event) {
+	at := c.now
+	c.expect("S4", g.object(), at, c.opts.Eviction, func(time.Time) (Violation, bool) {
+		t := c.world.tally(g, c.member)
+		left := 0
+		for _, p := range g.pods {
+			if c.member(p) && p.live() && p.Node != "" && !p.boundAt.After(at) {
+				left++
+			}
+		}
+		return Violation{Objects: []string{g.object()}, Evidence: append(g.evidence(), e), Sentence: fmt.Sprintf(
+			"podgroup %s was left with %d members of its floor of %d by an eviction (%s: %s)",
+			g.key, left, g.floor(), e.Pod.Disruption.Reason, e.Pod.Disruption.Message)}, g.group != nil && left > 0 && left+t.succeeded < g.floor()
+	})
+}
