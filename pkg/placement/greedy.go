@@ -35,7 +35,7 @@ func (x *Index) greedy(req Request, sparing bool) *Plan {
 		})
 		var best *Plan
 		for _, d := range domains[:min(len(domains), tries)] {
-			best = better(best, g.on(x.nodesIn(d)))
+			best = better(best, g.on(x.NodesIn(d)))
 		}
 		if best != nil {
 			best = g.improve(best)
@@ -54,8 +54,8 @@ func better(a, b *Plan) *Plan {
 	return a
 }
 
-// nodesIn lists the nodes of some domains, ascending.
-func (x *Index) nodesIn(domains ...int) []int {
+// NodesIn lists the nodes of some domains, ascending.
+func (x *Index) NodesIn(domains ...int) []int {
 	var nodes []int
 	for _, d := range domains {
 		x.eachNode(d, func(node int) bool {
@@ -141,7 +141,7 @@ func (g *greedySearch) improve(plan *Plan) *Plan {
 			improved = false
 			used := g.usedAt(plan, level)
 			for i := range used {
-				nodes := g.x.nodesIn(slices.Concat(used[:i], used[i+1:])...)
+				nodes := g.x.NodesIn(slices.Concat(used[:i], used[i+1:])...)
 				if planned += len(nodes); planned > maxDropped {
 					return plan
 				}

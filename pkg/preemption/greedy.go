@@ -1,0 +1,304 @@
+package preemption
+
+import (
+	"cmp"
+	"slices"
+)
+
+// greedy finds a good answer quickly: the units, or the units of one node, that make
+// the most room for their price go until the gang fits.
+type greedy struct {
+	*hunt
+	t     *trial
+	in    []bool // by unit: it goes
+	moves []move // by place, then by unit
+}
+
+// move is some units that go together.
+type move struct {
+	set  []int
+	gain int // members that have a slot more
+	cost cost
+}
+
+// better moves violate no budgets where others do, and else make more room for
+// their price; a whole gang weighs as much as many surplus members.
+func (m move) better(o move) bool {
+	if m.cost[violations] != o.cost[violations] {
+		return m.cost[violations] < o.cost[violations]
+	}
+	if a, b := int64(m.gain)*o.weight(), int64(o.gain)*m.weight(); a != b {
+		return a > b
+	}
+	return m.cost.less(o.cost)
+}
+
+func (m move) weight() int64 { return (m.cost[whole]*16 + m.cost[surplus]) / shares }
+
+// greedily offers the greedy method's answer.
+func (h *hunt) greedily() {
+	g := &greedy{hunt: h, t: h.newTrial(), in: make([]bool, len(h.units)), moves: make([]move, len(h.nodes)+len(h.units))}
+	for i := range g.moves {
+		g.moves[i] = g.moveAt(i)
+	}
+	contenders := g.contenders()
+	for !g.t.fits() {
+		best := g.bestMove()
+		if best < 0 {
+			g.everything()
+			break
+		}
+		// What made room may make less by now; then another may be better.
+		if now := g.moveAt(best); now.gain != g.moves[best].gain || now.cost != g.moves[best].cost {
+			g.moves[best] = now
+			continue
+		}
+		set := g.moves[best].set
+		for _, u := range set {
+			g.add(u)
+		}
+		g.weighAgain(set)
+	}
+	if !g.t.fits() {
+		return
+	}
+	set := g.exchange(h.trim(g.t, g.set(), -1), contenders)
+	h.accept(set)
+}
+
+func (g *greedy) bestMove() int {
+	best := -1
+	for i := range g.moves {
+		if g.moves[i].gain > 0 && (best < 0 || g.moves[i].better(g.moves[best])) {
+			best = i
+		}
+	}
+	return best
+}
+
+func (g *greedy) set() []int {
+	var set []int
+	for u, in := range g.in {
+		if in {
+			set = append(set, u)
+		}
+	}
+	return set
+}
+
+// available units may still be added.
+func (g *greedy) available(u int) bool {
+	if g.state[u] != open || g.in[u] {
+		return false
+	}
+	unit := &g.units[u]
+	return unit.whole || !g.in[unit.rivals[0]] && g.shrinking(unit.rivals[0]) < g.units[unit.rivals[0]].spare
+}
+
+// shrinking is the number of a gang's surplus members in the set.
+func (g *greedy) shrinking(gang int) int {
+	n := 0
+	for _, u := range g.units[gang].rivals {
+		if g.in[u] {
+			n++
+		}
+	}
+	return n
+}
+
+// add lets a unit go, in place of its rivals; the result takes it back.
+func (g *greedy) add(u int) (undo func()) {
+	var replaced []int
+	for _, rival := range g.units[u].rivals {
+		if g.units[u].whole && g.in[rival] {
+			replaced = append(replaced, rival)
+			g.in[rival] = false
+			g.t.shift(rival, -1)
+		}
+	}
+	g.in[u] = true
+	g.t.shift(u, 1)
+	return func() {
+		g.in[u] = false
+		g.t.shift(u, -1)
+		for _, rival := range replaced {
+			g.in[rival] = true
+			g.t.shift(rival, 1)
+		}
+	}
+}
+
+// moveAt weighs a move: the units of a place, or one unit by itself.
+func (g *greedy) moveAt(i int) move {
+	if u := i - len(g.nodes); u >= 0 {
+		if !g.available(u) {
+			return move{}
+		}
+		return g.weigh([]int{u})
+	}
+	return g.weigh(g.bundle(i))
+}
+
+// weigh measures what a set gains.
+func (g *greedy) weigh(set []int) move {
+	m := move{set: set}
+	before := g.t.room()
+	var undo []func()
+	for _, u := range set {
+		m.cost = m.cost.plus(g.units[u].price)
+		undo = append(undo, g.add(u))
+	}
+	m.gain = g.t.room() - before
+	for _, u := range slices.Backward(undo) {
+		u()
+	}
+	return m
+}
+
+// bundle is a small set of units of one place that makes room for one member more.
+func (g *greedy) bundle(i int) []int {
+	before := g.slotsAt(i)
+	var list []int
+	for _, p := range g.onNode[g.nodes[i]] {
+		if g.available(p.unit) && g.asked(g.units[p.unit].parts[p.part].freed) {
+			list = append(list, p.unit)
+		}
+	}
+	slices.SortStableFunc(list, g.byPrice)
+	var set []int
+	var undo []func()
+	for _, u := range list {
+		if g.slotsAt(i) > before {
+			break
+		}
+		if g.available(u) {
+			set, undo = append(set, u), append(undo, g.add(u))
+		}
+	}
+	enough := g.slotsAt(i) > before
+	for _, u := range slices.Backward(undo) {
+		u()
+	}
+	if !enough {
+		return nil
+	}
+	// The last one makes the room; of those before it some may not be needed.
+	for k := len(set) - 2; k >= 0; k-- {
+		without := slices.Delete(slices.Clone(set), k, k+1)
+		if g.weighSlots(i, without) > before {
+			set = without
+		}
+	}
+	return set
+}
+
+func (g *greedy) weighSlots(i int, set []int) int {
+	var undo []func()
+	for _, u := range set {
+		undo = append(undo, g.add(u))
+	}
+	n := g.slotsAt(i)
+	for _, u := range slices.Backward(undo) {
+		u()
+	}
+	return n
+}
+
+func (g *greedy) slotsAt(i int) int {
+	n := 0
+	for _, k := range g.t.slots[i] {
+		n += k
+	}
+	return n
+}
+
+// weighAgain weighs the moves whose gain may have changed because a set went.
+func (g *greedy) weighAgain(set []int) {
+	again := map[int]bool{}
+	for _, u := range set {
+		for _, part := range g.units[u].parts {
+			i, here := g.at[part.node]
+			if !here || again[i] {
+				continue
+			}
+			again[i] = true
+			for _, p := range g.onNode[part.node] {
+				again[len(g.nodes)+p.unit] = true
+			}
+		}
+	}
+	for i := range again {
+		g.moves[i] = g.moveAt(i)
+	}
+}
+
+// everything lets all units go.
+func (g *greedy) everything() {
+	for u := range g.units {
+		if g.units[u].whole && g.available(u) {
+			g.add(u)
+		}
+	}
+	for u := range g.units { // of gangs that may not go as a whole
+		if g.available(u) {
+			g.add(u)
+		}
+	}
+}
+
+// maxContenders is the number of units that are tried in exchange for others.
+const maxContenders = 256
+
+// contenders are the units that make the most room for their price by themselves.
+func (g *greedy) contenders() []int {
+	var list []int
+	for u := range g.units {
+		if g.moves[len(g.nodes)+u].gain > 0 {
+			list = append(list, u)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b int) int {
+		ma, mb := g.moves[len(g.nodes)+a], g.moves[len(g.nodes)+b]
+		return cmp.Compare(int64(mb.gain)*ma.weight(), int64(ma.gain)*mb.weight())
+	})
+	return list[:min(len(list), maxContenders)]
+}
+
+// exchange lets one unit more go and drops what is not needed then, as long as that
+// makes the set cheaper.
+func (g *greedy) exchange(set, contenders []int) []int {
+	for improved := true; improved; {
+		improved = false
+		for _, u := range contenders {
+			if g.work > maxWork {
+				return set
+			}
+			g.mark(set)
+			if !g.available(u) || g.units[u].whole && g.shrinking(u) > 0 {
+				continue
+			}
+			g.t.shift(u, 1)
+			next := g.trim(g.t, append(slices.Clone(set), u), u)
+			if g.price(next).less(g.price(set)) {
+				set, improved = next, true
+				continue
+			}
+			for _, v := range set {
+				if !slices.Contains(next, v) {
+					g.t.shift(v, 1)
+				}
+			}
+			g.t.shift(u, -1)
+		}
+	}
+	g.mark(set)
+	return set
+}
+
+// mark notes which units go.
+func (g *greedy) mark(set []int) {
+	clear(g.in)
+	for _, u := range set {
+		g.in[u] = true
+	}
+}
