@@ -58,9 +58,10 @@ type pass struct {
 	status *v1.JobStatus
 	// completed and replacing are the sets of status.progress.
 	completed, replacing memory
-	// fresh: the job starts or resumes in this pass; resized: its size in effect changes.
-	fresh, resized bool
-	terms          terms
+	// fresh: the job starts or resumes in this pass; resized: its size in effect changes;
+	// yielded: it has just lost Workers to another gang.
+	fresh, resized, yielded bool
+	terms                   terms
 	// doomed are the pods that this plan deletes.
 	doomed map[types.UID]bool
 	plan   Plan

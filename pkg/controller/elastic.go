@@ -130,11 +130,13 @@ func (p *pass) resize() {
 			p.tell(corev1.EventTypeWarning, notice.Reason, notice.Message)
 		}
 	}
+	p.yield()
 	progress := p.status.Progress
 	wanted := *p.job.Spec.PyTorchReplicaSpecs[v1.Worker].Replicas
-	target := t.allowed(wanted, *elastic.MinReplicas, *elastic.MaxReplicas)
+	most := p.granted(*elastic.MaxReplicas)
+	target := t.allowed(min(wanted, most), *elastic.MinReplicas, most)
 	switch {
-	case progress.Workers == nil:
+	case progress.Workers == nil, p.yielded:
 		progress.Workers = &target
 	case target == *progress.Workers:
 	case t.maxResizes >= 0 && progress.Resizes >= t.maxResizes:
@@ -159,7 +161,10 @@ func (p *pass) explainSize(wanted, target int32) {
 	if stored := p.Job.Spec.PyTorchReplicaSpecs[v1.Worker]; stored.Replicas != nil {
 		asked = *stored.Replicas
 	}
-	switch {
+	switch grant := p.status.Progress.Granted; {
+	case grant != nil && target < wanted:
+		p.noteClamp("CapacityShrunk", fmt.Sprintf("Worker.replicas is %d: %d are run, because %s; more are asked for again at %s",
+			asked, target, grant.Reason, p.grantEnds().UTC().Format(time.RFC3339)))
 	case asked != wanted:
 		p.noteClamp("OutOfRange", fmt.Sprintf("Worker.replicas is %d, outside of %d to %d: %d are run",
 			asked, *elastic.MinReplicas, *elastic.MaxReplicas, target))

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -194,5 +195,82 @@ func TestGrowWhileLeaving(t *testing.T) {
 	w.rest().wantState("Running").wantPods("worker-0 worker-1")
 	if w.told(reasonRestarting) != 0 {
 		t.Errorf("events: %v", w.heard)
+	}
+}
+
+// preempt begins the eviction of pods by the scheduler, for a gang that needs their room.
+func (w *world) preempt(names ...string) *world {
+	w.t.Helper()
+	for _, name := range names {
+		w.terminate(name, 60).change(name, func(pod *corev1.Pod) {
+			pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: corev1.DisruptionTarget,
+				Status: corev1.ConditionTrue, Reason: corev1.PodReasonPreemptionByScheduler, Message: "room for team/high"})
+		})
+	}
+	return w
+}
+
+// bind gives every pod a node.
+func (w *world) bind() *world {
+	for _, pod := range w.Pods {
+		w.change(strings.TrimPrefix(pod.Name, "job-"), func(pod *corev1.Pod) { pod.Spec.NodeName = "n" })
+	}
+	return w
+}
+
+// TestYield: what is above the floor gives way one by one, and comes back after a while (E25).
+func TestYield(t *testing.T) {
+	w := running(t, `{spec: {elasticPolicy: {minReplicas: 2, maxReplicas: 4}, pytorchReplicaSpecs: {Worker: {replicas: 4}}}}`).bind()
+	survivors := []any{w.find("worker-0").UID, w.find("worker-1").UID}
+	for _, step := range []struct {
+		leaves string
+		left   int32
+	}{{"worker-3", 3}, {"worker-2", 2}} {
+		w.preempt(step.leaves).look().wantState("Running").exit(step.leaves, 1).look().wantState("Running")
+		w.vanish(step.leaves).rest().wantState("Running")
+		if got := *w.Job.Status.Progress.Workers; got != step.left || w.Job.Status.Progress.Resizes != 0 {
+			t.Errorf("%d Workers after %s gave way, %d resizes", got, step.leaves, w.Job.Status.Progress.Resizes)
+		}
+	}
+	w.wantPods("worker-0 worker-1")
+	c := condition(&w.Job.Status, conditionScaleClamped)
+	if c == nil || c.Reason != "CapacityShrunk" || !strings.Contains(c.Message, "Worker.replicas is 4: 2 are run, because job-worker-2 gave way: room for team/high") {
+		t.Errorf("conditions %+v", w.Job.Status.Conditions)
+	}
+	if *w.Job.Spec.PyTorchReplicaSpecs[v1.Worker].Replicas != 4 || w.restarts() != 0 || w.told(reasonRestarting) != 0 {
+		t.Errorf("events %v", w.heard)
+	}
+	w.Now = w.Job.Status.Progress.Granted.Since.Add(regrowAfter)
+	w.lookNow().rest().wantPods("worker-0 worker-1 worker-2 worker-3")
+	if w.Job.Status.Progress.Granted != nil || condition(&w.Job.Status, conditionScaleClamped) != nil {
+		t.Errorf("still limited: %+v", w.Job.Status.Progress.Granted)
+	}
+	if survivors[0] != w.find("worker-0").UID || survivors[1] != w.find("worker-1").UID {
+		t.Error("survivors were touched")
+	}
+	// Below the floor there is no smaller job: all of it goes, and comes back whole.
+	w.run().bind().rest().preempt("worker-0", "worker-1", "worker-2", "worker-3").look()
+	for _, name := range []string{"worker-0", "worker-1", "worker-2", "worker-3"} {
+		w.vanish(name)
+	}
+	w.rest().wantState("Restarting").wantPods("worker-0 worker-1 worker-2 worker-3")
+	if w.restarts() != 0 {
+		t.Errorf("%d restarts counted", w.restarts())
+	}
+}
+
+// TestYieldToAllowedSize: where the number that is left is not allowed, the next below is run.
+func TestYieldToAllowedSize(t *testing.T) {
+	w := running(t, `{metadata: {annotations: {lockstep.dev/world-size-step: "2"}}, spec: {elasticPolicy: {minReplicas: 2, maxReplicas: 4},
+		pytorchReplicaSpecs: {Worker: {replicas: 4}}}}`).bind()
+	w.preempt("worker-3").look().vanish("worker-3").rest().wantPods("worker-0 worker-1")
+}
+
+// TestDrainIsNoYield: a machine that is emptied takes nobody's room; the Worker is wanted elsewhere.
+func TestDrainIsNoYield(t *testing.T) {
+	w := running(t, elasticJob).bind()
+	w.change("worker-1", evict).vanish("worker-1").rest().wantPods("worker-0 worker-1")
+	if w.Job.Status.Progress.Granted != nil {
+		t.Errorf("limited: %+v", w.Job.Status.Progress.Granted)
 	}
 }

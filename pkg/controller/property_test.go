@@ -52,6 +52,11 @@ func TestAnyLife(t *testing.T) {
 					w.terminate(name, 30)
 				}
 			},
+			"preempt": func(r *rapid.T) {
+				if name := drawPod(r, w, corev1.PodRunning); name != "" && w.find(name).DeletionTimestamp == nil {
+					w.bind().preempt(name)
+				}
+			},
 			"suspend": func(r *rapid.T) { suspendTo(rapid.Bool().Draw(r, "suspend"))(w) },
 			"scale": func(r *rapid.T) {
 				if w.Job.Spec.ElasticPolicy != nil {

@@ -13,6 +13,9 @@ import (
 // +kubebuilder:subresource:status
 // +kubebuilder:subresource:scale:specpath=.spec.pytorchReplicaSpecs.Worker.replicas,statuspath=.status.replicaStatuses.Worker.active,selectorpath=.status.replicaStatuses.Worker.selector
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.conditions[-1:].type`
+// +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.status.progress.workers`,priority=1
+// +kubebuilder:printcolumn:name="Asked",type=integer,JSONPath=`.spec.pytorchReplicaSpecs.Worker.replicas`,priority=1
+// +kubebuilder:printcolumn:name="Restarts",type=integer,JSONPath=`.status.progress.restarts`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type PyTorchJob struct {
 	metav1.TypeMeta   `json:",inline"`

@@ -144,6 +144,12 @@ type Progress struct {
 	// +optional
 	Workers *int32 `json:"workers,omitempty"`
 
+	// Granted is there while the job has fewer Workers than it asks for, because others
+	// needed their room.
+	//
+	// +optional
+	Granted *Grant `json:"granted,omitempty"`
+
 	// Resizes counts the changes of Workers since the start or the last resume, and
 	// LastResize is the time of the last one.
 	//
@@ -156,7 +162,7 @@ type Progress struct {
 // IsZero is true when there is nothing to remember.
 func (p *Progress) IsZero() bool {
 	return p.Restarts == 0 && p.Crashes == 0 && len(p.Counted) == 0 && p.Incident == nil && len(p.Completed) == 0 &&
-		len(p.Replacing) == 0 && !p.Stopped && p.Workers == nil && p.Resizes == 0 && p.LastResize == nil
+		len(p.Replacing) == 0 && !p.Stopped && p.Workers == nil && p.Granted == nil && p.Resizes == 0 && p.LastResize == nil
 }
 
 // Incident is a death that others may be a consequence of: peers of a distributed
@@ -169,4 +175,18 @@ type Incident struct {
 	//
 	// +optional
 	Code int32 `json:"code,omitempty"`
+}
+
+// Grant limits the Workers of an elastic job beside Worker.replicas, which has one writer.
+type Grant struct {
+	// Workers is the most that are run.
+	Workers int32 `json:"workers"`
+
+	// Since is when the limit came.
+	Since metav1.Time `json:"since"`
+
+	// Reason says who needed the room.
+	//
+	// +optional
+	Reason string `json:"reason,omitempty"`
 }
