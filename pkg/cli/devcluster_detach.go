@@ -82,6 +82,7 @@ func startSupervisor(log *os.File) (*exec.Cmd, error) {
 func followSupervisor(ctx context.Context, s *screen, o upOptions, supervisor *os.Process, ended <-chan struct{}, log io.Reader) error {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
+	var said strings.Builder // all of it: the reason may have come a tick before the end
 	for {
 		over := false
 		select {
@@ -95,8 +96,9 @@ func followSupervisor(ctx context.Context, s *screen, o upOptions, supervisor *o
 		}
 		state, err := devcluster.Status(o.cluster.DataDir)
 		text, _ := io.ReadAll(log)
+		said.Write(text)
 		if over {
-			return errors.New(strings.TrimSpace("the supervisor ended: " + string(text)))
+			return errors.New("the supervisor ended: " + strings.TrimSpace(said.String()))
 		}
 		if len(text) > 0 {
 			s.plain(strings.TrimRight(string(text), "\n"))
