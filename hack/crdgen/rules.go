@@ -8,12 +8,10 @@ import (
 )
 
 var (
-	forbidden = reason(apiextensions.FieldValueForbidden)
-	required  = reason(apiextensions.FieldValueRequired)
-	invalid   = reason(apiextensions.FieldValueInvalid)
+	forbidden = new(apiextensions.FieldValueForbidden)
+	required  = new(apiextensions.FieldValueRequired)
+	invalid   = new(apiextensions.FieldValueInvalid)
 )
-
-func reason(r apiextensions.FieldValueErrorReason) *apiextensions.FieldValueErrorReason { return &r }
 
 // notNegative is for a map of resource quantities.
 var notNegative = apiextensions.ValidationRule{
@@ -267,12 +265,13 @@ func immutableRules() []apiextensions.ValidationRule {
 					role, same(parent, name))))
 		}
 	}
-	elastic := "has(self.spec.elasticPolicy) == has(oldSelf.spec.elasticPolicy)"
+	var elastic strings.Builder
+	elastic.WriteString("has(self.spec.elasticPolicy) == has(oldSelf.spec.elasticPolicy)")
 	for _, name := range []string{"rdzvBackend", "rdzvPort", "rdzvHost", "rdzvId", "rdzvConf", "standalone",
 		"nProcPerNode", "maxRestarts"} {
-		elastic += " && (" + within("spec.elasticPolicy", same("spec.elasticPolicy", name)) + ")"
+		elastic.WriteString(" && (" + within("spec.elasticPolicy", same("spec.elasticPolicy", name)) + ")")
 	}
-	return append(rules, frozen(".elasticPolicy", elastic))
+	return append(rules, frozen(".elasticPolicy", elastic.String()))
 }
 
 // same says in CEL that a field has not changed. (Optionals would be shorter, but the

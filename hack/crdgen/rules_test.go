@@ -215,7 +215,7 @@ func TestUpdate(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before, after := parse(t, validJob), parse(t, validJob)
-			for _, document := range strings.Split(test.before, "\n") {
+			for document := range strings.SplitSeq(test.before, "\n") {
 				merge(before, parse(t, document))
 				merge(after, parse(t, document))
 			}

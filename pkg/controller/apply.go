@@ -85,7 +85,7 @@ func (r *Reconciler) create(ctx context.Context, o Observed, plan Plan) (retry t
 	}
 	for _, pod := range plan.Probe {
 		if err := r.Client.Create(ctx, pod.DeepCopy(), client.DryRunAll); err != nil && !apierrors.IsAlreadyExists(err) {
-			return r.troubled(ctx, o, pod, err)
+			return r.troubled(ctx, o, pod, err), nil
 		}
 	}
 	done := map[string][]string{}
@@ -101,7 +101,7 @@ func (r *Reconciler) create(ctx context.Context, o Observed, plan Plan) (retry t
 		}
 		for i, object := range batch {
 			if errs[i] != nil {
-				return r.troubled(ctx, o, object, errs[i])
+				return r.troubled(ctx, o, object, errs[i]), nil
 			}
 		}
 	}
@@ -153,13 +153,13 @@ func (r *Reconciler) createOne(ctx context.Context, o Observed, object client.Ob
 }
 
 // troubled takes note of a failed creation, for the next decision to show.
-func (r *Reconciler) troubled(ctx context.Context, o Observed, object client.Object, err error) (time.Duration, error) {
+func (r *Reconciler) troubled(ctx context.Context, o Observed, object client.Object, err error) time.Duration {
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || ctx.Err() != nil {
-		return 0, nil
+		return 0
 	}
 	trouble := explain(o.Job, object, err)
 	r.notes.failed(client.ObjectKeyFromObject(o.Job), o.Job.Generation, trouble, o.Now)
-	return time.Millisecond, nil
+	return time.Millisecond
 }
 
 // explain turns the apiserver's words about an object of ours into words about the job.

@@ -136,7 +136,7 @@ func TestStoreLost(t *testing.T) {
 func TestRangeChanged(t *testing.T) {
 	w := running(t, elasticJob)
 	uid := w.find("worker-0").UID
-	w.edit(func(j *v1.PyTorchJob) { j.Spec.ElasticPolicy.MaxReplicas = pointer(int32(6)) }).rest()
+	w.edit(func(j *v1.PyTorchJob) { j.Spec.ElasticPolicy.MaxReplicas = new(int32(6)) }).rest()
 	if w.find("worker-0").UID != uid {
 		t.Error("restarted without a change of members")
 	}
@@ -150,7 +150,7 @@ func TestRangeChanged(t *testing.T) {
 // TestHPA: as long as the metrics and the job are there, unless another scales the job (E22, D10).
 func TestHPA(t *testing.T) {
 	metric := autoscalingv2.MetricSpec{Type: autoscalingv2.ResourceMetricSourceType, Resource: &autoscalingv2.ResourceMetricSource{
-		Name: "cpu", Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: pointer(int32(80))}}}
+		Name: "cpu", Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: new(int32(80))}}}
 	set := func(metrics ...autoscalingv2.MetricSpec) func(*v1.PyTorchJob) {
 		return func(j *v1.PyTorchJob) { j.Spec.ElasticPolicy.Metrics = metrics }
 	}
@@ -158,7 +158,7 @@ func TestHPA(t *testing.T) {
 	if w.HPA == nil || w.HPA.Spec.MaxReplicas != 4 || w.HPA.Spec.ScaleTargetRef.Name != "job" {
 		t.Fatalf("HPA: %+v", w.HPA)
 	}
-	w.edit(func(j *v1.PyTorchJob) { j.Spec.ElasticPolicy.MaxReplicas = pointer(int32(5)) }).rest()
+	w.edit(func(j *v1.PyTorchJob) { j.Spec.ElasticPolicy.MaxReplicas = new(int32(5)) }).rest()
 	if w.HPA.Spec.MaxReplicas != 5 {
 		t.Error("the range did not follow")
 	}

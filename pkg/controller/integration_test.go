@@ -223,16 +223,16 @@ func TestLiveUpdates(t *testing.T) {
 	}
 	l.wantRefusal(l.scale(0), "spec.pytorchReplicaSpecs.Worker.replicas")
 	l.wantRefusal(l.scale(3), "spec.pytorchReplicaSpecs[Worker].replicas: Forbidden: field is immutable while running")
-	l.wantRefusal(l.edit(policy(func(p *v1.RunPolicy) { p.ManagedBy = pointer(v1.ManagedByMultiKueue) })), "spec.runPolicy.managedBy")
+	l.wantRefusal(l.edit(policy(func(p *v1.RunPolicy) { p.ManagedBy = new(v1.ManagedByMultiKueue) })), "spec.runPolicy.managedBy")
 	l.wantRefusal(l.edit(image), "spec.pytorchReplicaSpecs[Worker].template: Forbidden: field is immutable while running")
 	l.awaitPods(oneAndTwoPods...)
 	l.awaitState(v1.JobRunning)
 
-	l.must(l.edit(policy(func(p *v1.RunPolicy) { p.Suspend = pointer(true) })))
+	l.must(l.edit(policy(func(p *v1.RunPolicy) { p.Suspend = new(true) })))
 	l.awaitState(v1.JobSuspended)
 	l.awaitPods()
 	l.must(l.edit(image))
-	l.must(l.edit(policy(func(p *v1.RunPolicy) { p.Suspend = pointer(false) })))
+	l.must(l.edit(policy(func(p *v1.RunPolicy) { p.Suspend = new(false) })))
 	pods := l.awaitPods(oneAndTwoPods...)
 	l.awaitState(v1.JobCreated)
 	if pods["worker-0"].Spec.Containers[0].Image != "other:2" {

@@ -15,8 +15,6 @@ func policy(edit func(*v1.RunPolicy)) func(*v1.PyTorchJob) {
 	return func(j *v1.PyTorchJob) { edit(&j.Spec.RunPolicy) }
 }
 
-func pointer[T any](value T) *T { return &value }
-
 // TestMasterDecides: also when a Worker fails in the same moment (E30, D6).
 func TestMasterDecides(t *testing.T) {
 	for range 100 {
@@ -99,7 +97,7 @@ func TestCleanPodPolicy(t *testing.T) {
 
 // TestServicesDoNotLeak: also those of pods that are gone already (D20).
 func TestServicesDoNotLeak(t *testing.T) {
-	w := running(t, masterAndWorkers("OnFailure")).edit(policy(func(p *v1.RunPolicy) { p.CleanPodPolicy = pointer(v1.CleanAll) }))
+	w := running(t, masterAndWorkers("OnFailure")).edit(policy(func(p *v1.RunPolicy) { p.CleanPodPolicy = new(v1.CleanAll) }))
 	w.vanish("worker-1").exit("master-0", 0).rest()
 	if w.services() != "" || w.pods() != "" {
 		t.Errorf("left: pods %q, services %q", w.pods(), w.services())
@@ -109,7 +107,7 @@ func TestServicesDoNotLeak(t *testing.T) {
 // TestDeadline: it fires by itself (E18, D1).
 func TestDeadline(t *testing.T) {
 	job := parseJob(t, masterAndWorkers("OnFailure"))
-	job.Spec.RunPolicy.ActiveDeadlineSeconds = pointer(int64(60))
+	job.Spec.RunPolicy.ActiveDeadlineSeconds = new(int64(60))
 	w := newWorld(t, job).look().run().look()
 	due := w.Job.Status.StartTime.Add(61 * time.Second) // never early, though the stored start is cut to seconds
 	if !w.last.Wake.Equal(due) {
@@ -118,27 +116,27 @@ func TestDeadline(t *testing.T) {
 	w.Now = due
 	w.lookNow().wantState("Failed").rest().wantPods("")
 
-	job.Spec.RunPolicy.ActiveDeadlineSeconds = pointer(int64(1<<63 - 1))
+	job.Spec.RunPolicy.ActiveDeadlineSeconds = new(int64(1<<63 - 1))
 	newWorld(t, job).look().run().rest().wantState("Running") // "never", as some write it
 }
 
 // TestTTL: by its own alarm; also after a permanent failure (E15, D3), with ttl 0 (E19),
 // and when the job is suspended afterwards (D5).
 func TestTTL(t *testing.T) {
-	w := running(t, masterAndWorkers("ExitCode")).edit(policy(func(p *v1.RunPolicy) { p.TTLSecondsAfterFinished = pointer(int32(5)) }))
+	w := running(t, masterAndWorkers("ExitCode")).edit(policy(func(p *v1.RunPolicy) { p.TTLSecondsAfterFinished = new(int32(5)) }))
 	w.exit("worker-1", 1).look().look().wantState("Failed")
 	due := w.Job.Status.CompletionTime.Add(5 * time.Second)
 	if !w.last.Wake.Equal(due) || w.last.DeleteJob {
 		t.Fatalf("wakes at %v, want %v", w.last.Wake, due)
 	}
-	w.edit(policy(func(p *v1.RunPolicy) { p.Suspend = pointer(true) }))
+	w.edit(policy(func(p *v1.RunPolicy) { p.Suspend = new(true) }))
 	w.Now = due
 	w.lookNow()
 	if !w.last.DeleteJob {
 		t.Error("the job is not deleted")
 	}
 
-	w = running(t, masterAndWorkers("Never")).edit(policy(func(p *v1.RunPolicy) { p.TTLSecondsAfterFinished = pointer(int32(0)) }))
+	w = running(t, masterAndWorkers("Never")).edit(policy(func(p *v1.RunPolicy) { p.TTLSecondsAfterFinished = new(int32(0)) }))
 	if w.exit("master-0", 0).look(); !w.last.DeleteJob {
 		t.Error("ttl 0: the job is not deleted at its end")
 	}
@@ -193,7 +191,7 @@ func TestResumeBeforeThePodsAreGone(t *testing.T) {
 // TestCreatedSuspended: nothing is made, and the template at the resume counts (E13).
 func TestCreatedSuspended(t *testing.T) {
 	job := parseJob(t, masterAndWorkers("OnFailure"))
-	job.Spec.RunPolicy.Suspend = pointer(true)
+	job.Spec.RunPolicy.Suspend = new(true)
 	w := newWorld(t, job).rest().wantState("Suspended").wantPods("")
 	if w.Job.Status.StartTime != nil || w.PodGroup != nil || w.writes != 1 {
 		t.Errorf("start %v, writes %d", w.Job.Status.StartTime, w.writes)
@@ -211,7 +209,7 @@ func TestCreatedSuspended(t *testing.T) {
 // TestNotOurs: a job of another manager is left alone altogether.
 func TestNotOurs(t *testing.T) {
 	job := parseJob(t, masterAndWorkers("OnFailure"))
-	job.Spec.RunPolicy.ManagedBy = pointer(v1.ManagedByMultiKueue)
+	job.Spec.RunPolicy.ManagedBy = new(v1.ManagedByMultiKueue)
 	w := newWorld(t, job).look()
 	now := metav1.NewTime(w.Now)
 	deleted := newWorld(t, parseJob(t, masterAndWorkers("OnFailure"))).edit(func(j *v1.PyTorchJob) { j.DeletionTimestamp = &now }).look()
@@ -225,7 +223,7 @@ func TestNotOurs(t *testing.T) {
 // TestInvalid: a job that was stored under another CRD says what is wrong, and nothing is made.
 func TestInvalid(t *testing.T) {
 	job := parseJob(t, masterAndWorkers("OnFailure"))
-	job.Spec.PyTorchReplicaSpecs[v1.Master].Replicas = pointer(int32(2))
+	job.Spec.PyTorchReplicaSpecs[v1.Master].Replicas = new(int32(2))
 	w := newWorld(t, job).rest().wantState("Invalid").wantPods("")
 	const want = "spec.pytorchReplicaSpecs[Master].replicas: Forbidden: must be 1"
 	if got := condition(&w.Job.Status, v1.JobInvalid).Message; got != want || w.told(reasonInvalid) != 1 || w.writes != 1 {
@@ -237,7 +235,7 @@ func TestInvalid(t *testing.T) {
 
 func TestTooLarge(t *testing.T) {
 	job := parseJob(t, masterAndWorkers("OnFailure"))
-	job.Spec.PyTorchReplicaSpecs[v1.Worker].Replicas = pointer(int32(1<<31 - 1))
+	job.Spec.PyTorchReplicaSpecs[v1.Worker].Replicas = new(int32(1<<31 - 1))
 	w := newWorld(t, job).look().wantState("Invalid")
 	if got := condition(&w.Job.Status, v1.JobInvalid).Message; !strings.Contains(got, "--max-gang-size") {
 		t.Errorf("message: %s", got)

@@ -111,7 +111,7 @@ func atoi(text string) int64 { return int64(text[0] - '0') }
 func TestPodGroup(t *testing.T) {
 	job := parseJob(t, masterAndWorkers("OnFailure"))
 	job.Annotations = map[string]string{"lockstep.dev/topology-required": "rack", "note": "x", corev1.LastAppliedConfigAnnotation: "{}"}
-	job.Spec.RunPolicy.SchedulingPolicy = &v1.SchedulingPolicy{ScheduleTimeoutSeconds: pointer(int32(5000))}
+	job.Spec.RunPolicy.SchedulingPolicy = &v1.SchedulingPolicy{ScheduleTimeoutSeconds: new(int32(5000))}
 	w := newWorld(t, job).rest()
 	want := map[string]string{"lockstep.dev/topology-required": "rack", "note": "x"}
 	if diff := cmp.Diff(want, w.PodGroup.Annotations); diff != "" {

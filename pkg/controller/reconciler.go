@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -88,7 +89,7 @@ func (r *Reconciler) observe(ctx context.Context, job *v1.PyTorchJob, now time.T
 		return o, err
 	}
 	r.notes.on(client.ObjectKeyFromObject(job), func(p *page) {
-		o.Gone = p.gone[:len(p.gone):len(p.gone)]
+		o.Gone = slices.Clip(p.gone)
 		if p.trouble != nil && p.generation == job.Generation {
 			o.Trouble = p.trouble
 		}

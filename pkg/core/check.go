@@ -11,48 +11,68 @@ import (
 // Check returns what is broken in the core's own books; empty when all is well.
 // Tests and the simulator call it after every step.
 func (c *Core) Check() []string {
-	var broken []string
-	complain := func(format string, args ...any) { broken = append(broken, fmt.Sprintf(format, args...)) }
-	sums := ledger{}
+	broken := slices.Concat(c.checkMembers(), c.checkLedger(), c.checkGroups())
+	sort.Strings(broken)
+	return broken
+}
+
+func (c *Core) checkMembers() []string {
+	var broken complaints
 	for uid, m := range c.members {
 		if uid != m.UID || c.groups[m.group.key] != m.group || !slices.Contains(m.group.members, m) {
-			complain("%s: member and gang do not know each other", uid)
+			broken.add("%s: member and gang do not know each other", uid)
 		}
 		if (m.state == gang.Waiting) != (m.node == "") || m.held && m.state != gang.Binding && m.state != gang.Held ||
 			m.state == gang.Held && !m.held || m.permitted && m.state != gang.Reserved {
-			complain("%s: state %d with node %q, held %t, permitted %t", m.Name, m.state, m.node, m.held, m.permitted)
+			broken.add("%s: state %d with node %q, held %t, permitted %t", m.Name, m.state, m.node, m.held, m.permitted)
 		}
+	}
+	return broken
+}
+
+func (c *Core) checkLedger() []string {
+	var broken complaints
+	sums := ledger{}
+	for _, m := range c.members {
 		if m.held {
 			sums.add(m.node, m.Requests)
 		}
 	}
 	for node := range sums {
 		if !equal(sums[node], c.held[node]) {
-			complain("%s: the ledger holds %v, members %v", node, c.held[node], sums[node])
+			broken.add("%s: the ledger holds %v, members %v", node, c.held[node], sums[node])
 		}
 	}
 	for node := range c.held {
 		if _, ok := sums[node]; !ok {
-			complain("%s: the ledger holds %v for nobody", node, c.held[node])
+			broken.add("%s: the ledger holds %v for nobody", node, c.held[node])
 		}
 	}
-	for key, g := range c.groups {
-		if *g.sums() != *g.count() {
-			complain("%s: the tally %+v is not that of the members, %+v", key, *g.sums(), *g.count())
-		}
-		if !slices.IsSortedFunc(g.members, byRank) {
-			complain("%s: members are out of order", key)
-		}
-		if reason := g.untenable(); reason.Code != "" {
-			complain("%s: holds nodes for %d of %d members: %s", key, g.counts().Placed(), g.floor(), reason.Message)
-		}
-		if g.ready() {
-			complain("%s: the floor is reserved and not released", key)
-		}
-	}
-	sort.Strings(broken)
 	return broken
 }
+
+func (c *Core) checkGroups() []string {
+	var broken complaints
+	for key, g := range c.groups {
+		if *g.sums() != *g.count() {
+			broken.add("%s: the tally %+v is not that of the members, %+v", key, *g.sums(), *g.count())
+		}
+		if !slices.IsSortedFunc(g.members, byRank) {
+			broken.add("%s: members are out of order", key)
+		}
+		if reason := g.untenable(); reason.Code != "" {
+			broken.add("%s: holds nodes for %d of %d members: %s", key, g.counts().Placed(), g.floor(), reason.Message)
+		}
+		if g.ready() {
+			broken.add("%s: the floor is reserved and not released", key)
+		}
+	}
+	return broken
+}
+
+type complaints []string
+
+func (c *complaints) add(format string, args ...any) { *c = append(*c, fmt.Sprintf(format, args...)) }
 
 func equal(a, b []int64) bool {
 	for i := range max(len(a), len(b)) {

@@ -100,7 +100,7 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) {
 	case "gang":
 		w.setGang(t, d, names[0])
 	case "members":
-		for _, line := range strings.Split(strings.TrimSpace(d.Input), "\n") {
+		for line := range strings.SplitSeq(strings.TrimSpace(d.Input), "\n") {
 			w.setMember(t, d, line)
 		}
 	case "attempt":
@@ -213,7 +213,7 @@ func (w *world) view() core.View {
 
 func (w *world) setNodes(t *testing.T, d *datadriven.TestData) {
 	w.epoch++
-	for _, line := range strings.Split(strings.TrimSpace(d.Input), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(d.Input), "\n") {
 		words := strings.Fields(line)
 		n := cluster.Node{Name: words[0], Labels: map[string]string{"block": "b1"}}
 		n.Allocatable = n.Allocatable.Set(cluster.CPU, 64000).Set(cluster.Pods, 110).Set(w.gpu, 8)

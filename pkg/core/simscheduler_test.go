@@ -294,6 +294,7 @@ func (s *sim) released(uids []string) {
 				s.fail("S6: %s is taken for bound", uid)
 			}
 			n++
+		case gang.Waiting, gang.Held, gang.Reserved:
 		}
 	}
 	for _, of := range s.finished {

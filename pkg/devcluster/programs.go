@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -160,9 +161,7 @@ func schedulerConfig(options ProgramOptions, kubeconfigPath string) ([]byte, err
 			into = map[string]any{}
 			config[section] = into
 		}
-		for key, value := range values {
-			into[key] = value
-		}
+		maps.Copy(into, values)
 	}
 	return yaml.Marshal(config)
 }

@@ -168,11 +168,11 @@ func (w *builder) begin(m *minors, limit int32) {
 	}
 }
 
-// offer takes in one way.
-func (w *builder) offer(u int, capacity int32, c cost, a, b int32) {
+// offer takes in one way, which comes from entry a of one front at most.
+func (w *builder) offer(u int, capacity int32, c cost, a int32) {
 	at := &w.best[u*w.width+int(min(capacity, w.limit))]
 	if at.stamp != w.stamp || c.less(at.cost) {
-		*at = way{c, a, b, w.stamp}
+		*at = way{c, a, -1, w.stamp}
 	}
 }
 

@@ -30,7 +30,7 @@ func (s *shape) host(node int, capacity []int64, fixed bool) *front {
 	}
 	raw := string(key)
 	s.build.begin(s.minors, int32(min(int64(s.clamp), capacity[s.major])))
-	s.build.offer(0, 0, cost{}, -1, -1)
+	s.build.offer(0, 0, cost{}, -1)
 	s.stairs(node, 0, 0, free, capacity, fixed)
 	f := s.kind(s.build.finish())
 	s.hosts[raw] = f
@@ -46,7 +46,7 @@ func (s *shape) stairs(node, place, u int, free cluster.Resources, capacity []in
 			n = int32(s.classes[s.major].Requests.Slots(free, int(n)))
 		}
 		u, n = s.round(s.x.tree.Hosts(), u, n)
-		s.build.offer(u, n, s.opening(s.x.tree.Leaf(node), u, n, fixed), -1, -1)
+		s.build.offer(u, n, s.opening(s.x.tree.Leaf(node), u, n, fixed), -1)
 		return
 	}
 	class := s.minors.class[place]

@@ -69,22 +69,33 @@ func (s *shape) bestOf(in *inner) (best cost, ia, ib int32, ok bool) {
 			if a.start[ua] == a.start[ua+1] || b.start[ub] == b.start[ub+1] || s.minors.add(ua, ub) != full {
 				continue
 			}
-			j := b.start[ub+1] - 1 // the first that is large enough, as a's capacity rises
-			for i := a.start[ua]; i < a.start[ua+1]; i++ {
-				need := s.clamp - a.entries[i].cap
-				if b.entries[j].cap < need {
-					continue
-				}
-				for j > b.start[ub] && b.entries[j-1].cap >= need {
-					j--
-				}
-				if c := a.entries[i].cost.plus(b.entries[j].cost); c.less(best) {
-					best, ia, ib, ok = c, i, j, true
-				}
+			if c, i, j := cheapest(a, b, ua, ub, s.clamp); c.less(best) {
+				best, ia, ib, ok = c, i, j, true
 			}
 		}
 	}
 	return best, ia, ib, ok
+}
+
+// cheapest is the cheapest pair of entries, one of a with the minor vector ua and
+// one of b with ub, whose capacities make up clamp; its cost is none if there is no
+// such pair. Either front has entries there.
+func cheapest(a, b *front, ua, ub int, clamp int32) (best cost, ia, ib int32) {
+	best = none
+	j := b.start[ub+1] - 1 // the first that is large enough, as a's capacity rises
+	for i := a.start[ua]; i < a.start[ua+1]; i++ {
+		need := clamp - a.entries[i].cap
+		if b.entries[j].cap < need {
+			continue
+		}
+		for j > b.start[ub] && b.entries[j-1].cap >= need {
+			j--
+		}
+		if c := a.entries[i].cost.plus(b.entries[j].cost); c.less(best) {
+			best, ia, ib = c, i, j
+		}
+	}
+	return best, ia, ib
 }
 
 // joinAll joins fronts two by two, so that a change of one costs the logarithm
@@ -200,7 +211,7 @@ func (s *shape) close(d int, inner *front, fixed bool) *front {
 		for i := inner.start[u]; i < inner.start[u+1]; i++ {
 			e := &inner.entries[i]
 			v, capacity := s.round(level, u, e.cap)
-			s.build.offer(v, capacity, e.cost.plus(s.opening(d, v, capacity, fixed)), i, -1)
+			s.build.offer(v, capacity, e.cost.plus(s.opening(d, v, capacity, fixed)), i)
 		}
 	}
 	f := s.build.finish()

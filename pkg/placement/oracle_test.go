@@ -86,7 +86,7 @@ func (o *oracle) judge() {
 			d := o.tree.Ancestor(o.tree.Leaf(n), l)
 			if slices.Contains(o.req.Fixed, n) {
 				fixed[d] = true
-				members[l][d] = members[l][d][:len(members[l][d]):len(members[l][d])]
+				members[l][d] = slices.Clip(members[l][d])
 			}
 			if slices.Max(counts) == 0 {
 				continue

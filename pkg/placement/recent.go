@@ -12,8 +12,8 @@ type recent[V any] struct {
 
 // get finds a value and marks it as used.
 func (r *recent[V]) get(key string) (V, bool) {
-	for i := len(r.keys) - 1; i >= 0; i-- {
-		if r.keys[i] == key {
+	for i, v := range slices.Backward(r.keys) {
+		if v == key {
 			value := r.values[i]
 			copy(r.keys[i:], r.keys[i+1:])
 			copy(r.values[i:], r.values[i+1:])

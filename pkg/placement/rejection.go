@@ -253,8 +253,8 @@ func (x *Index) nameScarcest(req Request, m *Missing) {
 // in a domain; among equals the one the class is chiefly about.
 func (x *Index) scarcest(class Class, d int) int {
 	best, fewest := class.Requests.Primary(), int64(class.Count)+1
-	for resource := len(class.Requests) - 1; resource >= 0; resource-- {
-		each := class.Requests[resource]
+	for resource, each := range slices.Backward(class.Requests) {
+
 		if each <= 0 {
 			continue
 		}

@@ -163,7 +163,7 @@ func (s *shape) forget() {
 	s.hosts, s.kinds = map[string]*front{}, map[string]*front{}
 	s.joins, s.closings = memo[[2]*front]{}, memo[closing]{}
 	s.build.begin(s.minors, 0)
-	s.build.offer(0, 0, cost{}, -1, -1)
+	s.build.offer(0, 0, cost{}, -1)
 	s.nothing = s.build.finish()
 }
 

@@ -75,7 +75,7 @@ func (t *OpenbTrace) readPod(row row) error {
 				p.Name, p.Shape.Milli))
 		}
 	}
-	for _, model := range strings.Split(row.text("gpu_spec"), "|") {
+	for model := range strings.SplitSeq(row.text("gpu_spec"), "|") {
 		p.Shape.Models |= t.bit(model, row)
 	}
 	t.Pods = append(t.Pods, p)

@@ -83,9 +83,7 @@ func Replay(nodes []cluster.Node, levels []topology.Level, jobs []Job, options R
 	}
 	r.record = newRecord(r.machine, options.Policy, jobs)
 	for i := range jobs {
-		if err := r.advance(jobs[i].SubmitSeconds); err != nil {
-			return nil, err
-		}
+		r.advance(jobs[i].SubmitSeconds)
 		if err := r.submit(&jobs[i]); err != nil {
 			return nil, err
 		}
@@ -94,9 +92,7 @@ func Replay(nodes []cluster.Node, levels []topology.Level, jobs []Job, options R
 			r.start()
 		}
 	}
-	if err := r.advance(1<<63 - 1); err != nil {
-		return nil, err
-	}
+	r.advance(1<<63 - 1)
 	if left := r.queue.Len(); left > 0 {
 		return nil, fmt.Errorf("%d jobs wait on an idle cluster that could hold each of them", left)
 	}
@@ -115,7 +111,7 @@ type replay struct {
 }
 
 // advance lets jobs end up to and including the given time.
-func (r *replay) advance(until int64) error {
+func (r *replay) advance(until int64) {
 	for len(r.running) > 0 && r.running[0].end <= until {
 		now := r.running[0].end
 		r.record.pass(r.now, now, r.machine, r.queue.Len())
@@ -131,7 +127,6 @@ func (r *replay) advance(until int64) error {
 		r.record.pass(r.now, until, r.machine, r.queue.Len())
 		r.now = until
 	}
-	return nil
 }
 
 // submit puts a job into the queue, unless it can never run.

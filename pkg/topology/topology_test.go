@@ -15,7 +15,7 @@ func labelled(labels ...string) []cluster.Node {
 	nodes := make([]cluster.Node, len(labels))
 	for i, list := range labels {
 		nodes[i] = cluster.Node{Name: fmt.Sprintf("n%d", i), Labels: map[string]string{}}
-		for _, pair := range strings.Fields(list) {
+		for pair := range strings.FieldsSeq(list) {
 			key, value, _ := strings.Cut(pair, "=")
 			nodes[i].Labels[key] = value
 		}

@@ -2,6 +2,7 @@ package fakenodes
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,12 +11,14 @@ import (
 )
 
 const (
-	// BlockLabel and RackLabel name the domains between zone and host.
+	// BlockLabel names the domain between zone and rack.
 	BlockLabel = "topology.lockstep.dev/block"
-	RackLabel  = "topology.lockstep.dev/rack"
-	// TypeLabel has the value TypeKwok on each fake node.
+	// RackLabel names the domain between block and host.
+	RackLabel = "topology.lockstep.dev/rack"
+	// TypeLabel says what a node is.
 	TypeLabel = "type"
-	TypeKwok  = "kwok"
+	// TypeKwok is the TypeLabel of each fake node.
+	TypeKwok = "kwok"
 	// PreferRealTaint is the key of the PreferNoSchedule taint of Shape.PreferReal.
 	PreferRealTaint = "fake.lockstep.dev/node"
 	// GPUResource is the resource that Shape.GPUs counts.
@@ -131,9 +134,7 @@ func (s Shape) Node(index int) *corev1.Node {
 		},
 		Status: s.status(name, index),
 	}
-	for key, value := range s.Labels {
-		node.Labels[key] = value
-	}
+	maps.Copy(node.Labels, s.Labels)
 	if s.PreferReal {
 		node.Spec.Taints = []corev1.Taint{{Key: PreferRealTaint, Value: "fake", Effect: corev1.TaintEffectPreferNoSchedule}}
 	}

@@ -2,6 +2,7 @@ package processnode
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -125,9 +126,7 @@ func envFrom(namespace string, f v1.EnvFromSource, from sources) (map[string]str
 		if err != nil {
 			return nil, unless(f.ConfigMapRef.Optional, err)
 		}
-		for k, v := range object.Data {
-			data[k] = v
-		}
+		maps.Copy(data, object.Data)
 	case f.SecretRef != nil:
 		object, err := from.Secret(namespace, f.SecretRef.Name)
 		if err != nil {

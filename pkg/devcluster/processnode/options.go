@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -102,8 +103,6 @@ func withDefaults(list v1.ResourceList) v1.ResourceList {
 		v1.ResourcePods:                   resource.MustParse("110"),
 		v1.ResourceName("nvidia.com/gpu"): resource.MustParse("8"),
 	}
-	for name, q := range list {
-		all[name] = q
-	}
+	maps.Copy(all, list)
 	return all
 }

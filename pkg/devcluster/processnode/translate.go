@@ -2,6 +2,7 @@ package processnode
 
 import (
 	"net"
+	"slices"
 	"strings"
 
 	"lockstep.dev/lockstep/pkg/devcluster/processnode/sandbox"
@@ -12,8 +13,8 @@ import (
 
 // translatePath replaces the beginning of an absolute path by the source of the mount that it lies in.
 func translatePath(text string, mounts []sandbox.Mount) string {
-	for i := len(mounts) - 1; i >= 0; i-- {
-		m := mounts[i]
+	for _, m := range slices.Backward(mounts) {
+
 		if text == m.Target {
 			return m.Source
 		}

@@ -2,6 +2,7 @@ package processnode
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -75,9 +76,7 @@ func addConfigMap(files fileTree, namespace, name string, items []v1.KeyToPath, 
 		return unless(optional, err)
 	}
 	data := map[string]string{}
-	for k, v := range object.Data {
-		data[k] = v
-	}
+	maps.Copy(data, object.Data)
 	for k, v := range object.BinaryData {
 		data[k] = string(v)
 	}
@@ -98,9 +97,7 @@ func addSecret(files fileTree, namespace, name string, items []v1.KeyToPath, opt
 
 func addItems(files fileTree, object string, data map[string]string, items []v1.KeyToPath, optional *bool) error {
 	if len(items) == 0 {
-		for k, v := range data {
-			files[k] = v
-		}
+		maps.Copy(files, data)
 		return nil
 	}
 	for _, item := range items {

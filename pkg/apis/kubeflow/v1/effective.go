@@ -17,7 +17,7 @@ func Effective(stored *PyTorchJob) *PyTorchJob {
 	}
 	defaultElastic(&job.Spec)
 	if job.Spec.NprocPerNode == nil && (job.Spec.ElasticPolicy == nil || job.Spec.ElasticPolicy.NProcPerNode == nil) {
-		job.Spec.NprocPerNode = ptr(intstr.FromString("auto"))
+		job.Spec.NprocPerNode = new(intstr.FromString("auto"))
 	}
 	return job
 }
@@ -58,10 +58,10 @@ func differ[T comparable](a, b *T) bool { return a != nil && b != nil && *a != *
 
 func defaultRunPolicy(policy *RunPolicy) {
 	if policy.CleanPodPolicy == nil || *policy.CleanPodPolicy == "" {
-		policy.CleanPodPolicy = ptr(CleanNone)
+		policy.CleanPodPolicy = new(CleanNone)
 	}
 	if policy.Suspend == nil {
-		policy.Suspend = ptr(false)
+		policy.Suspend = new(false)
 	}
 }
 
@@ -70,7 +70,7 @@ func defaultReplicas(replicas *ReplicaSpec) {
 		return
 	}
 	if replicas.Replicas == nil {
-		replicas.Replicas = ptr(int32(1))
+		replicas.Replicas = new(int32(1))
 	}
 	if replicas.RestartPolicy == "" {
 		replicas.RestartPolicy = RestartOnFailure
@@ -95,7 +95,7 @@ func defaultElastic(spec *PyTorchJobSpec) {
 		elastic.MinReplicas, elastic.MaxReplicas = clone(workers.Replicas), clone(workers.Replicas)
 	}
 	if elastic.RDZVBackend == nil || *elastic.RDZVBackend == "" {
-		elastic.RDZVBackend = ptr("c10d")
+		elastic.RDZVBackend = new("c10d")
 	}
 	if len(elastic.RDZVConf) == 0 {
 		elastic.RDZVConf = nil
@@ -131,11 +131,9 @@ func namedPort(trainer *corev1.Container) *corev1.ContainerPort {
 	return nil
 }
 
-func ptr[T any](value T) *T { return &value }
-
 func clone[T any](p *T) *T {
 	if p == nil {
 		return nil
 	}
-	return ptr(*p)
+	return new(*p)
 }

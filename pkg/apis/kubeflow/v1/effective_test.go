@@ -12,7 +12,7 @@ import (
 // base is a valid job: Master 1, Worker 2, container pytorch with an image.
 func base() *PyTorchJob {
 	replicas := func(n int32) *ReplicaSpec {
-		return &ReplicaSpec{Replicas: ptr(n), RestartPolicy: RestartOnFailure, Template: corev1.PodTemplateSpec{
+		return &ReplicaSpec{Replicas: new(n), RestartPolicy: RestartOnFailure, Template: corev1.PodTemplateSpec{
 			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: ContainerName, Image: "train:1"}}},
 		}}
 	}
@@ -56,27 +56,27 @@ func TestEffective(t *testing.T) {
 		}},
 		{"nprocPerNode", base(), func(j *PyTorchJob) (any, any) { return j.Spec.NprocPerNode.String(), "auto" }},
 		{"nprocPerNode stays unset beside its deprecated position", change(func(j *PyTorchJob) {
-			j.Spec.ElasticPolicy = &ElasticPolicy{NProcPerNode: ptr(int32(2))}
+			j.Spec.ElasticPolicy = &ElasticPolicy{NProcPerNode: new(int32(2))}
 		}), func(j *PyTorchJob) (any, any) { return j.Spec.NprocPerNode, (*intstr.IntOrString)(nil) }},
 		{"cleanPodPolicy", base(), func(j *PyTorchJob) (any, any) { return *j.Spec.RunPolicy.CleanPodPolicy, CleanNone }},
-		{"an empty cleanPodPolicy", change(func(j *PyTorchJob) { j.Spec.RunPolicy.CleanPodPolicy = ptr(CleanPodPolicy("")) }),
+		{"an empty cleanPodPolicy", change(func(j *PyTorchJob) { j.Spec.RunPolicy.CleanPodPolicy = new(CleanPodPolicy("")) }),
 			func(j *PyTorchJob) (any, any) { return *j.Spec.RunPolicy.CleanPodPolicy, CleanNone }},
 		{"the old positions are folded", change(func(j *PyTorchJob) {
-			j.Spec.CleanPodPolicy = ptr(CleanAll)
-			j.Spec.TTLSecondsAfterFinished = ptr(int32(7))
-			j.Spec.ActiveDeadlineSeconds = ptr(int64(8))
-			j.Spec.BackoffLimit = ptr(int32(9))
+			j.Spec.CleanPodPolicy = new(CleanAll)
+			j.Spec.TTLSecondsAfterFinished = new(int32(7))
+			j.Spec.ActiveDeadlineSeconds = new(int64(8))
+			j.Spec.BackoffLimit = new(int32(9))
 		}), func(j *PyTorchJob) (any, any) {
 			p := j.Spec.RunPolicy
 			return []any{*p.CleanPodPolicy, *p.TTLSecondsAfterFinished, *p.ActiveDeadlineSeconds, *p.BackoffLimit},
 				[]any{CleanAll, int32(7), int64(8), int32(9)}
 		}},
 		{"runPolicy wins", change(func(j *PyTorchJob) {
-			j.Spec.CleanPodPolicy, j.Spec.RunPolicy.CleanPodPolicy = ptr(CleanAll), ptr(CleanNone)
+			j.Spec.CleanPodPolicy, j.Spec.RunPolicy.CleanPodPolicy = new(CleanAll), new(CleanNone)
 		}), func(j *PyTorchJob) (any, any) { return *j.Spec.RunPolicy.CleanPodPolicy, CleanNone }},
 		{"neither bound: the Workers", elastic(nil, nil), bounds(2, 2)},
-		{"only the upper bound", elastic(nil, ptr(int32(4))), bounds(4, 4)},
-		{"only the lower bound", elastic(ptr(int32(1)), nil), bounds(1, 1)},
+		{"only the upper bound", elastic(nil, new(int32(4))), bounds(4, 4)},
+		{"only the lower bound", elastic(new(int32(1)), nil), bounds(1, 1)},
 		{"rdzvBackend", elastic(nil, nil), func(j *PyTorchJob) (any, any) { return *j.Spec.ElasticPolicy.RDZVBackend, "c10d" }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -122,21 +122,21 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"an ordinary job", base(), nil},
 		{"old position, other value", change(func(j *PyTorchJob) {
-			j.Spec.CleanPodPolicy, j.Spec.RunPolicy.CleanPodPolicy = ptr(CleanAll), ptr(CleanNone)
+			j.Spec.CleanPodPolicy, j.Spec.RunPolicy.CleanPodPolicy = new(CleanAll), new(CleanNone)
 		}), []string{"LegacyFieldIgnored"}},
 		{"old position, same value", change(func(j *PyTorchJob) {
-			j.Spec.CleanPodPolicy, j.Spec.RunPolicy.CleanPodPolicy = ptr(CleanAll), ptr(CleanAll)
+			j.Spec.CleanPodPolicy, j.Spec.RunPolicy.CleanPodPolicy = new(CleanAll), new(CleanAll)
 		}), nil},
 		{"restartPolicy of the template", change(func(j *PyTorchJob) {
 			j.Spec.PyTorchReplicaSpecs[Master].Template.Spec.RestartPolicy = corev1.RestartPolicyAlways
 		}), []string{"SetPodTemplateRestartPolicy"}},
 		{"gpu without GPUs", change(func(j *PyTorchJob) {
-			j.Spec.NprocPerNode = ptr(intstr.FromString("gpu"))
+			j.Spec.NprocPerNode = new(intstr.FromString("gpu"))
 			trainer(j, Master).Resources.Limits = corev1.ResourceList{"nvidia.com/gpu": resource.MustParse("1")}
 		}), []string{"NoGPURequested"}},
 		{"a floor below the size", change(func(j *PyTorchJob) {
-			j.Spec.RunPolicy.SchedulingPolicy = &SchedulingPolicy{MinAvailable: ptr(int32(2)), Queue: "q",
-				ScheduleTimeoutSeconds: ptr(int32(1000))}
+			j.Spec.RunPolicy.SchedulingPolicy = &SchedulingPolicy{MinAvailable: new(int32(2)), Queue: "q",
+				ScheduleTimeoutSeconds: new(int32(1000))}
 		}), []string{"PartialGang", "ScheduleTimeoutClamped", "FieldHasNoEffect"}},
 		{"elastic annotation without elasticPolicy", change(func(j *PyTorchJob) {
 			j.Annotations = map[string]string{AnnotationResizeCooldown: "5m"}
@@ -145,7 +145,7 @@ func TestWarnings(t *testing.T) {
 			j.Annotations = map[string]string{AnnotationAutoscale: "cluster", AnnotationExpectedDuration: "2h"}
 		}), []string{"FieldHasNoEffect", "FieldHasNoEffect"}},
 		{"elastic with a Master and the old nproc", change(func(j *PyTorchJob) {
-			j.Spec.ElasticPolicy = &ElasticPolicy{NProcPerNode: ptr(int32(1)), RDZVBackend: ptr("foo")}
+			j.Spec.ElasticPolicy = &ElasticPolicy{NProcPerNode: new(int32(1)), RDZVBackend: new("foo")}
 		}), []string{"DeprecatedField", "UnknownRendezvousBackend", "MasterOfElasticJob"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

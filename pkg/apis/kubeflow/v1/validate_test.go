@@ -14,7 +14,7 @@ func TestValidate(t *testing.T) {
 	set := change
 	policy := func(edit func(*RunPolicy)) *PyTorchJob { return set(func(j *PyTorchJob) { edit(&j.Spec.RunPolicy) }) }
 	gang := func(p SchedulingPolicy) *PyTorchJob { return policy(func(r *RunPolicy) { r.SchedulingPolicy = &p }) }
-	one, two, five := ptr(int32(1)), ptr(int32(2)), ptr(int32(5))
+	one, two, five := new(int32(1)), new(int32(2)), new(int32(5))
 
 	for _, test := range []struct {
 		name string
@@ -31,7 +31,7 @@ func TestValidate(t *testing.T) {
 			`metadata.name: Invalid value: "` + strings.Repeat("a", 55) + `": must be no more than 54 characters: ` +
 				`its longest pod name would be ` + strings.Repeat("a", 55) + `-worker-1, and pod names end at 63`},
 		{"name too long for the largest size", func() *PyTorchJob {
-			j := elastic(one, ptr(int32(101)))
+			j := elastic(one, new(int32(101)))
 			j.Name = strings.Repeat("a", 53)
 			return j
 		}(), `metadata.name: Invalid value: "` + strings.Repeat("a", 53) + `": must be no more than 52 characters: ` +
@@ -48,9 +48,9 @@ func TestValidate(t *testing.T) {
 			"spec.pytorchReplicaSpecs[Worker]: Required value: must be required"},
 		{"two Masters", set(func(j *PyTorchJob) { j.Spec.PyTorchReplicaSpecs[Master].Replicas = two }),
 			"spec.pytorchReplicaSpecs[Master].replicas: Forbidden: must be 1"},
-		{"no Workers", set(func(j *PyTorchJob) { j.Spec.PyTorchReplicaSpecs[Worker].Replicas = ptr(int32(0)) }),
+		{"no Workers", set(func(j *PyTorchJob) { j.Spec.PyTorchReplicaSpecs[Worker].Replicas = new(int32(0)) }),
 			"spec.pytorchReplicaSpecs[Worker].replicas: Forbidden: must be at least 1"},
-		{"negative Workers", set(func(j *PyTorchJob) { j.Spec.PyTorchReplicaSpecs[Worker].Replicas = ptr(int32(-1)) }),
+		{"negative Workers", set(func(j *PyTorchJob) { j.Spec.PyTorchReplicaSpecs[Worker].Replicas = new(int32(-1)) }),
 			"spec.pytorchReplicaSpecs[Worker].replicas: Forbidden: must be at least 1"},
 		{"unknown restartPolicy", set(func(j *PyTorchJob) { j.Spec.PyTorchReplicaSpecs[Worker].RestartPolicy = "Maybe" }),
 			`spec.pytorchReplicaSpecs[Worker].restartPolicy: Unsupported value: "Maybe": supported values: ` +
@@ -70,15 +70,15 @@ func TestValidate(t *testing.T) {
 			j.Spec.PyTorchReplicaSpecs[Worker].Template.Spec.SchedulerName = "other"
 		}), `spec.pytorchReplicaSpecs[Worker].template.spec.schedulerName: Forbidden: must be the Master's "", ` +
 			`not "other": one scheduler places the whole job`},
-		{"nprocPerNode word", set(func(j *PyTorchJob) { j.Spec.NprocPerNode = ptr(intstr.FromString("banana")) }),
+		{"nprocPerNode word", set(func(j *PyTorchJob) { j.Spec.NprocPerNode = new(intstr.FromString("banana")) }),
 			`spec.nprocPerNode: Invalid value: "banana": must be auto, cpu, gpu, xpu, or a whole number of at least 1`},
-		{"nprocPerNode zero", set(func(j *PyTorchJob) { j.Spec.NprocPerNode = ptr(intstr.FromInt32(0)) }),
+		{"nprocPerNode zero", set(func(j *PyTorchJob) { j.Spec.NprocPerNode = new(intstr.FromInt32(0)) }),
 			`spec.nprocPerNode: Invalid value: "0": must be auto, cpu, gpu, xpu, or a whole number of at least 1`},
-		{"nprocPerNode text number", set(func(j *PyTorchJob) { j.Spec.NprocPerNode = ptr(intstr.FromString("8")) }), ""},
-		{"nprocPerNode mixed", set(func(j *PyTorchJob) { j.Spec.NprocPerNode = ptr(intstr.FromString("8x")) }),
+		{"nprocPerNode text number", set(func(j *PyTorchJob) { j.Spec.NprocPerNode = new(intstr.FromString("8")) }), ""},
+		{"nprocPerNode mixed", set(func(j *PyTorchJob) { j.Spec.NprocPerNode = new(intstr.FromString("8x")) }),
 			`spec.nprocPerNode: Invalid value: "8x": must be auto, cpu, gpu, xpu, or a whole number of at least 1`},
 		{"both nproc fields", set(func(j *PyTorchJob) {
-			j.Spec.NprocPerNode = ptr(intstr.FromString("2"))
+			j.Spec.NprocPerNode = new(intstr.FromString("2"))
 			j.Spec.ElasticPolicy = &ElasticPolicy{NProcPerNode: two}
 		}), "spec.elasticPolicy.nProcPerNode: Forbidden: must not be used with spec.nprocPerNode"},
 		{"elastic without Workers", set(func(j *PyTorchJob) {
@@ -86,35 +86,35 @@ func TestValidate(t *testing.T) {
 			j.Spec.ElasticPolicy = &ElasticPolicy{}
 		}), "spec.pytorchReplicaSpecs[Worker]: Required value: must be set with spec.elasticPolicy"},
 		{"min above max", elastic(five, two), "spec.elasticPolicy.minReplicas: Invalid value: 5: must be ≤ maxReplicas (2)"},
-		{"min zero", elastic(ptr(int32(0)), two), "spec.elasticPolicy.minReplicas: Invalid value: 0: must be at least 1"},
-		{"max alone above the Workers", elastic(nil, ptr(int32(4))),
+		{"min zero", elastic(new(int32(0)), two), "spec.elasticPolicy.minReplicas: Invalid value: 0: must be at least 1"},
+		{"max alone above the Workers", elastic(nil, new(int32(4))),
 			"spec.elasticPolicy.minReplicas: Invalid value: 4: must be ≤ Worker.replicas (2)"},
 		{"max below the Workers", elastic(one, one),
 			"spec.elasticPolicy.maxReplicas: Invalid value: 1: must be ≥ Worker.replicas (2)"},
-		{"rdzvPort", set(func(j *PyTorchJob) { j.Spec.ElasticPolicy = &ElasticPolicy{RDZVPort: ptr(int32(0))} }),
+		{"rdzvPort", set(func(j *PyTorchJob) { j.Spec.ElasticPolicy = &ElasticPolicy{RDZVPort: new(int32(0))} }),
 			"spec.elasticPolicy.rdzvPort: Invalid value: 0: must be between 1 and 65535, inclusive"},
-		{"maxRestarts", set(func(j *PyTorchJob) { j.Spec.ElasticPolicy = &ElasticPolicy{MaxRestarts: ptr(int32(-1))} }),
+		{"maxRestarts", set(func(j *PyTorchJob) { j.Spec.ElasticPolicy = &ElasticPolicy{MaxRestarts: new(int32(-1))} }),
 			"spec.elasticPolicy.maxRestarts: Invalid value: -1: must be at least 0"},
-		{"cleanPodPolicy", policy(func(r *RunPolicy) { r.CleanPodPolicy = ptr(CleanPodPolicy("Sometimes")) }),
+		{"cleanPodPolicy", policy(func(r *RunPolicy) { r.CleanPodPolicy = new(CleanPodPolicy("Sometimes")) }),
 			`spec.runPolicy.cleanPodPolicy: Unsupported value: "Sometimes": supported values: "All", "None", "Running"`},
-		{"old cleanPodPolicy", set(func(j *PyTorchJob) { j.Spec.CleanPodPolicy = ptr(CleanPodPolicy("Sometimes")) }),
+		{"old cleanPodPolicy", set(func(j *PyTorchJob) { j.Spec.CleanPodPolicy = new(CleanPodPolicy("Sometimes")) }),
 			`spec.runPolicy.cleanPodPolicy: Unsupported value: "Sometimes": supported values: "All", "None", "Running"`},
-		{"managedBy", policy(func(r *RunPolicy) { r.ManagedBy = ptr("me") }),
+		{"managedBy", policy(func(r *RunPolicy) { r.ManagedBy = new("me") }),
 			`spec.runPolicy.managedBy: Unsupported value: "me": supported values: ` +
 				`"kubeflow.org/training-operator", "kueue.x-k8s.io/multikueue"`},
-		{"ttl", policy(func(r *RunPolicy) { r.TTLSecondsAfterFinished = ptr(int32(-1)) }),
+		{"ttl", policy(func(r *RunPolicy) { r.TTLSecondsAfterFinished = new(int32(-1)) }),
 			"spec.runPolicy.ttlSecondsAfterFinished: Invalid value: -1: must be at least 0"},
-		{"deadline", policy(func(r *RunPolicy) { r.ActiveDeadlineSeconds = ptr(int64(0)) }),
+		{"deadline", policy(func(r *RunPolicy) { r.ActiveDeadlineSeconds = new(int64(0)) }),
 			"spec.runPolicy.activeDeadlineSeconds: Invalid value: 0: must be at least 1"},
-		{"backoffLimit", policy(func(r *RunPolicy) { r.BackoffLimit = ptr(int32(-1)) }),
+		{"backoffLimit", policy(func(r *RunPolicy) { r.BackoffLimit = new(int32(-1)) }),
 			"spec.runPolicy.backoffLimit: Invalid value: -1: must be at least 0"},
-		{"minAvailable above the pods", gang(SchedulingPolicy{MinAvailable: ptr(int32(9))}),
+		{"minAvailable above the pods", gang(SchedulingPolicy{MinAvailable: new(int32(9))}),
 			"spec.runPolicy.schedulingPolicy.minAvailable: Invalid value: 9: must be ≤ the number of pods (3)"},
-		{"minAvailable zero", gang(SchedulingPolicy{MinAvailable: ptr(int32(0))}),
+		{"minAvailable zero", gang(SchedulingPolicy{MinAvailable: new(int32(0))}),
 			"spec.runPolicy.schedulingPolicy.minAvailable: Invalid value: 0: must be at least 1"},
 		{"negative minResources", gang(SchedulingPolicy{MinResources: &corev1.ResourceList{"cpu": resource.MustParse("-1")}}),
 			`spec.runPolicy.schedulingPolicy.minResources[cpu]: Invalid value: "-1": must be greater than or equal to 0`},
-		{"scheduleTimeoutSeconds", gang(SchedulingPolicy{ScheduleTimeoutSeconds: ptr(int32(0))}),
+		{"scheduleTimeoutSeconds", gang(SchedulingPolicy{ScheduleTimeoutSeconds: new(int32(0))}),
 			"spec.runPolicy.schedulingPolicy.scheduleTimeoutSeconds: Invalid value: 0: must be at least 1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -135,7 +135,7 @@ func message(err error) string {
 
 func TestValidateSize(t *testing.T) {
 	job := base()
-	job.Spec.PyTorchReplicaSpecs[Worker].Replicas = ptr(int32(1<<31 - 1))
+	job.Spec.PyTorchReplicaSpecs[Worker].Replicas = new(int32(1<<31 - 1))
 	const want = "spec.pytorchReplicaSpecs[Worker].replicas: Invalid value: 2147483647: " +
 		"the job may have 2147483647 pods, more than the limit of 5000 (--max-gang-size)"
 	if got := message(ValidateSize(Effective(job), 5000).ToAggregate()); got != want {
@@ -148,7 +148,7 @@ func TestValidateSize(t *testing.T) {
 
 // FuzzDecode: whatever decodes is defaulted and judged without a panic.
 func FuzzDecode(f *testing.F) {
-	for _, job := range []*PyTorchJob{base(), elastic(nil, ptr(int32(3)))} {
+	for _, job := range []*PyTorchJob{base(), elastic(nil, new(int32(3)))} {
 		text, err := json.Marshal(job)
 		if err != nil {
 			f.Fatal(err)

@@ -71,7 +71,7 @@ func startMode(mode Mode, o Options) (*Node, error) {
 	if mode == ModeRoot {
 		c.UID, c.GID = nobody, nobody
 	}
-	if _, err = n.call(request{Op: opConfigure, Config: &c}); err == nil {
+	if err = n.call(request{Op: opConfigure, Config: &c}); err == nil {
 		err = n.trial(o.Dir)
 	}
 	if err != nil {
@@ -150,14 +150,12 @@ func (n *Node) Done() <-chan struct{} { return n.done }
 
 // AddNetwork makes the network of a pod, with one address (without prefix) on the bridge.
 func (n *Node) AddNetwork(key, address string) error {
-	_, err := n.call(request{Op: opAddNetwork, ID: key, Address: address})
-	return err
+	return n.call(request{Op: opAddNetwork, ID: key, Address: address})
 }
 
 // RemoveNetwork frees what AddNetwork made. Its containers must have ended.
 func (n *Node) RemoveNetwork(key string) error {
-	_, err := n.call(request{Op: opRemoveNetwork, ID: key})
-	return err
+	return n.call(request{Op: opRemoveNetwork, ID: key})
 }
 
 // Run starts a container. The error says why the command cannot run; otherwise the channel gives one Exit.
@@ -167,7 +165,7 @@ func (n *Node) Run(spec Spec) (<-chan Exit, error) {
 	n.mu.Lock()
 	n.exits[spec.ID] = exit
 	n.mu.Unlock()
-	if _, err := n.call(request{Op: opRun, Spec: &spec}); err != nil {
+	if err := n.call(request{Op: opRun, Spec: &spec}); err != nil {
 		n.mu.Lock()
 		delete(n.exits, spec.ID)
 		n.mu.Unlock()
@@ -178,14 +176,12 @@ func (n *Node) Run(spec Spec) (<-chan Exit, error) {
 
 // Signal sends a signal to a container; SIGKILL ends every process of it. No error if it has ended already.
 func (n *Node) Signal(id string, signal syscall.Signal) error {
-	_, err := n.call(request{Op: opSignal, ID: id, Signal: int(signal)})
-	return err
+	return n.call(request{Op: opSignal, ID: id, Signal: int(signal)})
 }
 
 // Probe asks once; nil is a yes.
 func (n *Node) Probe(p Probe) error {
-	_, err := n.call(request{Op: opProbe, Probe: &p})
-	return err
+	return n.call(request{Op: opProbe, Probe: &p})
 }
 
 // Close ends the keeper and with it every container.
@@ -195,12 +191,12 @@ func (n *Node) Close() error {
 	return nil
 }
 
-func (n *Node) call(r request) (reply, error) {
+func (n *Node) call(r request) error {
 	answer := make(chan reply, 1)
 	n.mu.Lock()
 	if n.broken != nil {
 		n.mu.Unlock()
-		return reply{}, n.broken
+		return n.broken
 	}
 	n.seq++
 	r.Seq = n.seq
@@ -211,16 +207,16 @@ func (n *Node) call(r request) (reply, error) {
 	err := json.NewEncoder(n.conn).Encode(r)
 	n.writing.Unlock()
 	if err != nil {
-		return reply{}, fmt.Errorf("%w (%s: %w)", ErrGone, r.Op, err)
+		return fmt.Errorf("%w (%s: %w)", ErrGone, r.Op, err)
 	}
 	select {
 	case a := <-answer:
 		if a.Error != "" {
-			return a, errors.New(a.Error)
+			return errors.New(a.Error)
 		}
-		return a, nil
+		return nil
 	case <-n.done:
-		return reply{}, ErrGone
+		return ErrGone
 	}
 }
 

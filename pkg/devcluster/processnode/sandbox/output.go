@@ -31,9 +31,7 @@ func (l *logger) stream(name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.busy.Add(1)
-	go func() {
-		defer l.busy.Done()
+	l.busy.Go(func() {
 		defer read.Close()
 		in := bufio.NewReaderSize(read, longestLine)
 		for {
@@ -45,7 +43,7 @@ func (l *logger) stream(name string) (*os.File, error) {
 				return
 			}
 		}
-	}()
+	})
 	return write, nil
 }
 
