@@ -236,7 +236,7 @@ func drawAnyJob(r *rapid.T) *v1.PyTorchJob {
 		if rapid.Bool().Draw(r, name+" set") {
 			return nil
 		}
-		return pointer(rapid.Int32Range(0, most).Draw(r, name))
+		return new(rapid.Int32Range(0, most).Draw(r, name))
 	}
 	job := &v1.PyTorchJob{ObjectMeta: metav1.ObjectMeta{Name: text("name", "job", "a", "a-b", strings.Repeat("n", 54), strings.Repeat("n", 53))}}
 	job.Spec.PyTorchReplicaSpecs = map[v1.ReplicaType]*v1.ReplicaSpec{}
@@ -256,12 +256,12 @@ func drawAnyJob(r *rapid.T) *v1.PyTorchJob {
 	if rapid.IntRange(0, 2).Draw(r, "elastic") == 0 {
 		job.Spec.ElasticPolicy = &v1.ElasticPolicy{
 			MinReplicas: number("min", 4), MaxReplicas: number("max", 12), RDZVPort: number("port", 3), MaxRestarts: number("restarts", 3),
-			RDZVID: pointer(text("id", "", "x", "jób")), RDZVConf: []v1.RDZVConf{{Key: "timeout", Value: text("conf", "", "1,2=3")}},
+			RDZVID: new(text("id", "", "x", "jób")), RDZVConf: []v1.RDZVConf{{Key: "timeout", Value: text("conf", "", "1,2=3")}},
 		}
 		if rapid.Bool().Draw(r, "metrics") {
 			job.Spec.ElasticPolicy.Metrics = []autoscalingv2.MetricSpec{{Type: autoscalingv2.ResourceMetricSourceType,
 				Resource: &autoscalingv2.ResourceMetricSource{Name: corev1.ResourceCPU, Target: autoscalingv2.MetricTarget{
-					Type: autoscalingv2.UtilizationMetricType, AverageUtilization: pointer(int32(50))}}}}
+					Type: autoscalingv2.UtilizationMetricType, AverageUtilization: new(int32(50))}}}}
 		}
 	}
 	policy := &job.Spec.RunPolicy
