@@ -16,7 +16,9 @@ type board struct {
 	onNode  [][]place // by node: the parts that stand there
 	budgets []int
 	fields  map[int]*field // by domain
-	work    int            // spent so far, in pairs of a vector and a way
+	lists   byUnit
+	limit   int // of work; see maxWork
+	work    int // spent so far, in pairs of a vector and a way
 }
 
 // place is one part of a unit.
@@ -25,7 +27,7 @@ type place struct{ unit, part int }
 func newBoard(x *placement.Index, req placement.Request, list []unit, budgets []int) *board {
 	b := &board{
 		index: x, req: req, units: list, onNode: make([][]place, x.Len()), budgets: budgets,
-		vectors: newVectors(req), fields: map[int]*field{},
+		vectors: newVectors(req), fields: map[int]*field{}, lists: newByUnit(len(list)), limit: maxWork,
 	}
 	for u := range list {
 		for p := range list[u].parts {

@@ -9,8 +9,6 @@ import (
 // the most room for their price go until the gang fits.
 type greedy struct {
 	*hunt
-	t     *trial
-	in    []bool // by unit: it goes
 	moves []move // by place, then by unit
 }
 
@@ -22,7 +20,7 @@ type move struct {
 }
 
 // better moves violate no budgets where others do, and else make more room for
-// their price; a whole gang weighs as much as many surplus members.
+// their price; surplus members weigh next to nothing beside whole gangs.
 func (m move) better(o move) bool {
 	if m.cost[violations] != o.cost[violations] {
 		return m.cost[violations] < o.cost[violations]
@@ -33,16 +31,12 @@ func (m move) better(o move) bool {
 	return m.cost.less(o.cost)
 }
 
-func (m move) weight() int64 { return (m.cost[whole]*16 + m.cost[surplus]) / shares }
+func (m move) weight() int64 { return (m.cost[whole]*4096 + m.cost[surplus]) / shares }
 
 // greedily offers the greedy method's answer.
 func (h *hunt) greedily() {
-	g := &greedy{hunt: h, t: h.newTrial(), in: make([]bool, len(h.units)), moves: make([]move, len(h.nodes)+len(h.units))}
-	for i := range g.moves {
-		g.moves[i] = g.moveAt(i)
-	}
-	contenders := g.contenders()
-	for !g.t.fits() {
+	g := h.newGreedy()
+	for !g.trial.fits() {
 		best := g.bestMove()
 		if best < 0 {
 			g.everything()
@@ -59,11 +53,24 @@ func (h *hunt) greedily() {
 		}
 		g.weighAgain(set)
 	}
-	if !g.t.fits() {
+	set := g.set()
+	clear(g.in)
+	if g.trial.fits() {
+		h.accept(h.trim(set, -1))
 		return
 	}
-	set := g.exchange(h.trim(g.t, g.set(), -1), contenders)
-	h.accept(set)
+	for _, u := range set {
+		g.trial.shift(u, -1)
+	}
+}
+
+func (h *hunt) newGreedy() *greedy {
+	g := &greedy{hunt: h, moves: make([]move, len(h.nodes)+len(h.units))}
+	for i := range g.moves {
+		g.moves[i] = g.moveAt(i)
+	}
+	h.work += len(g.moves)
+	return g
 }
 
 func (g *greedy) bestMove() int {
@@ -113,17 +120,17 @@ func (g *greedy) add(u int) (undo func()) {
 		if g.units[u].whole && g.in[rival] {
 			replaced = append(replaced, rival)
 			g.in[rival] = false
-			g.t.shift(rival, -1)
+			g.trial.shift(rival, -1)
 		}
 	}
 	g.in[u] = true
-	g.t.shift(u, 1)
+	g.trial.shift(u, 1)
 	return func() {
 		g.in[u] = false
-		g.t.shift(u, -1)
+		g.trial.shift(u, -1)
 		for _, rival := range replaced {
 			g.in[rival] = true
-			g.t.shift(rival, 1)
+			g.trial.shift(rival, 1)
 		}
 	}
 }
@@ -142,13 +149,13 @@ func (g *greedy) moveAt(i int) move {
 // weigh measures what a set gains.
 func (g *greedy) weigh(set []int) move {
 	m := move{set: set}
-	before := g.t.room()
+	before := g.trial.room()
 	var undo []func()
 	for _, u := range set {
 		m.cost = m.cost.plus(g.units[u].price)
 		undo = append(undo, g.add(u))
 	}
-	m.gain = g.t.room() - before
+	m.gain = g.trial.room() - before
 	for _, u := range slices.Backward(undo) {
 		u()
 	}
@@ -206,7 +213,7 @@ func (g *greedy) weighSlots(i int, set []int) int {
 
 func (g *greedy) slotsAt(i int) int {
 	n := 0
-	for _, k := range g.t.slots[i] {
+	for _, k := range g.trial.slots[i] {
 		n += k
 	}
 	return n
@@ -217,7 +224,7 @@ func (g *greedy) weighAgain(set []int) {
 	again := map[int]bool{}
 	for _, u := range set {
 		for _, part := range g.units[u].parts {
-			i, here := g.at[part.node]
+			i, here := g.at(part.node)
 			if !here || again[i] {
 				continue
 			}
@@ -247,7 +254,7 @@ func (g *greedy) everything() {
 }
 
 // maxContenders is the number of units that are tried in exchange for others.
-const maxContenders = 256
+const maxContenders = 64
 
 // contenders are the units that make the most room for their price by themselves.
 func (g *greedy) contenders() []int {
@@ -265,40 +272,40 @@ func (g *greedy) contenders() []int {
 }
 
 // exchange lets one unit more go and drops what is not needed then, as long as that
-// makes the set cheaper.
-func (g *greedy) exchange(set, contenders []int) []int {
+// makes the best answer cheaper.
+func (h *hunt) exchange() {
+	if h.best.set == nil {
+		return
+	}
+	contenders := h.newGreedy().contenders()
 	for improved := true; improved; {
 		improved = false
 		for _, u := range contenders {
-			if g.work > maxWork {
-				return set
+			if h.work > 2*h.limit {
+				return
 			}
-			g.mark(set)
-			if !g.available(u) || g.units[u].whole && g.shrinking(u) > 0 {
-				continue
-			}
-			g.t.shift(u, 1)
-			next := g.trim(g.t, append(slices.Clone(set), u), u)
-			if g.price(next).less(g.price(set)) {
-				set, improved = next, true
-				continue
-			}
-			for _, v := range set {
-				if !slices.Contains(next, v) {
-					g.t.shift(v, 1)
-				}
-			}
-			g.t.shift(u, -1)
+			improved = h.withUnit(u) || improved
 		}
 	}
-	g.mark(set)
-	return set
 }
 
-// mark notes which units go.
-func (g *greedy) mark(set []int) {
-	clear(g.in)
-	for _, u := range set {
-		g.in[u] = true
+// withUnit tries the best answer with one unit more.
+func (h *hunt) withUnit(u int) (better bool) {
+	set := h.best.set
+	for _, v := range set {
+		if v == u || slices.Contains(h.units[v].rivals, u) {
+			return false
+		}
 	}
+	if unit := &h.units[u]; !unit.whole && h.shrinks(set, unit.rivals[0]) == h.units[unit.rivals[0]].spare {
+		return false
+	}
+	before := h.best.price
+	set = append(slices.Clone(set), u)
+	for _, v := range set {
+		h.trial.shift(v, 1)
+	}
+	h.accept(h.trim(set, u))
+	h.work += len(set)
+	return h.best.price.less(before)
 }

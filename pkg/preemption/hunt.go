@@ -17,44 +17,81 @@ const (
 // hunt looks for the cheapest set of units in one field.
 type hunt struct {
 	*field
-	state []state
+	byUnit
 	known map[string]*ways // by node and the state of its units
+	now   []*ways          // by place, as things are decided; nil where not looked up
+	trial *trial           // the field as it is, between uses
 	rough bool             // ways were left out
+	begun bool             // the greedy method had its turn
 	best  answer
 
-	stands []standing // by unit
-
-	parts     []int // scratch, by unit
-	key       []byte
-	now, next []cost
+	key       []byte // scratch
+	row, next []cost
 	tables    [][]pick
 	choices   []choice
+}
+
+// byUnit are a hunt's lists by unit. The hunts of a search have them one after the other.
+type byUnit struct {
+	state  []state
+	stands []standing
+	in     []bool // scratch: it goes
+	parts  []int  // scratch: parts taken
+}
+
+func newByUnit(n int) byUnit {
+	return byUnit{make([]state, n), make([]standing, n), make([]bool, n), make([]int, n)}
+}
+
+// clear makes them as they are where no unit is of use.
+func (l *byUnit) clear() {
+	for u := range l.state {
+		l.state[u] = kept
+	}
+	clear(l.stands)
 }
 
 // answer is a set of units whose end makes room.
 type answer struct {
 	set   []int // ascending
 	price cost
-	field *field
 }
 
-// newHunt prepares a field; units of a higher priority than top stay.
-func (f *field) newHunt(top int32, best answer) *hunt {
-	h := &hunt{
-		field: f, state: make([]state, len(f.units)), known: map[string]*ways{}, best: best, parts: make([]int, len(f.units)),
-	}
-	h.stands = make([]standing, len(f.units))
-	for u := range f.units {
-		h.stands[u] = f.standingOf(u)
-		if h.stands[u].parts == 0 || f.units[u].priority > top {
-			h.state[u] = kept
+// newHunt prepares a field; units of a higher priority than top stay. Only answers
+// cheaper than limit are of interest.
+func (f *field) newHunt(top int32, limit answer) *hunt {
+	h := &hunt{field: f, byUnit: f.lists, known: map[string]*ways{}, now: make([]*ways, len(f.nodes)), best: limit}
+	h.clear()
+	for _, node := range f.nodes {
+		for _, p := range f.onNode[node] {
+			if unit := &f.units[p.unit]; unit.priority <= top && f.asked(unit.parts[p.part].freed) {
+				h.state[p.unit] = open
+				if h.stands[p.unit].parts++; h.stands[p.unit].parts == 1 {
+					h.stands[p.unit].first = p.part
+				}
+			}
 		}
 	}
+	h.trial = f.newTrial()
 	return h
 }
 
-// maxWork bounds the branches of a search, in pairs of a vector and a way.
-const maxWork = 1 << 22
+// maxWork bounds the branches of a search, in steps of a knapsack: some nanoseconds
+// each. The others say how many steps their work is worth.
+const (
+	maxWork   = 1 << 20
+	shiftWork = 8
+	setWork   = 32
+)
+
+// run looks for the best answer; it is false where there may be a better one.
+func (h *hunt) run() (exact bool) {
+	before := h.best.price
+	if exact = h.branch(nil) && !h.rough; !exact && h.best.price != before {
+		h.exchange()
+	}
+	return exact
+}
 
 // branch looks for answers better than the best that hold to what is decided: the
 // units that go. It is false where the work ran out.
@@ -79,7 +116,14 @@ func (h *hunt) branch(going []int) bool {
 	if u < 0 {
 		return true
 	}
-	if h.work > maxWork {
+	if h.work > h.limit && h.best.set != nil {
+		return false
+	}
+	if !h.begun {
+		h.begun = true
+		h.greedily()
+	}
+	if h.work > h.limit {
 		return false
 	}
 	undo := h.decide(u, gone)
@@ -101,7 +145,7 @@ func (h *hunt) decide(u int, to state) (undo func()) {
 	set := func(u int, to state) {
 		if h.state[u] == open {
 			changed = append(changed, before{u, h.state[u]})
-			h.state[u] = to
+			h.turn(u, to)
 		}
 	}
 	set(u, to)
@@ -117,7 +161,17 @@ func (h *hunt) decide(u int, to state) (undo func()) {
 	}
 	return func() {
 		for _, b := range changed {
-			h.state[b.unit] = b.state
+			h.turn(b.unit, b.state)
+		}
+	}
+}
+
+// turn changes a unit's state; what was looked up for its nodes no longer holds.
+func (h *hunt) turn(u int, to state) {
+	h.state[u] = to
+	for _, part := range h.units[u].parts {
+		if i, here := h.at(part.node); here {
+			h.now[i] = nil
 		}
 	}
 }
@@ -226,26 +280,29 @@ func (h *hunt) mended(set []int) []int {
 
 // offer takes in a set that makes room, without what it does not need.
 func (h *hunt) offer(set []int) {
-	if set == nil {
-		return
-	}
-	t := h.newTrial()
 	for _, u := range set {
-		t.shift(u, 1)
+		h.trial.shift(u, 1)
 	}
-	h.accept(h.trim(t, set, -1))
+	if len(set) > 0 {
+		h.accept(h.trim(set, -1))
+	}
 }
 
+// accept takes in a set that makes room and needs all its units; the trial has them
+// gone, and is afterwards as before.
 func (h *hunt) accept(set []int) {
+	for _, u := range set {
+		h.trial.shift(u, -1)
+	}
 	if price := h.price(set); price.less(h.best.price) {
 		slices.Sort(set)
-		h.best = answer{set, price, h.field}
+		h.best = answer{set, price}
 	}
 }
 
 // trim drops units that are not needed, the most important first, but never the one
 // to be kept (-1 for none). The trial has the set gone, and what is left of it after.
-func (h *hunt) trim(t *trial, set []int, keep int) []int {
+func (h *hunt) trim(set []int, keep int) []int {
 	order := slices.Clone(set)
 	slices.SortStableFunc(order, func(a, b int) int {
 		return cmp.Or(cmp.Compare(h.units[b].priority, h.units[a].priority), h.byPrice(b, a))
@@ -255,13 +312,13 @@ func (h *hunt) trim(t *trial, set []int, keep int) []int {
 			return false
 		}
 		for _, u := range without {
-			t.shift(u, -1)
+			h.trial.shift(u, -1)
 		}
-		if t.fits() {
+		if h.trial.fits() {
 			return true
 		}
 		for _, u := range without {
-			t.shift(u, 1)
+			h.trial.shift(u, 1)
 		}
 		return false
 	})

@@ -13,6 +13,7 @@ func (h *hunt) knapsack() (price cost, taken []taking, ok bool) {
 	v := &h.vectors
 	start := 0
 	h.tables, h.choices = h.tables[:0], h.choices[:0]
+	h.work += len(h.nodes)
 	for i := range h.nodes {
 		w := h.waysAt(i)
 		base := 0
@@ -25,32 +26,32 @@ func (h *hunt) knapsack() (price cost, taken []taking, ok bool) {
 		}
 	}
 	h.reset(v.n)
-	h.now[start] = cost{}
+	h.row[start] = cost{}
 	for _, c := range h.choices {
 		table := h.table(v.n)
 		next := h.next
 		for u := range next {
 			next[u] = dearest
 		}
-		for from := range h.now {
-			if h.now[from] == dearest {
+		for from := range h.row {
+			if h.row[from] == dearest {
 				continue
 			}
 			for j := range c.ways.list {
 				way := &c.ways.list[j]
-				to, price := v.add(from, way.u-c.base), h.now[from].plus(way.price)
+				to, price := v.add(from, way.u-c.base), h.row[from].plus(way.price)
 				if price.less(next[to]) {
 					next[to], table[to] = price, pick{int32(from), int16(j)}
 				}
 			}
 		}
 		h.work += v.n * len(c.ways.list)
-		h.now, h.next = next, h.now
+		h.row, h.next = next, h.row
 	}
-	if h.now[v.full()] == dearest {
+	if h.row[v.full()] == dearest {
 		return dearest, nil, false
 	}
-	return h.now[v.full()], h.walk(), true
+	return h.row[v.full()], h.walk(), true
 }
 
 // choice is a node with more than one way; base is what all of them hold.
@@ -88,11 +89,11 @@ func (h *hunt) walk() []taking {
 
 // reset makes the rows ready.
 func (h *hunt) reset(n int) {
-	if len(h.now) != n {
-		h.now, h.next = make([]cost, n), make([]cost, n)
+	if len(h.row) != n {
+		h.row, h.next = make([]cost, n), make([]cost, n)
 	}
-	for u := range h.now {
-		h.now[u] = dearest
+	for u := range h.row {
+		h.row[u] = dearest
 	}
 }
 

@@ -24,14 +24,12 @@ func Search(x *placement.Index, req placement.Request, candidates []Candidate, o
 	if b.vectors.n > 0 && req.SliceSize <= 1 {
 		answer, exact = b.search()
 	}
-	if answer.set == nil || !exact {
+	if answer.set == nil {
 		every := b.everyone()
 		if _, rejection := x.SolveIf(req, b.freed(every)); rejection != nil {
 			return nil, rejection
 		}
-		if answer.set == nil {
-			answer.set = b.byTrying(every)
-		}
+		answer.set, exact = b.byTrying(every), false
 	}
 	plan, rejection := x.SolveIf(req, b.freed(answer.set))
 	if rejection != nil {
@@ -75,16 +73,33 @@ func (b *board) priorities() []int32 {
 }
 
 // below finds the best answer below a limit with units up to a priority, over all
-// domains that may hold the gang.
+// domains that may hold the gang, those that promise most first.
 func (b *board) below(top int32, limit cost) (best answer, exact bool) {
-	best, exact = answer{price: limit}, true
-	for _, d := range b.index.Candidates(b.req, b.req.Required) {
-		h := b.field(d).newHunt(top, best)
+	type promise struct {
+		domain int
+		bound  cost
+	}
+	var promises []promise
+	domains := b.index.Candidates(b.req, b.req.Required)
+	for _, d := range domains {
+		h := b.field(d).newHunt(top, answer{price: limit})
 		if !h.mayHold() {
 			continue
 		}
-		h.greedily()
-		exact = h.branch(nil) && !h.rough && exact
+		var bound cost
+		if len(domains) > 1 {
+			bound, _, _ = h.knapsack()
+		}
+		promises = append(promises, promise{d, bound.roundUp()})
+	}
+	slices.SortStableFunc(promises, func(p, q promise) int { return slices.Compare(p.bound[:], q.bound[:]) })
+	best, exact = answer{price: limit}, true
+	for _, p := range promises {
+		if !p.bound.less(best.price) {
+			break
+		}
+		h := b.field(p.domain).newHunt(top, best)
+		exact = h.run() && exact
 		best = h.best
 	}
 	return best, exact
@@ -97,12 +112,17 @@ func (b *board) lowest(best answer) answer {
 	for _, u := range best.set {
 		top = max(top, b.units[u].priority)
 	}
+	most := b.slotsWithout(top)
 	for level := b.index.Tree().Hosts(); level > b.req.Required; level-- {
 		for _, d := range b.index.Candidates(b.req, level) {
-			if b.work > maxWork {
+			if b.work > b.limit {
 				return best
 			}
+			if !b.enough(d, most) {
+				continue
+			}
 			h := b.field(d).newHunt(top, answer{price: limit})
+			h.begun = true // the bound decides
 			if !h.mayHold() {
 				continue
 			}
@@ -114,15 +134,53 @@ func (b *board) lowest(best answer) answer {
 	return best
 }
 
-// mayHold reports whether the gang fits once all units are gone that may go.
-func (h *hunt) mayHold() bool {
-	t := h.newTrial()
-	for u := range h.units {
-		if h.units[u].whole && h.state[u] == open {
-			t.shift(u, 1)
+// slotsWithout is, by node and class, the members that fit, each class by itself, once
+// all units up to a priority are gone.
+func (b *board) slotsWithout(top int32) [][]int {
+	most := make([][]int, b.index.Len())
+	for node := range most {
+		free := b.index.Node(node).Free.Clone()
+		for _, p := range b.onNode[node] {
+			if unit := &b.units[p.unit]; unit.whole && unit.priority <= top {
+				free = free.Add(unit.parts[p.part].freed)
+			}
+		}
+		most[node] = make([]int, len(b.req.Classes))
+		for c, class := range b.req.Classes {
+			most[node][c] = class.Requests.Slots(free, class.Count)
 		}
 	}
-	return t.fits()
+	return most
+}
+
+// enough reports whether a domain has the slots for every class by itself.
+func (b *board) enough(domain int, slots [][]int) bool {
+	left := make([]int, len(b.req.Classes))
+	for c, class := range b.req.Classes {
+		left[c] = class.Count
+	}
+	for _, node := range b.index.NodesIn(domain) {
+		for c := range left {
+			left[c] -= slots[node][c]
+		}
+	}
+	return slices.Max(left) <= 0
+}
+
+// mayHold reports whether the gang fits once all units are gone that may go.
+func (h *hunt) mayHold() bool {
+	var every []int
+	for u := range h.units {
+		if h.units[u].whole && h.state[u] == open {
+			every = append(every, u)
+			h.trial.shift(u, 1)
+		}
+	}
+	fits := h.trial.fits()
+	for _, u := range every {
+		h.trial.shift(u, -1)
+	}
+	return fits
 }
 
 // everyone is the set of all whole units.

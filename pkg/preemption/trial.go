@@ -40,8 +40,9 @@ func (t *trial) count(i int) {
 
 // shift lets a unit go (sign 1) or come back (-1).
 func (t *trial) shift(u int, sign int) {
+	t.work += shiftWork * len(t.units[u].parts)
 	for _, part := range t.units[u].parts {
-		i, here := t.at[part.node]
+		i, here := t.at(part.node)
 		if !here {
 			continue
 		}

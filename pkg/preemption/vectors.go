@@ -10,7 +10,8 @@ import (
 type vectors struct {
 	classes []placement.Class
 	stride  []int
-	n       int // 0 where there are more than maxVectors
+	digits  []int // by vector, then class
+	n       int   // 0 where there are more than maxVectors
 	room    []cluster.Resources
 }
 
@@ -27,6 +28,11 @@ func newVectors(req placement.Request) vectors {
 		}
 		v.n *= class.Count + 1
 	}
+	for u := range v.n {
+		for c, class := range req.Classes {
+			v.digits = append(v.digits, u/v.stride[c]%(class.Count+1))
+		}
+	}
 	return v
 }
 
@@ -38,10 +44,10 @@ func (v *vectors) add(a, b int) int {
 	if len(v.classes) == 1 {
 		return min(a+b, v.n-1)
 	}
-	sum := 0
-	for c := range v.classes {
-		base := v.classes[c].Count + 1
-		sum += v.stride[c] * min(base-1, a/v.stride[c]%base+b/v.stride[c]%base)
+	sum, k := 0, len(v.classes)
+	da, db := v.digits[a*k:(a+1)*k], v.digits[b*k:(b+1)*k]
+	for c, stride := range v.stride {
+		sum += stride * min(v.classes[c].Count, da[c]+db[c])
 	}
 	return sum
 }

@@ -25,6 +25,9 @@ const maxWays = 1 << 12
 
 // waysAt lists the ways of a place.
 func (h *hunt) waysAt(i int) *ways {
+	if h.now[i] != nil {
+		return h.now[i]
+	}
 	node := h.nodes[i]
 	key := append(h.key[:0], byte(node), byte(node>>8), byte(node>>16), byte(node>>24))
 	for _, p := range h.onNode[node] {
@@ -32,6 +35,7 @@ func (h *hunt) waysAt(i int) *ways {
 	}
 	h.key = key
 	if known := h.known[string(key)]; known != nil {
+		h.now[i] = known
 		return known
 	}
 	w := &ways{}
@@ -51,7 +55,8 @@ func (h *hunt) waysAt(i int) *ways {
 	e := &enumeration{hunt: h, ways: w, may: h.may[i], best: map[int]int{}}
 	e.from(0, way{}, free)
 	w.thin(len(h.req.Classes) == 1)
-	h.known[string(key)] = w
+	h.known[string(key)], h.now[i] = w, w
+	h.work += setWork * e.seen
 	return w
 }
 
@@ -85,15 +90,6 @@ func (h *hunt) share(p place) cost {
 // standing is how much of a unit stands in a field: parts that free anything of use,
 // and the first of them.
 type standing struct{ parts, first int }
-
-func (f *field) standingOf(u int) (s standing) {
-	for p, part := range slices.Backward(f.units[u].parts) {
-		if _, here := f.at[part.node]; here && f.asked(part.freed) {
-			s.parts, s.first = s.parts+1, p
-		}
-	}
-	return s
-}
 
 // enumeration goes through the sets of open parts of one node.
 type enumeration struct {
