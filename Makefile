@@ -13,12 +13,13 @@ BIN     := $(CURDIR)/bin
 TOOL    := $(GO) tool -modfile=hack/tools/go.mod
 IMAGE   ?= lockstep:dev
 GO_BUILD_FLAGS ?=
+SOAK_GANGS ?= 1000000
 PROGRAMS = $(notdir $(patsubst %/main.go,%,$(wildcard cmd/*/main.go)))
 
 export LOCKSTEP_BIN_DIR = $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-short test-race bench lint generate manifests image kind clean
+.PHONY: help build demo test test-short test-race soak bench lint generate manifests image kind clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +40,9 @@ test-short: ## run the tests that need no control plane
 
 test-race: ## run the tests of what is concurrent under the race detector
 	$(GO) test -p 2 -race -short ./pkg/core/... ./pkg/kube/... ./pkg/plugin/... ./pkg/controller/...
+
+soak: ## simulate 1,000,000 gangs under faults (SOAK_GANGS), twenty minutes or so on two processors
+	$(GO) test ./pkg/core -run TestSoak -soak=$(SOAK_GANGS) -timeout 0 -v
 
 bench: build ## run the benchmarks with their peers; JSON goes to bench/out/
 	$(BIN)/lockstep bench all --out bench/out

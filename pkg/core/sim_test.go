@@ -6,7 +6,6 @@ import (
 	"hash"
 	"hash/fnv"
 	"math/rand/v2"
-	"sort"
 	"strings"
 	"testing"
 	"time"
@@ -14,27 +13,30 @@ import (
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
-	"lockstep.dev/lockstep/pkg/placement"
+	"lockstep.dev/lockstep/pkg/invariants"
 )
 
 var (
-	oneSeed  = flag.Uint64("seed", 0, "run TestSimulation with this seed alone, and print what happens")
-	simSeeds = flag.Int("seeds", 0, "how many seeds TestSimulation runs; 0 means 10,000, or 2,000 with -short")
+	oneSeed     = flag.Uint64("seed", 0, "run TestSimulation with this seed alone, and print what happens")
+	onlySteps   = flag.String("steps", "", "with -seed: run only these steps, such as 0,4,7-9; a ! after a step takes its faults away")
+	simSeeds    = flag.Int("seeds", 0, "how many seeds TestSimulation runs; 0 means 10,000, or 2,000 with -short")
+	historyOnly = flag.Bool("history", false, "judge the runs by the history of the API alone, as a live cluster is judged")
+	soakGangs   = flag.Int("soak", 0, "how many gangs TestSoak simulates; 0 skips it")
+	soakFrom    = flag.Uint64("soak-from", 1_000_000, "the seed that TestSoak begins with")
 )
 
-// TestSimulation drives cores through random faults: late watches, misses, failed,
-// lost and doubtful binds, other schedulers, deletions, changes, crashes. It
-// checks the invariants after every step, and at the end of each run, when the
-// faults have stopped, that everything that can be placed is placed and that
-// whatever is not says why.
+// TestSimulation drives cores through random faults: late and broken watches, misses,
+// binds that fail once or for ever, whose answer is lost or in doubt, other schedulers,
+// deletions, changes, and crashes between any two effects. What happens on the
+// simulated API is judged by package invariants, the core's own books after every
+// step. At the end of each run, when the faults have stopped, everything that can be
+// placed has to be placed, and whatever is not says why.
+//
+// A seed that fails is made shorter as long as it still fails, and the test prints the
+// line that replays it.
 func TestSimulation(t *testing.T) {
 	if *oneSeed != 0 {
-		s := newSim(*oneSeed)
-		s.tracing = true
-		if err := s.run(); err != nil {
-			t.Fatalf("%s%v", strings.Join(s.lines, ""), err)
-		}
-		t.Log(strings.Join(s.lines, ""))
+		replay(t, *oneSeed, *onlySteps)
 		return
 	}
 	n := *simSeeds
@@ -45,32 +47,49 @@ func TestSimulation(t *testing.T) {
 		n = 10000
 	}
 	var total simStats
-	for seed := uint64(1); seed <= uint64(n); seed++ {
-		s := newSim(seed)
-		if err := s.run(); err != nil {
-			t.Fatalf("%v\nreplay: go test ./pkg/core -run TestSimulation -seed=%d", err, seed)
-		}
-		if seed%20 == 0 {
-			again := newSim(seed)
-			if err := again.run(); err != nil || again.history.Sum64() != s.history.Sum64() {
-				t.Fatalf("seed %d has another history when it is run again (%v)", seed, err)
-			}
-		}
+	runSeeds(t, 1, func(seed uint64) bool { return seed <= uint64(n) }, func(s *sim) bool {
 		total.add(s)
-	}
+		return true
+	})
 	t.Logf("%d seeds: %+v", n, total)
-	if total.Evictions == 0 || total.Pending == 0 || total.Healed == 0 {
+	if total.Evictions == 0 || total.Pending == 0 || total.Healed == 0 || total.Crashes == 0 || total.Relists == 0 || total.Compared == 0 {
 		t.Errorf("the simulation does not reach what it is for: %+v", total)
 	}
 }
 
-type simStats struct{ Effects, Attempts, Placed, Pending, Evictions, Healed int }
+// TestSoak runs seeds until a number of gangs has been simulated.
+func TestSoak(t *testing.T) {
+	if *soakGangs == 0 {
+		t.Skip("takes minutes; enable it with -soak=1000000, or make soak")
+	}
+	var total simStats
+	begin, shown := time.Now(), 0
+	runSeeds(t, *soakFrom, func(uint64) bool { return true }, func(s *sim) bool {
+		total.add(s)
+		if tenth := total.Gangs * 10 / *soakGangs; tenth > shown {
+			shown = tenth
+			fmt.Printf("%d gangs on %d seeds, %.0f gangs/s\n", total.Gangs, total.Seeds, float64(total.Gangs)/time.Since(begin).Seconds())
+		}
+		return total.Gangs < *soakGangs
+	})
+	t.Logf("%+v in %s", total, time.Since(begin).Round(time.Second))
+}
+
+type simStats struct {
+	Seeds, Gangs, Events, Effects, Attempts, Placed, Pending, Evictions, Healed, Crashes, Relists, Compared int
+}
 
 func (t *simStats) add(s *sim) {
+	t.Seeds++
+	t.Gangs += s.gangs
+	t.Events += s.fed
 	t.Effects += s.effects
-	t.Attempts += s.attempts
+	t.Attempts += s.attempted
 	t.Evictions += s.evictions
 	t.Healed += s.healed
+	t.Crashes += s.crashes
+	t.Relists += s.relists
+	t.Compared += s.compared
 	for _, j := range s.api.jobs {
 		if status, ok := s.core.Status(j.key); ok && status.Phase == gang.Placed {
 			t.Placed++
@@ -89,29 +108,35 @@ type sim struct {
 	names   *cluster.Vocabulary
 	gpu     int
 	reports map[gang.Key]core.Status
+	checker *invariants.Checker
 	// calm: nobody else binds and no node shrinks, so no node may ever be over-committed.
 	calm     bool
-	quiet    bool // the faults have stopped
+	quiet    bool // the faults have stopped, or this step has none
 	starting bool
-	bad      map[string]bool // class and node that the filters never let through
+	bad      map[string]bool   // class and node that the filters never let through
+	cursed   map[string]answer // pods whose bind is answered so for ever
 
-	effects, evictions, healed int
-	history                    hash.Hash64
-	moved                      bool // something was released or evicted
-	writes                     int  // effects that lead to writes on the API
-	tracing                    bool
-	lines                      []string
+	gangs, fed, effects, attempted, evictions, healed, crashes, relists, compared int
+
+	history hash.Hash64
+	moved   bool // something was released or evicted
+	writes  int  // effects that lead to writes on the API
+	tracing bool
+	lines   []string
 }
 
 func newSim(seed uint64) *sim {
 	s := &sim{
 		rand: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), names: cluster.NewVocabulary(),
-		scheduler: newScheduler(), reports: map[gang.Key]core.Status{}, bad: map[string]bool{}, history: fnv.New64a(),
-		api: api{nodes: map[string]simNode{}, groups: map[gang.Key]gang.Spec{}, pods: map[string]simPod{}},
+		scheduler: newScheduler(), reports: map[gang.Key]core.Status{}, bad: map[string]bool{}, cursed: map[string]answer{},
+		history: fnv.New64a(),
+		api:     api{nodes: map[string]simNode{}, groups: map[gang.Key]gang.Spec{}, pods: map[string]simPod{}, told: map[gang.Key]core.Status{}},
 	}
 	s.gpu = s.names.Index("nvidia.com/gpu")
 	s.calm = s.rand.IntN(2) == 0
 	s.core = s.newCore()
+	s.checker = s.newChecker()
+	s.elect()
 	return s
 }
 
@@ -122,32 +147,33 @@ func (s *sim) newCore() *core.Core {
 // violation ends a run.
 type violation struct{ error }
 
+// assert ends a run for something that only a simulation can see.
+func (s *sim) assert(format string, args ...any) {
+	if !*historyOnly {
+		s.fail(format, args...)
+	}
+}
+
 func (s *sim) fail(format string, args ...any) { panic(violation{fmt.Errorf(format, args...)}) }
 
-func (s *sim) run() (err error) {
+// run does the steps of a script, and then looks at what has become of it all.
+func (s *sim) run(script script) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			if broken, ok := v.(violation); ok {
-				err = broken.error
+			broken, ok := v.(violation)
+			if !ok {
+				err = fmt.Errorf("panic: %v", v) // a defect of the core, shrunk like any other
 				return
 			}
-			panic(v)
+			err = broken.error
 		}
 	}()
-	for i := range 1 + s.rand.IntN(6) {
-		s.putNode(s.newNode(fmt.Sprint("n", i)))
+	for _, step := range script.steps {
+		s.rand, s.quiet = script.rand(step.number), step.faultless
+		s.tracef("-- step %d", step.number)
+		s.survive(func() { step.do(s) })
 	}
-	for i := range 1 + s.rand.IntN(5) {
-		s.api.jobs = append(s.api.jobs, s.newJob(i))
-	}
-	if s.rand.IntN(3) == 0 {
-		for range 3 {
-			s.bad[fmt.Sprint(s.requests(int64(1+s.rand.IntN(2)), 1))+" "+fmt.Sprint("n", s.rand.IntN(6))] = true
-		}
-	}
-	for range 100 + s.rand.IntN(500) {
-		s.act()
-	}
+	s.rand = script.rand(1 << 40)
 	s.settle()
 	s.judge()
 	s.idle()
@@ -175,8 +201,11 @@ func (s *sim) act() {
 		s.readMail()
 	case r < 87:
 		s.pass([]time.Duration{time.Second, time.Second, 5 * time.Second, 20 * time.Second}[s.rand.IntN(4)])
-	case r < 96:
+	case len(s.api.jobs) == 0:
+	case r < 95:
 		s.control(s.api.jobs[s.rand.IntN(len(s.api.jobs))])
+	case r < 96:
+		s.compare()
 	default:
 		s.disturb()
 	}
@@ -202,209 +231,6 @@ func (s *sim) readMail() bool {
 	return len(mail) > 0
 }
 
-// settle lets everything happen that wants to happen, without faults, until
-// nothing has for longer than any time-out.
-func (s *sim) settle() {
-	s.quiet = true
-	s.trace("the faults have stopped")
-	for still := time.Duration(0); still < 2*healTimeout; {
-		s.drain()
-		s.appease()
-		s.drain()
-		s.pass(2 * time.Second)
-		still += 2 * time.Second
-		if s.moved {
-			still, s.moved = 0, false
-		}
-		if s.attempts > 200000 || s.now.Year() > 2026 {
-			s.fail("L3: no end of it after %d attempts", s.attempts)
-		}
-	}
-	for range 40 { // gangs that the filters refuse over and over hold nodes for moments
-		if s.drain(); !s.core.Holds() && len(s.assumed) == 0 {
-			break
-		}
-		s.pass(time.Second)
-	}
-}
-
-// drain lets everything happen that can happen in no time.
-func (s *sim) drain() {
-	for rounds := 0; ; rounds++ {
-		if rounds > 5000 {
-			s.fail("L3: the queue does not become empty")
-		}
-		something := s.readMail()
-		for _, j := range s.api.jobs {
-			something = s.control(j) || something
-		}
-		something = s.deliverAny() || something
-		if q := s.next(); q != nil {
-			s.cycle(q)
-			something = true
-		}
-		for _, q := range s.inFlight() {
-			s.proceed(q)
-			something = true
-		}
-		if !something {
-			return
-		}
-	}
-}
-
-// idle checks that a cluster in which nothing happens is left in peace: gangs that
-// wait are tried now and then, and nothing is written.
-func (s *sim) idle() {
-	writes, attempts := s.writes, s.attempts
-	for range 24 {
-		s.pass(5 * time.Second)
-		s.drain()
-	}
-	if s.writes > writes && len(s.bad) == 0 { // which member a filter refuses first may vary
-		s.fail("L3: %d writes while nothing happens", s.writes-writes)
-	}
-	if most := 8*len(s.api.jobs) + len(s.pending); len(s.bad) == 0 && s.attempts-attempts > most {
-		s.fail("L3: %d attempts in two minutes while nothing happens", s.attempts-attempts)
-	}
-	for range 40 {
-		if !s.core.Holds() && len(s.assumed) == 0 {
-			break
-		}
-		s.pass(time.Second)
-		s.drain()
-	}
-}
-
-// promptly makes one change that may help somebody, and checks that it does soon,
-// without the timer for lost wake-ups.
-func (s *sim) promptly() {
-	if len(s.bad) > 0 {
-		return // each miss costs a back-off
-	}
-	j := s.api.jobs[s.rand.IntN(len(s.api.jobs))]
-	switch s.rand.IntN(5) {
-	case 0:
-		s.putNode(s.newNode("new"))
-	case 1:
-		j.ended = true
-	case 2:
-		j.spec.Floor, j.spec.Required = 1, gang.Level{}
-	case 3:
-		for _, name := range sorted(s.api.nodes) {
-			n := s.api.nodes[name]
-			n.cordoned = false
-			s.putNode(n)
-		}
-	case 4:
-		if uid, p := s.somePod(); p.node != "" && !p.alien {
-			s.finishPod(uid)
-		}
-	}
-	s.trace("one change")
-	for range 4 {
-		s.drain()
-		s.pass(time.Second)
-	}
-	s.drain()
-	s.judge()
-}
-
-// judge checks what has to hold when nothing goes on.
-func (s *sim) judge() {
-	if s.core.Holds() || len(s.assumed) > 0 {
-		s.fail("I3: something is still held or assumed: %v", s.assumed)
-	}
-	fresh := s.newCore()
-	for _, uid := range sorted(s.api.pods) {
-		switch p := s.api.pods[uid]; {
-		case p.finished:
-			fresh.Step(s.now, core.MemberFinished{Key: p.key, UID: uid})
-		case !p.alien:
-			fresh.Step(s.now, core.MemberSeen{Key: p.key, Member: p.member, Node: p.node, Barred: p.barred})
-		}
-	}
-	for _, spec := range s.api.groups {
-		fresh.Step(s.now, core.GroupSeen{Spec: spec})
-	}
-	for _, j := range s.api.jobs {
-		if !j.ended {
-			s.judgeJob(j, fresh)
-		}
-	}
-}
-
-func (s *sim) judgeJob(j *job, fresh *core.Core) {
-	status, ok := s.core.Status(j.key)
-	again, _ := fresh.Status(j.key)
-	if !ok || status.Phase != again.Phase || status.Counts != again.Counts {
-		s.fail("E1: %s is %+v, and %+v for a fresh core", j.key, status, again)
-	}
-	if told := s.reports[j.key]; told.Phase != status.Phase || told.Reason != status.Reason {
-		s.fail("V2: %s was reported as %+v and is %+v", j.key, told, status)
-	}
-	var waiting []simPod
-	var fixed []int
-	view := s.view()
-	bound, finished := 0, 0
-	for _, uid := range sorted(s.api.pods) {
-		p := s.api.pods[uid]
-		switch {
-		case p.key != j.key || p.alien:
-		case p.finished:
-			finished++
-		case p.node != "":
-			bound++
-			if i, ok := cluster.Find(view.Nodes, p.node); ok {
-				fixed = append(fixed, i)
-			}
-		default:
-			waiting = append(waiting, p)
-		}
-	}
-	if status.Counts.Bound != bound || status.Counts.Finished != finished || status.Counts.Waiting != len(waiting) {
-		s.fail("S6: %s counts %+v, and %d are bound, %d finished, %d wait", j.key, status.Counts, bound, finished, len(waiting))
-	}
-	missing := j.spec.Floor - bound - finished
-	if missing > 0 && bound > 0 {
-		s.fail("S1: %s has %d of %d bound", j.key, bound, j.spec.Floor)
-	}
-	if missing > 0 && status.Reason.Message == "" {
-		s.fail("V1: %s waits and says nothing: %+v", j.key, status)
-	}
-	if len(waiting) == 0 {
-		return
-	}
-	if s.fits(j, waiting, max(1, missing), fixed, view) {
-		s.fail("L1: %s has %d waiting of whom %d fit: %+v", j.key, len(waiting), max(1, missing), status)
-	}
-}
-
-// fits asks the planner whether the first members by rank have a place.
-func (s *sim) fits(j *job, waiting []simPod, n int, fixed []int, view core.View) bool {
-	level, known := view.Tree.LevelOf(j.spec.Required.Name)
-	if j.spec.Required.Name != "" && !known || n > len(waiting) {
-		return false
-	}
-	if j.spec.Slices.Size > 0 {
-		return false // the rule is not written a second time here
-	}
-	sortByRank(waiting)
-	req := placement.Request{Required: level, Fixed: fixed}
-	for _, p := range waiting[:n] {
-		class := p.member.Class
-		req.Classes = append(req.Classes, placement.Class{Requests: p.member.Requests, Count: 1, Eligible: func(node int) bool {
-			return view.Eligible(class, node) && !s.bad[class+" "+view.Nodes[node].Name]
-		}})
-	}
-	plan, _ := placement.Solve(req, view.Nodes, view.Tree)
-	return plan != nil
-}
-
-func sortByRank(pods []simPod) {
-	sort.Slice(pods, func(a, b int) bool { return gang.Before(pods[a].member, pods[b].member) })
-}
-
 // record keeps an effect in the history.
 func (s *sim) record(e core.Effect) {
 	line := describe(e)
@@ -427,6 +253,20 @@ func (s *sim) trace(line string) { s.tracef("%s", line) }
 
 func (s *sim) tracef(format string, args ...any) {
 	if s.tracing {
-		s.lines = append(s.lines, s.now.Format("05.0 ")+fmt.Sprintf(format, args...)+"\n")
+		s.lines = append(s.lines, s.now.Format("04:05.0 ")+fmt.Sprintf(format, args...)+"\n")
 	}
+}
+
+// replay runs one seed, or some of its steps, and prints what happens.
+func replay(t *testing.T, seed uint64, only string) {
+	script, err := newScript(seed).only(only)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSim(seed)
+	s.tracing = true
+	if err := s.run(script); err != nil {
+		t.Fatalf("%s%v", strings.Join(s.lines, ""), err)
+	}
+	t.Log(strings.Join(s.lines, ""))
 }

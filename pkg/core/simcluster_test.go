@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
 )
 
@@ -22,6 +23,8 @@ type simPod struct {
 	deleting bool
 	finished bool
 	alien    bool // of another scheduler; it only takes room
+	// disrupted is why Lockstep has evicted it.
+	disrupted core.Reason
 }
 
 type simNode struct {
@@ -62,6 +65,7 @@ type api struct {
 	jobs    []*job
 	pipes   [watches][]notice
 	created int
+	told    map[gang.Key]core.Status // what the groups' statuses say
 }
 
 func (s *sim) send(w watch, tell func()) {
@@ -83,14 +87,18 @@ func (s *sim) deliverAll(before time.Time) {
 	}
 }
 
-func (s *sim) putPod(p simPod) {
+func (s *sim) putPod(p simPod) { s.writePod(p, "somebody") }
+
+func (s *sim) writePod(p simPod, by string) {
 	s.api.pods[p.uid] = p
+	s.tellPod(p, by, false)
 	s.send(podWatch, func() { s.podSeen(p) })
 }
 
 func (s *sim) removePod(uid string) {
 	p := s.api.pods[uid]
 	delete(s.api.pods, uid)
+	s.tellPod(p, "", true)
 	if p.finished {
 		s.send(finishedWatch, func() { s.finishedForgotten(p) })
 		return
@@ -104,15 +112,18 @@ func (s *sim) finishPod(uid string) {
 	s.send(podWatch, func() { s.podGone(p) })
 	p.finished, p.node = true, ""
 	s.api.pods[uid] = p
+	s.tellPod(p, "", false)
 	s.send(finishedWatch, func() { s.finishedSeen(p) })
 }
 
 func (s *sim) putNode(n simNode) {
 	s.api.nodes[n.Name] = n
+	s.tellNode(n, false)
 	s.send(nodeWatch, func() { s.nodeSeen(n) })
 }
 
 func (s *sim) removeNode(name string) {
+	s.tellNode(s.api.nodes[name], true)
 	delete(s.api.nodes, name)
 	s.send(nodeWatch, func() { s.nodeGone(name) })
 	for _, uid := range sorted(s.api.pods) { // pods of a node that is gone are collected
@@ -124,11 +135,14 @@ func (s *sim) removeNode(name string) {
 
 func (s *sim) putGroup(spec gang.Spec) {
 	s.api.groups[spec.Key] = spec
+	s.tellGroup(spec, false)
 	s.send(groupWatch, func() { s.groupSeen(spec) })
 }
 
 func (s *sim) removeGroup(k gang.Key) {
+	s.tellGroup(s.api.groups[k], true)
 	delete(s.api.groups, k)
+	delete(s.api.told, k)
 	s.send(groupWatch, func() { s.groupGone(k) })
 }
 
@@ -144,11 +158,27 @@ func (s *sim) commit(uid, node string) error {
 		return fmt.Errorf("somebody else has bound the pod to %s", p.node)
 	}
 	p.node = node
-	s.putPod(p)
+	s.writePod(p, s.identity())
 	if s.calm {
 		s.mustFit(node)
 	}
 	return nil
+}
+
+// used is what is taken of a node.
+func (s *sim) used(node string) cluster.Resources {
+	var used cluster.Resources
+	for _, p := range s.api.pods {
+		if p.node == node {
+			used = used.Add(p.member.Requests)
+		}
+	}
+	return used
+}
+
+// hasRoom: the pod fits on its node, as things are.
+func (s *sim) hasRoom(p simPod) bool {
+	return s.used(p.node).Add(p.member.Requests).Fits(s.api.nodes[p.node].Allocatable)
 }
 
 // mustFit: nobody but Lockstep binds, and no node shrinks, so no node is over-committed.
@@ -157,14 +187,8 @@ func (s *sim) mustFit(node string) {
 	if !ok {
 		return
 	}
-	var used cluster.Resources
-	for _, p := range s.api.pods {
-		if p.node == node {
-			used = used.Add(p.member.Requests)
-		}
-	}
-	if !used.Fits(n.Allocatable) {
-		s.fail("S2: %s has %v bound and offers %v", node, used, n.Allocatable)
+	if used := s.used(node); !used.Fits(n.Allocatable) {
+		s.assert("S2: %s has %v bound and offers %v", node, used, n.Allocatable)
 	}
 }
 
@@ -186,6 +210,7 @@ func (s *sim) control(j *job) bool {
 	if spec, ok := s.api.groups[j.key]; !ok || spec != j.spec {
 		if !ok {
 			s.api.created++
+			s.gangs++
 			j.spec.UID = fmt.Sprint("group-", s.api.created)
 		}
 		s.putGroup(j.spec)
@@ -227,10 +252,14 @@ func (s *sim) createPod(j *job, index int) {
 // disturb is everything that can happen to a cluster.
 func (s *sim) disturb() {
 	r := s.rand
+	if r.IntN(12) == 0 {
+		s.breakWatch(watch(r.IntN(int(watches))))
+		return
+	}
 	j := s.api.jobs[r.IntN(len(s.api.jobs))]
 	uid, p := s.somePod()
 	node := s.someNode()
-	kinds := 17
+	kinds := 18
 	if s.calm {
 		kinds = 12 // without what makes over-commitment legitimate
 	}
@@ -295,7 +324,9 @@ func (s *sim) disturb() {
 		if node != "" {
 			a := simPod{uid: fmt.Sprint("alien.", s.api.created), node: node, alien: true}
 			a.member.Requests = s.requests(1+int64(r.IntN(2)), 1)
-			s.putPod(a)
+			if s.hasRoom(a) || r.IntN(3) == 0 { // it may have an old picture, too
+				s.putPod(a)
+			}
 		}
 	case 14:
 		if node != "" && len(s.api.nodes) > 1 {
@@ -312,6 +343,12 @@ func (s *sim) disturb() {
 				p.member.Requests = s.requests(int64(r.IntN(4)), 1)
 				p.member.Class = fmt.Sprint(p.member.Requests)
 			}
+			s.putPod(p)
+		}
+	case 17: // resized in place
+		if p.node != "" && !p.finished {
+			p.member.Requests = s.requests(int64(r.IntN(4)), 1)
+			p.member.Class = fmt.Sprint(p.member.Requests)
 			s.putPod(p)
 		}
 	}

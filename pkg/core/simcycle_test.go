@@ -9,6 +9,7 @@ import (
 // cycle is one scheduling cycle of one pod, from PreFilter to Permit.
 func (s *sim) cycle(q *queued) {
 	s.attempts++
+	s.attempted++
 	uid := q.pod.uid
 	q.until = s.now.Add(flushAfter)
 	node, pinned := s.core.Pinned(uid)
@@ -19,7 +20,7 @@ func (s *sim) cycle(q *queued) {
 		}
 	}
 	if why := s.filter(q.pod, node); why != "" {
-		q.place = unschedulable
+		q.place, s.learnt[q.pod.key] = unschedulable, true
 		s.step(core.Missed{UID: uid, Node: node, Why: why})
 		return
 	}
@@ -74,18 +75,18 @@ func (s *sim) plan(uid string) (node string) {
 		case core.Refuse:
 			answers++
 			if e.Reason.Message == "" {
-				s.fail("V1: %s is refused without a reason", uid)
+				s.assert("V1: %s is refused without a reason", uid)
 			}
 		}
 	}
 	if answers != 1 {
-		s.fail("%d answers to an attempt of %s", answers, uid)
+		s.assert("%d answers to an attempt of %s", answers, uid)
 	}
 	for _, n := range view.Nodes {
 		held := s.core.HeldOn(n.Name, "")
 		for i, amount := range held {
 			if amount > before[n.Name].Get(i) && amount > n.Free.Get(i) {
-				s.fail("S2: %s has %v free and %v is held on it", n.Name, n.Free, held)
+				s.assert("S2: %s has %v free and %v is held on it", n.Name, n.Free, held)
 			}
 		}
 	}
@@ -131,7 +132,7 @@ func (s *sim) letGo(q *queued, unknown bool, why string, to place) {
 	if q.activate || to == backoff {
 		s.backOff(q)
 	}
-	q.activate = false
+	q.activate, q.tries, q.doubt = false, 0, false
 }
 
 // proceed ends one rejection or one bind.
@@ -149,19 +150,5 @@ func (s *sim) proceed(q *queued) {
 		s.letGo(q, false, "node "+node+" was deleted", backoff)
 		return
 	}
-	switch {
-	case s.fault(12): // which says nothing about an earlier bind
-		s.letGo(q, false, "admission webhook denied the request", backoff)
-	case s.fault(12):
-		s.letGo(q, true, "time-out", backoff)
-	case s.fault(12):
-		_ = s.commit(uid, node)
-		s.letGo(q, true, "the answer was lost", backoff)
-	default:
-		if err := s.commit(uid, node); err != nil {
-			s.letGo(q, false, err.Error(), backoff)
-			return
-		}
-		delete(s.pending, uid)
-	}
+	s.bindOnce(q, node)
 }

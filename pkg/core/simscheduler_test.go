@@ -38,6 +38,8 @@ type queued struct {
 	until    time.Time // backoff, Permit and the periodic flush
 	activate bool      // it was activated while it was in flight
 	gone     bool      // deleted while it was in flight
+	tries    int       // of its binder
+	doubt    bool      // one of them may have bound it
 }
 
 func (q *queued) inFlight() bool { return q.place >= cycling }
@@ -47,6 +49,7 @@ type scheduler struct {
 	tree     *topology.Tree               // nil when nodes came, went or moved
 	index    *placement.Index             // kept from attempt to attempt, with the tree
 	told     map[string]cluster.Resources // what the index was told to be free, by node
+	known    map[string]simPod            // as the watch of pods has told
 	bound    map[string]simPod
 	assumed  map[string]simPod // node is where
 	pending  map[string]*queued
@@ -55,6 +58,8 @@ type scheduler struct {
 	attempts int
 	finished map[string]gang.Key
 	floors   map[gang.Key]int
+	learnt   map[gang.Key]bool // gangs that the filters have refused a node
+	life     int               // a number for every process
 }
 
 const (
@@ -65,47 +70,8 @@ const (
 
 func newScheduler() scheduler {
 	return scheduler{
-		nodes: map[string]simNode{}, bound: map[string]simPod{}, assumed: map[string]simPod{}, pending: map[string]*queued{},
-		mail: map[string]bool{}, told: map[string]cluster.Resources{}, finished: map[string]gang.Key{}, floors: map[gang.Key]int{},
-	}
-}
-
-// restart: the process is lost with all that was in flight, and a new one lists
-// everything. A bind that was on its way has reached the apiserver or not.
-func (s *sim) restart() {
-	for _, uid := range sorted(s.pending) {
-		if s.pending[uid].place == binding && s.rand.IntN(2) == 0 {
-			_ = s.commit(uid, s.assumed[uid].node)
-		}
-	}
-	s.trace("restart")
-	s.api.pipes = [watches][]notice{}
-	epoch := s.epoch
-	s.scheduler = newScheduler()
-	s.epoch = epoch + 1
-	s.core = s.newCore()
-	for _, name := range sorted(s.api.nodes) {
-		n := s.api.nodes[name]
-		s.send(nodeWatch, func() { s.nodeSeen(n) })
-	}
-	for _, j := range s.api.jobs {
-		if spec, ok := s.api.groups[j.key]; ok {
-			s.send(groupWatch, func() { s.groupSeen(spec) })
-		}
-	}
-	for _, uid := range sorted(s.api.pods) {
-		if p := s.api.pods[uid]; p.finished {
-			s.send(finishedWatch, func() { s.finishedSeen(p) })
-		} else {
-			s.send(podWatch, func() { s.podSeen(p) })
-		}
-	}
-	s.starting = true
-	for s.deliverAny() {
-	}
-	s.starting = false
-	for _, uid := range sorted(s.pending) {
-		s.enqueue(s.pending[uid])
+		nodes: map[string]simNode{}, known: map[string]simPod{}, bound: map[string]simPod{}, assumed: map[string]simPod{}, pending: map[string]*queued{},
+		mail: map[string]bool{}, told: map[string]cluster.Resources{}, finished: map[string]gang.Key{}, floors: map[gang.Key]int{}, learnt: map[gang.Key]bool{},
 	}
 }
 
@@ -131,7 +97,10 @@ func (s *sim) groupSeen(spec gang.Spec) {
 	s.step(core.GroupSeen{Spec: spec})
 }
 
-func (s *sim) groupGone(k gang.Key) { s.step(core.GroupGone{Key: k}) }
+func (s *sim) groupGone(k gang.Key) {
+	delete(s.floors, k)
+	s.step(core.GroupGone{Key: k})
+}
 
 func (s *sim) finishedSeen(p simPod) {
 	s.finished[p.uid] = p.key
@@ -144,7 +113,12 @@ func (s *sim) finishedForgotten(p simPod) {
 }
 
 func (s *sim) podSeen(p simPod) {
+	s.known[p.uid] = p
 	if p.node != "" {
+		if last, there := s.bound[p.uid]; there && !slices.Equal(last.member.Requests, p.member.Requests) {
+			s.epoch++ // resized in place
+			defer s.hint()
+		}
 		s.bound[p.uid] = p
 		delete(s.assumed, p.uid)
 		if q := s.pending[p.uid]; q != nil && !q.inFlight() {
@@ -178,6 +152,7 @@ func (s *sim) podSeen(p simPod) {
 func (s *sim) podGone(p simPod) {
 	_, wasBound := s.bound[p.uid]
 	delete(s.bound, p.uid)
+	delete(s.known, p.uid)
 	s.epoch++
 	if !p.alien {
 		s.step(core.MemberGone{Key: p.key, UID: p.uid})
@@ -242,41 +217,10 @@ func (s *sim) step(event core.Event) []core.Effect {
 	s.tracef("%T%v", event, brief(event))
 	effects := s.core.Step(s.now, event)
 	for _, e := range effects {
-		s.record(e)
-		switch e := e.(type) {
-		case core.Activate:
-			for _, uid := range e.UIDs {
-				if s.quiet || s.rand.IntN(50) > 0 { // some are lost
-					s.mail[uid] = true
-				}
-			}
-		case core.Release:
-			s.released(e.UIDs)
-			for _, uid := range e.UIDs {
-				if q := s.pending[uid]; q != nil && q.place == waiting {
-					q.place = binding
-				}
-			}
-		case core.GiveBack:
-			for _, uid := range e.UIDs {
-				if q := s.pending[uid]; q != nil && q.place == waiting {
-					q.place = rejected
-				}
-			}
-		case core.Evict:
-			s.evictions++
-			for _, uid := range e.UIDs {
-				if p, ok := s.api.pods[uid]; ok && !p.deleting {
-					p.deleting = true
-					s.putPod(p)
-				}
-			}
-		case core.Report:
-			s.reports[e.Key] = e.Status
-		}
+		s.carryOut(e)
 	}
 	if broken := s.core.Check(); len(broken) > 0 {
-		s.fail("after %T%v: %v", event, brief(event), broken)
+		s.assert("after %T%v: %v", event, brief(event), broken)
 	}
 	return effects
 }
@@ -291,7 +235,7 @@ func (s *sim) released(uids []string) {
 			n++
 		case gang.Bound:
 			if s.bound[uid].node == "" {
-				s.fail("S6: %s is taken for bound", uid)
+				s.assert("S6: %s is taken for bound", uid)
 			}
 			n++
 		case gang.Waiting, gang.Held, gang.Reserved:
@@ -303,7 +247,7 @@ func (s *sim) released(uids []string) {
 		}
 	}
 	if n < s.floors[k] {
-		s.fail("S1: %v are released, and only %d of %d have places", uids, n, s.floors[k])
+		s.assert("S1: %v are released, and only %d of %d have places", uids, n, s.floors[k])
 	}
 }
 
@@ -369,6 +313,7 @@ func (s *sim) next() *queued {
 // pass lets time go by.
 func (s *sim) pass(d time.Duration) {
 	s.now = s.now.Add(d)
+	s.complain(s.checker.Advance(s.now))
 	s.deliverAll(s.now.Add(-15 * time.Second)) // no watch is later than that
 	for _, uid := range sorted(s.pending) {
 		q := s.pending[uid]

@@ -9,21 +9,21 @@ import (
 )
 
 // judgeCapacity is S2 at a bind: no resource that the pod asks for is given out beyond
-// what the node has. What another scheduler has bound there, and what the node has
-// lost, within the staleness could not be known.
+// what the node has. What another scheduler has bound there, what pods have grown by
+// and what the node has lost within the staleness could not be known.
 func (c *Checker) judgeCapacity(p *podState) {
 	n := c.world.nodes[p.Node]
-	if n == nil || p.Ended() {
+	if n == nil || p.Ended() || c.recent(p.resized) {
 		return
 	}
 	used := n.used(func(other *podState) bool {
-		unseen := !c.ours(other, other.bind.By) && c.now.Sub(other.boundAt) <= c.opts.Staleness
+		unseen := !c.ours(other, other.bind.By) && c.recent(other.boundAt) || c.recent(other.resized)
 		return other == p || !unseen
 	})
 	over := c.over(used, n, func(i int) int64 {
 		most := n.Allocatable.Get(i)
 		for _, past := range n.before {
-			if c.now.Sub(past.until) <= c.opts.Staleness {
+			if c.recent(past.until) {
 				most = max(most, past.Allocatable.Get(i))
 			}
 		}
@@ -95,7 +95,7 @@ func (c *Checker) judgeTarget(p *podState) {
 		}
 		return
 	}
-	if p.Tolerant || n.barredAt.IsZero() || c.now.Sub(n.barredAt) <= c.opts.Staleness {
+	if p.Tolerant || n.barredAt.IsZero() || c.recent(n.barredAt) {
 		return
 	}
 	why := "cordoned"

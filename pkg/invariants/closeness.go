@@ -14,26 +14,27 @@ import (
 // and what changed within the staleness could not be known.
 func (c *Checker) judgeTopology(p *podState) {
 	g := c.world.gangs[p.gang()]
-	if p.Group == "" || g.group == nil || g.group.Required == "" || c.recent(g.changed) {
+	if p.Group == "" || g.group == nil || g.group.Required == "" || c.recent(g.changed) || c.recent(p.joined) {
 		return
 	}
-	level := g.group.Required
+	level, n := g.group.Required, c.world.nodes[p.Node]
+	if n == nil || c.relabelled(n) {
+		return // the first is S3's concern
+	}
 	here, known := c.domain(p.Node, level)
 	if !known {
-		if n := c.world.nodes[p.Node]; n != nil && !c.relabelled(n) {
-			c.broken("S9", []string{g.object(), p.object()}, []Event{g.event, n.event, p.bind},
-				"podgroup %s requires one %s, and pod %s was bound to node %s, which is in none", g.key, level, p, p.Node)
-		}
+		c.broken("S9", []string{g.object(), p.object()}, []Event{g.event, n.event, p.bind},
+			"podgroup %s requires one %s, and pod %s was bound to node %s, which is in none", g.key, level, p, p.Node)
 		return
 	}
 	for _, uid := range sortedKeys(g.pods) {
 		other := g.pods[uid]
-		n := c.world.nodes[other.Node]
-		if other == p || !other.live() || n == nil || !c.ours(other, other.bind.By) || c.relabelled(n) {
+		theirs := c.world.nodes[other.Node]
+		if other == p || !other.live() || theirs == nil || !c.ours(other, other.bind.By) || c.recent(other.joined) || c.relabelled(theirs) {
 			continue
 		}
 		if there, ok := c.domain(other.Node, level); ok && there != here {
-			c.broken("S9", []string{g.object(), p.object(), other.object()}, []Event{g.event, other.bind, p.bind},
+			c.broken("S9", []string{g.object(), p.object(), other.object()}, []Event{g.event, n.event, other.bind, p.bind},
 				"podgroup %s requires one %s; pod %s was bound to %s in %s, and %s is on %s in %s",
 				g.key, level, p, p.Node, here, other, other.Node, there)
 			return

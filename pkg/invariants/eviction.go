@@ -105,7 +105,8 @@ func (c *Checker) judgeNotice(e Event) {
 }
 
 // judgeRemainder: what an eviction leaves of a gang is nothing, or its floor. Only
-// members that were bound before count: the gang may start again meanwhile.
+// members that were bound before count: the gang may start again meanwhile. One that is
+// whole again was healed.
 func (c *Checker) judgeRemainder(g *gangState, e Event) {
 	at := c.now
 	c.expect("S4", g.object(), at, c.opts.Eviction, func(time.Time) (Violation, bool) {
@@ -118,6 +119,6 @@ func (c *Checker) judgeRemainder(g *gangState, e Event) {
 		}
 		return Violation{Objects: []string{g.object()}, Evidence: append(g.evidence(), e), Sentence: fmt.Sprintf(
 			"podgroup %s was left with %d members of its floor of %d by an eviction (%s: %s)",
-			g.key, left, g.floor(), e.Pod.Disruption.Reason, e.Pod.Disruption.Message)}, g.group != nil && left > 0 && left+t.succeeded < g.floor()
+			g.key, left, g.floor(), e.Pod.Disruption.Reason, e.Pod.Disruption.Message)}, g.group != nil && left > 0 && t.bound+t.succeeded < g.floor()
 	})
 }

@@ -47,6 +47,8 @@ type podState struct {
 	bind    Event // by which it came onto its node
 	seen    time.Time
 	boundAt time.Time
+	resized time.Time // when its requests last changed; zero if they never did
+	joined  time.Time // when it last changed from one gang to another; zero if it never did
 }
 
 type gangState struct {
@@ -177,6 +179,12 @@ func (w *world) takePod(e Event, before *change) {
 		w.pods[e.Pod.UID] = p
 	}
 	bound := p.Node == "" && e.Pod.Node != ""
+	if before.pod != nil && !slices.Equal(p.Requests, e.Pod.Requests) {
+		p.resized = e.At
+	}
+	if before.pod != nil && p.Group != e.Pod.Group {
+		p.joined = e.At
+	}
 	p.Pod, p.event = *e.Pod, e
 	if bound {
 		p.bind, p.boundAt = e, e.At
