@@ -61,7 +61,7 @@ type pass struct {
 	// fresh: the job starts or resumes in this pass; resized: its size in effect changes;
 	// yielded: it has just lost Workers to another gang.
 	fresh, resized, yielded bool
-	terms                   terms
+	terms                   v1.Terms
 	// doomed are the pods that this plan deletes.
 	doomed map[types.UID]bool
 	plan   Plan

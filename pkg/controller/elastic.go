@@ -3,8 +3,6 @@ package controller
 import (
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,92 +10,6 @@ import (
 
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 )
-
-// defaultCheckpointGrace is the notice that a leaving Worker gets to save its work.
-const defaultCheckpointGrace = 60 * time.Second
-
-// leastCheckpointGrace: what every pod gets anyway is no notice.
-const leastCheckpointGrace = 31 * time.Second
-
-// terms are what the annotations of an elastic job say about resizing.
-type terms struct {
-	sizes      []int32 // allowed numbers of Workers, ascending; empty: all
-	step       int32
-	cooldown   time.Duration
-	maxResizes int32 // -1: no limit
-	grace      time.Duration
-}
-
-// readTerms also says what it could not read; those annotations have no effect.
-func readTerms(annotations map[string]string) (terms, []v1.Notice) {
-	t := terms{step: 1, maxResizes: -1, grace: defaultCheckpointGrace}
-	var notices []v1.Notice
-	read := func(name, want string, parse func(string) bool) {
-		if text, ok := annotations[name]; ok && !parse(text) {
-			notices = append(notices, v1.Notice{Reason: "InvalidAnnotation", Message: fmt.Sprintf(
-				"metadata.annotations[%s]: %q has no effect: must be %s", name, text, want)})
-		}
-	}
-	number := func(into *int32, least int32) func(string) bool {
-		return func(text string) bool {
-			n, err := strconv.ParseInt(text, 10, 32)
-			if err == nil && int32(n) >= least {
-				*into = int32(n)
-				return true
-			}
-			return false
-		}
-	}
-	duration := func(into *time.Duration, least time.Duration) func(string) bool {
-		return func(text string) bool {
-			d, err := time.ParseDuration(text)
-			if err == nil && d >= least {
-				*into = d
-				return true
-			}
-			return false
-		}
-	}
-	read(v1.AnnotationWorldSizes, `numbers of Workers, such as "2,4,8"`, t.readSizes)
-	read(v1.AnnotationWorldSizeStep, "a whole number of at least 1", number(&t.step, 1))
-	read(v1.AnnotationMaxResizes, "a whole number of at least 0", number(&t.maxResizes, 0))
-	read(v1.AnnotationResizeCooldown, "a duration, such as 5m", duration(&t.cooldown, 0))
-	read(v1.AnnotationCheckpointGrace, "a duration of more than 30s", duration(&t.grace, leastCheckpointGrace))
-	return t, notices
-}
-
-func (t *terms) readSizes(text string) bool {
-	var sizes []int32
-	for part := range strings.SplitSeq(text, ",") {
-		n, err := strconv.ParseInt(strings.TrimSpace(part), 10, 32)
-		if err != nil || n < 1 {
-			return false
-		}
-		sizes = append(sizes, int32(n))
-	}
-	slices.Sort(sizes)
-	t.sizes = sizes
-	return true
-}
-
-// allowed is the size nearest below the wanted one, or else above it, that the terms
-// and the range allow. Where they allow none the range alone decides.
-func (t terms) allowed(wanted, least, most int32) int32 {
-	fits := func(n int32) bool {
-		return n%t.step == 0 && (len(t.sizes) == 0 || slices.Contains(t.sizes, n))
-	}
-	for n := wanted; n >= least; n-- {
-		if fits(n) {
-			return n
-		}
-	}
-	for n := wanted + 1; n <= most; n++ {
-		if fits(n) {
-			return n
-		}
-	}
-	return wanted
-}
 
 // clamp brings an elastic job back into its range, which autoscalers leave. (One that is
 // created out of its range is refused by the CRD.)
@@ -123,7 +35,7 @@ func (p *pass) resize() {
 	if elastic == nil {
 		return
 	}
-	t, notices := readTerms(p.Job.Annotations)
+	t, notices := v1.ReadTerms(p.Job.Annotations)
 	p.terms = t
 	if p.fresh {
 		for _, notice := range notices {
@@ -134,17 +46,17 @@ func (p *pass) resize() {
 	progress := p.status.Progress
 	wanted := *p.job.Spec.PyTorchReplicaSpecs[v1.Worker].Replicas
 	most := p.granted(*elastic.MaxReplicas)
-	target := t.allowed(min(wanted, most), *elastic.MinReplicas, most)
+	target := t.Allowed(min(wanted, most), *elastic.MinReplicas, most)
 	switch {
 	case progress.Workers == nil, p.yielded:
 		progress.Workers = &target
 	case target == *progress.Workers:
-	case t.maxResizes >= 0 && progress.Resizes >= t.maxResizes:
+	case t.MaxResizes >= 0 && progress.Resizes >= t.MaxResizes:
 		p.noteClamp("MaxResizes", fmt.Sprintf("the job has been resized %d times, which is all that %s allows",
 			progress.Resizes, v1.AnnotationMaxResizes))
 		return
-	case progress.LastResize != nil && p.Now.Before(progress.LastResize.Add(t.cooldown)):
-		p.wakeAt(progress.LastResize.Add(t.cooldown))
+	case progress.LastResize != nil && p.Now.Before(progress.LastResize.Add(t.Cooldown)):
+		p.wakeAt(progress.LastResize.Add(t.Cooldown))
 	default:
 		progress.Workers = &target
 		progress.Resizes++
@@ -197,7 +109,7 @@ func (p *pass) notice(pod *corev1.Pod) *int64 {
 	if p.job.Spec.ElasticPolicy == nil || ended(pod) {
 		return nil
 	}
-	seconds := int64(p.terms.grace / time.Second)
+	seconds := int64(p.terms.Grace / time.Second)
 	if own := pod.Spec.TerminationGracePeriodSeconds; own != nil && *own >= seconds {
 		return nil
 	}

@@ -89,32 +89,6 @@ func TestElasticTerms(t *testing.T) {
 	}
 }
 
-func TestReadTerms(t *testing.T) {
-	_, notices := readTerms(map[string]string{
-		v1.AnnotationWorldSizes: "2,x", v1.AnnotationWorldSizeStep: "0", v1.AnnotationMaxResizes: "-1",
-		v1.AnnotationResizeCooldown: "5", v1.AnnotationCheckpointGrace: "10s",
-	})
-	if len(notices) != 5 {
-		t.Errorf("notices: %v", notices)
-	}
-	for _, test := range []struct {
-		sizes               []int32
-		step                int32
-		wanted, least, most int32
-		want                int32
-	}{
-		{nil, 1, 3, 1, 8, 3},
-		{[]int32{2, 4, 8}, 1, 7, 1, 8, 4},
-		{[]int32{4, 8}, 1, 3, 2, 8, 4}, // none below: the next above
-		{nil, 4, 7, 1, 8, 4},
-		{[]int32{16}, 1, 3, 1, 8, 3}, // none at all
-	} {
-		if got := (terms{sizes: test.sizes, step: test.step}).allowed(test.wanted, test.least, test.most); got != test.want {
-			t.Errorf("%+v: got %d", test, got)
-		}
-	}
-}
-
 // TestStoreLost: with worker-0 goes the store in which the others meet (contract §7.6).
 func TestStoreLost(t *testing.T) {
 	w := running(t, elasticJob)

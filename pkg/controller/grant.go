@@ -96,5 +96,5 @@ func (p *pass) granted(most int32) int32 {
 
 // grantEnds is when the job asks for more Workers again.
 func (p *pass) grantEnds() time.Time {
-	return p.status.Progress.Granted.Since.Add(max(regrowAfter, p.terms.cooldown))
+	return p.status.Progress.Granted.Since.Add(max(regrowAfter, p.terms.Cooldown))
 }

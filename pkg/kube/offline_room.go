@@ -1,0 +1,100 @@
+package kube
+
+import (
+	"slices"
+
+	"lockstep.dev/lockstep/pkg/autoscale"
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/placement"
+)
+
+// Room is the cluster as a recommender of sizes asks about it: what is free, with the
+// jobs whose size it may change and the gangs that wait. Jobs are gangs with members of
+// the given role that have a node; the room, and pending, know gangs as namespace/name.
+//
+// A gang waits if its floor has no place and could have one in an empty cluster; members
+// above a floor that is placed do not count. Pending is in the order in which gangs are tried.
+func (o *Offline) Room(jobs []gang.Key, role string) (room *autoscale.IndexRoom, pending []string) {
+	placed := map[string]autoscale.Placed{}
+	for _, key := range jobs {
+		if p, ok := o.placed(key, role); ok {
+			placed[key.String()] = p
+		}
+	}
+	waiting := map[string]placement.Request{}
+	for _, key := range o.Queue() {
+		if req, ok := o.waits(key); ok {
+			waiting[key.String()] = req
+			pending = append(pending, key.String())
+		}
+	}
+	return autoscale.NewIndexRoom(o.view.Index, placed, waiting), pending
+}
+
+// placed is where a job's members are; ok is false if none of the role has a node.
+func (o *Offline) placed(key gang.Key, role string) (p autoscale.Placed, ok bool) {
+	p.Required = o.required(key)
+	for _, pod := range o.pods[key] {
+		node, known := cluster.Find(o.view.Nodes, pod.Spec.NodeName)
+		if !known {
+			continue
+		}
+		member := o.member(pod)
+		if member.Role != role {
+			p.Others = append(p.Others, node)
+			continue
+		}
+		p.Workers = append(p.Workers, node)
+		p.Worker, ok = o.classOf(member), true
+	}
+	return p, ok
+}
+
+// waits is what a gang has to be given so that its floor is placed; ok is false for one
+// that waits for something else than room, or for nothing.
+func (o *Offline) waits(key gang.Key) (req placement.Request, ok bool) {
+	status, known := o.core.Status(key)
+	leader := o.leader(key)
+	need := status.Floor - status.Counts.Placed()
+	if !known || leader == nil || need <= 0 || o.core.Gate(string(leader.UID)).Code != "" {
+		return req, false
+	}
+	req.Required = o.required(key)
+	classes := map[string]int{}
+	for _, pod := range o.pods[key] {
+		if node, bound := cluster.Find(o.view.Nodes, pod.Spec.NodeName); bound {
+			req.Fixed = append(req.Fixed, node)
+			continue
+		}
+		if need == 0 || Barred(pod) != "" {
+			continue
+		}
+		need--
+		member := o.member(pod)
+		class, there := classes[member.Class]
+		if !there {
+			class = len(req.Classes)
+			classes[member.Class] = class
+			req.Classes = append(req.Classes, o.classOf(member))
+		}
+		req.Classes[class].Count++
+	}
+	_, rejection := o.view.Index.Solve(req)
+	return req, rejection == nil || rejection.Kind == placement.DoesNotFit
+}
+
+// required is the level that a gang requires; the cluster where it names none that is known.
+func (o *Offline) required(key gang.Key) int {
+	group := o.groups[key]
+	if group == nil {
+		return 0
+	}
+	level, _ := o.view.Tree.LevelOf(Spec(group).Required.Name)
+	return level
+}
+
+func (o *Offline) classOf(m gang.Member) placement.Class {
+	return placement.Class{Requests: slices.Clone(m.Requests), Key: m.Class,
+		Eligible: func(node int) bool { return o.eligible(m.Class, node) }}
+}
