@@ -17,6 +17,7 @@ func TestFlags(t *testing.T) {
 		{"--max-gang-size=0", "--max-gang-size: 0: must be at least 1"},
 		{"--force-delete-after=-1s", "--force-delete-after: -1s: must not be negative"},
 		{"--scheduler-name=", "--scheduler-name: must not be empty"},
+		{"--autoscale-interval=-1s", "--autoscale-interval: -1s: must not be negative"},
 		{"--workers=0", "--workers: 0: must be at least 1"},
 		{"--pytorch-init-container-max-tries=0", "--pytorch-init-container-max-tries: 0: must be at least 1"},
 		{"--pytorch-init-container-template-file=/nowhere", "--pytorch-init-container-template-file: open /nowhere"},

@@ -19,6 +19,7 @@ type options struct {
 	burst         int
 	workers       int
 	otherOperator string
+	advise        time.Duration
 
 	metricsAddress string
 	metricsSecure  bool
@@ -42,6 +43,7 @@ func defaultOptions() *options {
 		burst:              1000,
 		workers:            8,
 		otherOperator:      controller.DefaultOtherOperator,
+		advise:             30 * time.Second,
 		metricsAddress:     "0",
 		metricsSecure:      true,
 		probeAddress:       "0",
@@ -62,6 +64,9 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	fs.IntVar(&o.workers, "workers", o.workers, "jobs that are worked on at once")
 	fs.StringVar(&o.otherOperator, "stand-aside-for", o.otherOperator,
 		"do nothing while a running pod has these labels; empty: never stand aside")
+
+	fs.DurationVar(&o.advise, "autoscale-interval", o.advise,
+		"how often jobs with the annotation lockstep.dev/autoscale: cluster get another size; 0, or with --namespace: never")
 
 	fs.StringVar(&o.metricsAddress, "metrics-bind-address", o.metricsAddress, `address for /metrics, such as :8443; "0": off`)
 	fs.BoolVar(&o.metricsSecure, "metrics-secure", o.metricsSecure,
@@ -97,6 +102,8 @@ func (o *options) complete() error {
 		return fmt.Errorf("--force-delete-after: %v: must not be negative", o.settings.ForceDeleteAfter)
 	case o.settings.SchedulerName == "":
 		return fmt.Errorf("--scheduler-name: must not be empty")
+	case o.advise < 0:
+		return fmt.Errorf("--autoscale-interval: %v: must not be negative", o.advise)
 	case o.workers < 1:
 		return fmt.Errorf("--workers: %d: must be at least 1", o.workers)
 	case o.initContainerTries < 1:

@@ -23,6 +23,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"lockstep.dev/lockstep/pkg/controller"
+	"lockstep.dev/lockstep/pkg/controller/advisor"
 )
 
 // run works until the context ends.
@@ -50,11 +51,18 @@ func (o *options) run(ctx context.Context) error {
 	if err := mgr.AddReadyzCheck("caches", caches.check); err != nil {
 		return err
 	}
+	board := controller.NewBoard()
 	err = controller.Add(ctx, mgr, controller.Options{
-		Settings: o.settings, Recorder: recorder, Workers: o.workers, OtherOperator: o.otherOperator,
+		Settings: o.settings, Recorder: recorder, Workers: o.workers, OtherOperator: o.otherOperator, Board: board,
 	})
 	if err != nil {
 		return err
+	}
+	if o.advise > 0 && o.namespace == "" { // who sees one namespace cannot tell what is idle
+		err = advisor.Add(mgr, advisor.Options{Board: board, SchedulerName: o.settings.SchedulerName, Every: o.advise})
+		if err != nil {
+			return err
+		}
 	}
 	return mgr.Start(ctx)
 }

@@ -32,6 +32,7 @@ func Decide(o Observed, s Settings) Plan {
 		p.accept()
 		p.start()
 		p.resize()
+		p.noteAdvice()
 		p.enroll()
 		p.live()
 	}
@@ -207,6 +208,7 @@ func (p *pass) finish(t v1.JobConditionType, eventType, message string) {
 	}
 	p.leaveRunning(reasonRunning, p.runningMessage())
 	p.dropCondition(v1.JobCreateFailed)
+	p.dropCondition(conditionAutoscaled)
 	p.become(t, eventType, reason, message)
 	p.status.CompletionTime = &metav1.Time{Time: p.Now}
 	p.replacing = memory{}

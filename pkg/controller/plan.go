@@ -26,6 +26,8 @@ type Observed struct {
 	HPA *autoscalingv2.HorizontalPodAutoscaler
 	// Rival is the name of an autoscaler that is not the job's own, yet scales the job.
 	Rival string
+	// Advice on the size, nil when there is none.
+	Advice *Advice
 	// Trouble is the last failed creation, nil when there is none.
 	Trouble *Trouble
 	// Now is the time of the decision.

@@ -26,6 +26,8 @@ type Reconciler struct {
 	Recorder record.EventRecorder
 	Settings Settings
 	Now      func() time.Time
+	// Board has the advice on sizes.
+	Board *Board
 	// Aside says whether somebody else runs the jobs of this cluster.
 	Aside func() bool
 
@@ -62,7 +64,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 
 // observe reads the caches.
 func (r *Reconciler) observe(ctx context.Context, job *v1.PyTorchJob, now time.Time) (Observed, error) {
-	o := Observed{Job: job, Now: now}
+	o := Observed{Job: job, Now: now, Advice: r.Board.of(job.UID)}
 	mine := []client.ListOption{client.InNamespace(job.Namespace), client.MatchingFields{indexController: string(job.UID)},
 		client.UnsafeDisableDeepCopy}
 	pods, services := &corev1.PodList{}, &corev1.ServiceList{}

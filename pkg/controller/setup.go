@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 	scheduling "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
@@ -35,6 +36,8 @@ type Options struct {
 	// OtherOperator selects the pods of another controller of PyTorchJobs, beside which
 	// this one stands aside. Empty: never.
 	OtherOperator string
+	// Board is where advice on sizes is left. Nil: there is none.
+	Board *Board
 }
 
 // Names of the indexes of the caches.
@@ -74,8 +77,12 @@ func Add(ctx context.Context, mgr manager.Manager, options Options) error {
 		Recorder: options.Recorder,
 		Settings: options.Settings,
 		Now:      time.Now,
+		Board:    options.Board,
 		Aside:    func() bool { return false },
 		notes:    newNotebook(),
+	}
+	if r.Board == nil {
+		r.Board = NewBoard()
 	}
 	if options.OtherOperator != "" {
 		if err := r.standAsideFor(ctx, mgr, options.OtherOperator); err != nil {
@@ -93,6 +100,7 @@ func Add(ctx context.Context, mgr manager.Manager, options Options) error {
 		Watches(&corev1.Service{}, r.ownedHandler()).
 		Watches(&scheduling.PodGroup{}, r.namesakeHandler()).
 		Watches(&autoscalingv2.HorizontalPodAutoscaler{}, r.scalerHandler()).
+		WatchesRawSource(source.Channel(r.Board.news, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)
 }

@@ -17,6 +17,7 @@ func (p *pass) suspend() {
 	p.leaveRunning(reasonSuspended, message)
 	p.dropCondition(v1.JobCreateFailed)
 	p.dropCondition(conditionScaleClamped)
+	p.dropCondition(conditionAutoscaled)
 	p.become(v1.JobSuspended, corev1.EventTypeNormal, reasonSuspended, message)
 	for _, pod := range p.Pods {
 		p.kill(pod, nil)

@@ -18,6 +18,8 @@ const (
 	AnnotationResizeCooldown   = "lockstep.dev/resize-cooldown"
 	AnnotationMaxResizes       = "lockstep.dev/max-resizes"
 	AnnotationCheckpointGrace  = "lockstep.dev/checkpoint-grace"
+	// AnnotationStepsPort is the port at which a job's first Worker tells its speed.
+	AnnotationStepsPort = "lockstep.dev/steps-port"
 	// AnnotationStaticRendezvous "on" gives plain Workers-only jobs the addresses and
 	// ranks that jobs with a Master have.
 	AnnotationStaticRendezvous = "lockstep.dev/static-rendezvous"
@@ -43,21 +45,23 @@ func Unsupported(stored *PyTorchJob) []Notice {
 	if policy := stored.Spec.RunPolicy.SchedulingPolicy; policy != nil && policy.Queue != "" {
 		note("spec.runPolicy.schedulingPolicy.queue", "there are no queues yet")
 	}
-	if by := stored.Annotations[AnnotationAutoscale]; by != "" && by != "off" {
-		note(annotationPath(AnnotationAutoscale), "resizing by idle capacity is not there yet")
-	}
 	if stored.Annotations[AnnotationExpectedDuration] != "" {
 		note(annotationPath(AnnotationExpectedDuration), "jobs are not backfilled around a reservation yet")
 	}
 	if stored.Spec.ElasticPolicy == nil {
-		for _, name := range []string{AnnotationWorldSizes, AnnotationWorldSizeStep, AnnotationResizeCooldown,
+		for _, name := range []string{AnnotationAutoscale, AnnotationStepsPort, AnnotationWorldSizes, AnnotationWorldSizeStep, AnnotationResizeCooldown,
 			AnnotationMaxResizes, AnnotationCheckpointGrace} {
-			if stored.Annotations[name] != "" {
+			if value := stored.Annotations[name]; value != "" && value != "off" {
 				note(annotationPath(name), "the job has no spec.elasticPolicy")
 			}
 		}
 	}
 	return notices
+}
+
+// AutoscaledByCluster: the job leaves its number of Workers to the recommender.
+func AutoscaledByCluster(job *PyTorchJob) bool {
+	return job.Annotations[AnnotationAutoscale] == "cluster" && job.Spec.ElasticPolicy != nil
 }
 
 func annotationPath(name string) string { return "metadata.annotations[" + name + "]" }

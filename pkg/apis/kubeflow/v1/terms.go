@@ -27,6 +27,8 @@ type Terms struct {
 	MaxResizes int32
 	// Grace is the notice that a Worker gets before it has to go.
 	Grace time.Duration
+	// StepsPort is where the first Worker tells its speed; 0: nowhere.
+	StepsPort int32
 }
 
 // ReadTerms also says what it could not read; those annotations have no effect.
@@ -63,6 +65,12 @@ func ReadTerms(annotations map[string]string) (Terms, []Notice) {
 	read(AnnotationWorldSizeStep, "a whole number of at least 1", number(&t.Step, 1))
 	read(AnnotationMaxResizes, "a whole number of at least 0", number(&t.MaxResizes, 0))
 	read(AnnotationResizeCooldown, "a duration, such as 5m", duration(&t.Cooldown, 0))
+	read(AnnotationStepsPort, "a port, 1 to 65535", func(text string) bool {
+		n, err := strconv.ParseUint(text, 10, 16)
+		t.StepsPort = int32(n)
+		return err == nil && n > 0
+	})
+	read(AnnotationAutoscale, "cluster or off", func(text string) bool { return text == "cluster" || text == "off" })
 	read(AnnotationCheckpointGrace, "a duration of more than 30s", duration(&t.Grace, leastCheckpointGrace))
 	return t, notices
 }

@@ -1,0 +1,74 @@
+package advisor
+
+import (
+	"strings"
+	"testing"
+
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+)
+
+const elasticJob = `
+metadata:
+  name: job
+  annotations: {lockstep.dev/autoscale: cluster, lockstep.dev/expected-duration: 100h, lockstep.dev/resize-cooldown: 1s}
+spec:
+  elasticPolicy: {minReplicas: 2, maxReplicas: 6, maxRestarts: 10}
+  pytorchReplicaSpecs:
+    Worker:
+      replicas: 2
+      template: {spec: {containers: [{name: pytorch, image: a, resources: {limits: {nvidia.com/gpu: 1}}}]}}
+`
+
+// TestLive: a job grows into GPUs that are idle, gives them back to a gang that waits, and is
+// left alone when somebody else scales it.
+func TestLive(t *testing.T) {
+	l := newLive(t)
+	l.create(elasticJob)
+	grown := l.awaitBound("job", 6)
+	job := l.job("job")
+	if got := *job.Spec.PyTorchReplicaSpecs[v1.Worker].Replicas; got != 6 {
+		t.Errorf("Worker.replicas is %d", got)
+	}
+	if state := job.Status.Conditions[len(job.Status.Conditions)-1].Type; state == "Autoscaled" {
+		t.Error("advice is shown as the job's state")
+	}
+
+	l.createGang("urgent", 6) // 2 are idle
+	l.awaitBound("urgent", 6)
+	shrunk := l.awaitBound("job", 2)
+	for _, name := range []string{"worker-0", "worker-1"} {
+		if shrunk[name] != grown[name] {
+			t.Errorf("%s was replaced", name)
+		}
+	}
+	l.awaitVerdict("job", "NoRoom")
+
+	l.create(strings.Replace(elasticJob, "name: job", "name: other", 1))
+	if reason := l.awaitVerdict("job", "Reserved"); !strings.Contains(reason, "gang default/other waits") {
+		t.Errorf("reason: %s", reason)
+	}
+
+	hpa := &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "theirs"},
+		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{MaxReplicas: 3, ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{
+			APIVersion: "kubeflow.org/v1", Kind: "PyTorchJob", Name: "job"}}}
+	l.must(l.client.Create(t.Context(), hpa))
+	if reason := l.awaitVerdict("job", "OtherWriter"); !strings.Contains(reason, "HorizontalPodAutoscaler theirs") {
+		t.Errorf("reason: %s", reason)
+	}
+	before := l.job("job")
+	after := before.DeepCopy()
+	delete(after.Annotations, v1.AnnotationAutoscale)
+	l.must(l.client.Patch(t.Context(), after, client.MergeFrom(before)))
+	l.await("no advice", func() (bool, any) {
+		for _, c := range l.job("job").Status.Conditions {
+			if c.Type == "Autoscaled" {
+				return false, c
+			}
+		}
+		return true, nil
+	})
+}
