@@ -19,7 +19,7 @@ PROGRAMS = $(notdir $(patsubst %/main.go,%,$(wildcard cmd/*/main.go)))
 export LOCKSTEP_BIN_DIR = $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-short test-race soak bench lint generate manifests image kind clean
+.PHONY: help build demo test test-short test-race soak bench bench-quick peers lint generate manifests image kind clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,8 +44,14 @@ test-race: ## run the tests of what is concurrent under the race detector
 soak: ## simulate 1,000,000 gangs under faults (SOAK_GANGS), twenty minutes or so on two processors
 	$(GO) test ./pkg/core -run TestSoak -soak=$(SOAK_GANGS) -timeout 0 -v
 
-bench: build ## run the benchmarks with their peers; JSON goes to bench/out/
+bench: build peers ## run the benchmarks with their peers; JSON goes to bench/out/
 	$(BIN)/lockstep bench all --out bench/out
+
+bench-quick: build peers ## the same with fewer and smaller cases
+	$(BIN)/lockstep bench all --quick --out bench/out
+
+peers: ## build what the benchmarks measure Lockstep beside, on its own Kubernetes
+	cd test/peers/coscheduling && $(GO) build -ldflags '-s -w' -o $(BIN)/peer-coscheduling .
 
 lint: ## formatter, vet, linters, known vulnerabilities, generated files up to date
 	hack/lint.sh

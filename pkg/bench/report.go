@@ -1,20 +1,27 @@
 package bench
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
-	"sort"
 )
 
 // Report is the outcome of one scenario.
 type Report struct {
-	Scenario  string         `json:"scenario"`
+	Scenario string `json:"scenario"`
+	// Title says in a line what was measured.
+	Title     string         `json:"title"`
 	Settings  map[string]int `json:"settings"`
 	Runs      []Run          `json:"runs"`
 	Summaries []Summary      `json:"summaries"`
+	// Notes say what was left out, and why.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Run is one measurement.
 type Run struct {
+	// Case is what differs within a scenario, such as "64x16"; may be empty.
+	Case      string `json:"case"`
 	Scheduler string `json:"scheduler"`
 	// Metric ends in its unit, such as "throughput_pods_per_second".
 	Metric string  `json:"metric"`
@@ -22,49 +29,64 @@ type Run struct {
 	Value  float64 `json:"value"`
 }
 
-// Summary is a scheduler's median over the repeats, with the spread, and
-// Lockstep's median over it.
+// Summary is a scheduler's median over the repeats of a case, with the spread,
+// and Lockstep's median over it.
 type Summary struct {
+	Case      string  `json:"case"`
 	Scheduler string  `json:"scheduler"`
 	Metric    string  `json:"metric"`
 	Median    float64 `json:"median"`
 	Low       float64 `json:"low"`
 	High      float64 `json:"high"`
-	// LockstepOver is Lockstep's median divided by this one.
+	// LockstepOver is Lockstep's median divided by this one; 0 where one of them is 0.
 	LockstepOver float64 `json:"lockstep_over"`
 }
 
-// summarise fills in the summaries from the runs: metrics in the order of their
-// first appearance, Lockstep first.
+// note adds a note once.
+func (r *Report) note(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(r.Notes, text) {
+		r.Notes = append(r.Notes, text)
+	}
+}
+
+// summarise fills in the summaries from the runs: cases, in them metrics, and
+// in them schedulers, in the order of their first appearance, Lockstep first.
 func (r *Report) summarise() {
-	type key struct{ metric, scheduler string }
+	type key struct{ name, metric, scheduler string }
 	values := map[key][]float64{}
+	cases, metrics, schedulers := map[string]int{}, map[string]int{}, map[string]int{Lockstep: 0}
 	var keys []key
 	for _, run := range r.Runs {
-		k := key{run.Metric, run.Scheduler}
+		k := key{run.Case, run.Metric, run.Scheduler}
 		if values[k] == nil {
 			keys = append(keys, k)
 		}
 		values[k] = append(values[k], run.Value)
+		rank(cases, run.Case)
+		rank(metrics, run.Metric)
+		rank(schedulers, run.Scheduler)
 	}
-	order := map[string]int{}
-	for i, k := range keys {
-		if _, seen := order[k.metric]; !seen {
-			order[k.metric] = i
-		}
-	}
-	sort.SliceStable(keys, func(i, j int) bool { return order[keys[i].metric] < order[keys[j].metric] })
+	slices.SortStableFunc(keys, func(a, b key) int {
+		return cmp.Or(cases[a.name]-cases[b.name], metrics[a.metric]-metrics[b.metric], schedulers[a.scheduler]-schedulers[b.scheduler])
+	})
 	r.Summaries = nil
 	for _, k := range keys {
-		list := slices.Clone(values[k])
-		sort.Float64s(list)
-		own := slices.Clone(values[key{k.metric, Lockstep}])
-		sort.Float64s(own)
-		s := Summary{Scheduler: k.scheduler, Metric: k.metric, Median: median(list), Low: list[0], High: list[len(list)-1]}
-		if len(own) > 0 && s.Median != 0 {
+		list := slices.Sorted(slices.Values(values[k]))
+		s := Summary{
+			Case: k.name, Scheduler: k.scheduler, Metric: k.metric,
+			Median: median(list), Low: list[0], High: list[len(list)-1],
+		}
+		if own := slices.Sorted(slices.Values(values[key{k.name, k.metric, Lockstep}])); s.Median != 0 {
 			s.LockstepOver = median(own) / s.Median
 		}
 		r.Summaries = append(r.Summaries, s)
+	}
+}
+
+// rank gives a name a number on first sight.
+func rank(ranks map[string]int, name string) {
+	if _, seen := ranks[name]; !seen {
+		ranks[name] = len(ranks)
 	}
 }
 

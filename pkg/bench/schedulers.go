@@ -3,28 +3,43 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"lockstep.dev/lockstep/pkg/devcluster"
+	"lockstep.dev/lockstep/pkg/devcluster/fakenodes"
 	"lockstep.dev/lockstep/pkg/kube"
 )
 
 // The schedulers that can be measured.
 const (
 	Lockstep = "lockstep"
+	// Ceiling knows every answer and only binds; see ceiling.go.
+	Ceiling = "ceiling"
 	// Default is kube-scheduler as it is: the same program without the plugin, and
 	// pods that no group binds together.
 	Default = "default"
 	// Native is kube-scheduler with its own gang scheduling switched on (feature gate
 	// GenericWorkload, beta and off by default in 1.37).
 	Native = "native"
+	// NativeTAS is Native with its own topology-awareness (alpha in 1.37): a gang that
+	// asks Lockstep for a level asks this one for the same.
+	NativeTAS = "native-tas"
+	// Coscheduling is the plugin of scheduler-plugins, with its defaults.
+	Coscheduling = "coscheduling"
+	// CoschedulingTuned is the same with what its documentation advises against
+	// gangs that block each other: minResources and a back-off of ten seconds.
+	CoschedulingTuned = "coscheduling-tuned"
 )
 
 // Peers names the schedulers that Lockstep can be measured beside.
-func Peers() []string { return []string{Default, Native} }
+func Peers() []string {
+	return []string{Ceiling, Default, Native, NativeTAS, Coscheduling, CoschedulingTuned}
+}
 
 // scheduler is one contestant.
 type scheduler struct {
@@ -32,11 +47,13 @@ type scheduler struct {
 	// podsName is the schedulerName that pods carry.
 	podsName string
 	// group makes the object that binds a gang's pods together; nil: none does.
-	group func(namespace, name string, size int) groupObject
+	group func(name string, l load) groupObject
 	// join makes a pod a member of its gang.
-	join   func(pod *v1.Pod, gang string)
-	config []byte // nil: as shipped, with the shipped rights
-	args   []string
+	join func(pod *v1.Pod, gang string)
+	// program is the binary, empty for Lockstep's own.
+	program string
+	config  []byte // nil: as shipped, with the shipped rights
+	args    []string
 }
 
 // groupObject is an object of a group API with the resource it is created under.
@@ -45,9 +62,9 @@ type groupObject struct {
 	object   map[string]any
 }
 
-// nativeGates are what Native needs, in the apiserver as well.
+// nativeGates are what Native and NativeTAS need of the apiserver.
 var (
-	nativeGates = map[string]bool{"GenericWorkload": true}
+	nativeGates = map[string]bool{"GenericWorkload": true, "TopologyAwareWorkloadScheduling": true}
 	nativeAPIs  = map[string]bool{"scheduling.k8s.io/v1beta1": true}
 	nativeGroup = schema.GroupVersionResource{Group: "scheduling.k8s.io", Version: "v1beta1", Resource: "podgroups"}
 )
@@ -63,51 +80,144 @@ profiles:
   - schedulerName: bench-default
 `
 
+// coscheduling is plain with the plugin as its own manifests enable it.
+const coscheduling = plain + `    plugins:
+      multiPoint:
+        enabled:
+          - name: Coscheduling
+      queueSort:
+        enabled:
+          - name: Coscheduling
+        disabled:
+          - name: "*"
+`
+
+const coschedulingTuned = coscheduling + `    pluginConfig:
+      - name: Coscheduling
+        args:
+          podGroupBackoffSeconds: 10
+`
+
+// coschedulingProgram is built by "make peers" from test/peers/coscheduling.
+const coschedulingProgram = "peer-coscheduling"
+
+var known = map[string]scheduler{
+	Lockstep: {podsName: "lockstep", group: lockstepGroup, join: joinLabel},
+	Ceiling:  {podsName: "bench-ceiling"},
+	Default:  {podsName: "bench-default", config: []byte(plain)},
+	Native: {
+		podsName: "bench-default", config: []byte(plain), group: nativeGroupObject(false), join: joinNative,
+		args: []string{"--feature-gates=GenericWorkload=true"},
+	},
+	NativeTAS: {
+		podsName: "bench-default", config: []byte(plain), group: nativeGroupObject(true), join: joinNative,
+		args: []string{"--feature-gates=GenericWorkload=true,TopologyAwareWorkloadScheduling=true"},
+	},
+	Coscheduling: {
+		podsName: "bench-default", config: []byte(coscheduling), program: coschedulingProgram,
+		group: coschedulingGroup(false), join: joinLabel,
+	},
+	CoschedulingTuned: {
+		podsName: "bench-default", config: []byte(coschedulingTuned), program: coschedulingProgram,
+		group: coschedulingGroup(true), join: joinLabel,
+	},
+}
+
+// contestants are Lockstep and the peers that are named.
 func contestants(peers []string) ([]scheduler, error) {
-	list := []scheduler{{name: Lockstep, podsName: "lockstep", group: lockstepGroup, join: func(pod *v1.Pod, gang string) {
-		pod.Labels[kube.PodGroupLabel] = gang
-	}}}
-	for _, peer := range peers {
-		switch peer {
-		case "none", "":
-		case Default:
-			list = append(list, scheduler{name: Default, podsName: "bench-default", config: []byte(plain)})
-		case Native:
-			list = append(list, scheduler{
-				name: Native, podsName: "bench-default", config: []byte(plain), args: []string{"--feature-gates=GenericWorkload=true"},
-				group: nativeGroupObject, join: func(pod *v1.Pod, gang string) {
-					pod.Spec.SchedulingGroup = &v1.PodSchedulingGroup{PodGroupName: &gang}
-				},
-			})
-		default:
-			return nil, fmt.Errorf("no peer %q; there are: none, %s", peer, strings.Join(Peers(), ", "))
+	var list []scheduler
+	for _, name := range append([]string{Lockstep}, peers...) {
+		if name == "none" || name == "" {
+			continue
 		}
+		s, ok := known[name]
+		if !ok || name == Lockstep && len(list) > 0 {
+			return nil, fmt.Errorf("no peer %q; there are: none, %s", name, strings.Join(Peers(), ", "))
+		}
+		s.name = name
+		list = append(list, s)
 	}
 	return list, nil
 }
 
-func lockstepGroup(namespace, name string, size int) groupObject {
+func joinLabel(pod *v1.Pod, gang string) { pod.Labels[kube.PodGroupLabel] = gang }
+
+func joinNative(pod *v1.Pod, gang string) {
+	pod.Spec.SchedulingGroup = &v1.PodSchedulingGroup{PodGroupName: &gang}
+}
+
+func lockstepGroup(name string, l load) groupObject {
+	annotations := map[string]any{}
+	if l.required != "" {
+		annotations[kube.RequiredTopology] = l.required
+	}
+	if l.preferred != "" {
+		annotations[kube.PreferredTopology] = l.preferred
+	}
+	return podGroup(name, annotations, map[string]any{"minMember": int64(l.Size)})
+}
+
+// podGroup is one of scheduler-plugins, which Lockstep uses as well.
+func podGroup(name string, annotations, spec map[string]any) groupObject {
 	return groupObject{kube.PodGroups, map[string]any{
 		"apiVersion": kube.PodGroupKind.GroupVersion().String(), "kind": kube.PodGroupKind.Kind,
-		"metadata": map[string]any{"name": name, "namespace": namespace},
-		"spec":     map[string]any{"minMember": int64(size)},
+		"metadata": map[string]any{"name": name, "annotations": annotations},
+		"spec":     spec,
 	}}
 }
 
-func nativeGroupObject(namespace, name string, size int) groupObject {
-	return groupObject{nativeGroup, map[string]any{
-		"apiVersion": nativeGroup.GroupVersion().String(), "kind": "PodGroup",
-		"metadata": map[string]any{"name": name, "namespace": namespace},
-		"spec":     map[string]any{"schedulingPolicy": map[string]any{"gang": map[string]any{"minCount": int64(size)}}},
-	}}
-}
-
-func (s scheduler) start(ctx context.Context, cluster *devcluster.Cluster) (*devcluster.Process, error) {
-	options := devcluster.ProgramOptions{Config: s.config, Args: s.args}
-	if s.config != nil { // a peer, which may want rights that Lockstep has no use for
-		options.Kubeconfig = cluster.KubeconfigPath()
+func coschedulingGroup(minResources bool) func(string, load) groupObject {
+	return func(name string, l load) groupObject {
+		spec := map[string]any{"minMember": int64(l.Size)}
+		if minResources {
+			spec["minResources"] = map[string]any{
+				string(fakenodes.GPUResource): fmt.Sprint(l.Size * l.gpus), "cpu": fmt.Sprint(l.Size), "memory": fmt.Sprintf("%dGi", l.Size),
+			}
+		}
+		return podGroup(name, nil, spec)
 	}
-	p, err := cluster.StartScheduler(ctx, options)
+}
+
+// nativeGroupObject is a gang of Kubernetes itself. It knows required levels only.
+func nativeGroupObject(topology bool) func(string, load) groupObject {
+	keys := map[string]string{"rack": fakenodes.RackLabel, "block": fakenodes.BlockLabel}
+	return func(name string, l load) groupObject {
+		spec := map[string]any{"schedulingPolicy": map[string]any{"gang": map[string]any{"minCount": int64(l.Size)}}}
+		if topology && l.required != "" {
+			spec["schedulingConstraints"] = map[string]any{"topology": []any{map[string]any{"key": keys[l.required]}}}
+		}
+		return groupObject{nativeGroup, map[string]any{
+			"apiVersion": nativeGroup.GroupVersion().String(), "kind": "PodGroup",
+			"metadata": map[string]any{"name": name},
+			"spec":     spec,
+		}}
+	}
+}
+
+// missing says why the scheduler cannot be measured here; "" if it can.
+func (s scheduler) missing() string {
+	if s.program == "" {
+		return ""
+	}
+	dir, err := devcluster.FindBinDir()
+	if err != nil {
+		return err.Error()
+	}
+	if _, err := os.Stat(filepath.Join(dir, s.program)); err != nil {
+		return fmt.Sprintf("%s is not built; \"make peers\" builds it (ten minutes, the first time)", filepath.Join(dir, s.program))
+	}
+	return ""
+}
+
+func (s scheduler) start(ctx context.Context, t *turn) (player, error) {
+	if s.name == Ceiling {
+		return startCeiling(ctx, t)
+	}
+	options := devcluster.ProgramOptions{Program: s.program, Config: s.config, Args: s.args}
+	if s.config != nil { // a peer, which may want rights that Lockstep has no use for
+		options.Kubeconfig = t.cluster.KubeconfigPath()
+	}
+	p, err := t.cluster.StartScheduler(ctx, options)
 	if err != nil {
 		return nil, fmt.Errorf("scheduler %s: %w", s.name, err)
 	}

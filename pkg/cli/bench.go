@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -14,102 +13,114 @@ import (
 	"lockstep.dev/lockstep/pkg/bench"
 )
 
-// benchScenarios are the scenarios by name, with the settings that they have
-// where the command line does not say.
-var benchScenarios = map[string]struct {
-	run      func(context.Context, bench.Settings) (*bench.Report, error)
-	defaults bench.Settings
-}{
-	"gang":    {bench.Gang, bench.Settings{Nodes: 1000, Gangs: 100, Size: 8, GPUs: 1, Repeat: 3}},
-	"latency": {bench.Latency, bench.Settings{Nodes: 100, Gangs: 50, Size: 3, GPUs: 1, Repeat: 3}},
+// benchFlags are what a user says on the command line.
+type benchFlags struct {
+	settings    bench.Settings
+	gangs, size int
+	shapes      []string
+	out         string
+	output      outputFormat
 }
 
-// benchOrder is the order of "all".
-var benchOrder = []string{"gang", "latency"}
-
 func newBenchCommand() *cobra.Command {
-	var (
-		settings bench.Settings
-		peers    []string
-		out      string
-		output   outputFormat
-	)
+	var flags benchFlags
+	names := []string{"all"}
+	about := ""
+	for _, s := range bench.Scenarios() {
+		names = append(names, s.Name)
+		about += fmt.Sprintf("  %-10s %s\n", s.Name, s.About)
+	}
 	command := &cobra.Command{
 		Use:   "bench SCENARIO",
 		Short: "Measure Lockstep beside its peers on a control plane of its own",
 		Long: `Measures on a real control plane, with fake nodes that no pod starts on. The
-schedulers take turns on fresh nodes, so that what is compared was measured in the
-same run; quote the ratios, not the numbers.
+schedulers take turns on the same nodes, so that what is compared was measured in
+the same run; quote the ratios, not the numbers. The peer "ceiling" is no scheduler:
+it knows every answer and only binds.
 
-  gang      pods per second, from the first create to the last bind
-  latency   seconds from the last create of a gang to its last bind, one gang at a time
-  all       each of these with its default settings`,
-		Example: `  lockstep bench gang --nodes 1000 --gangs 100 --size 8 --peer default
-  lockstep bench latency --size 3 --peer none
-  lockstep bench all --out bench/out`,
+` + about + `  all        each of these with its own settings`,
+		Example: `  lockstep bench gang --nodes 1000 --shapes 64x16,8x64 --peer ceiling,default
+  lockstep bench gang --gangs 100 --size 8 --gpus 4 --repeat 1
+  lockstep bench all --quick --out bench/out`,
 		Args:      cobra.ExactArgs(1),
-		ValidArgs: append([]string{"all"}, benchOrder...),
+		ValidArgs: names,
 		RunE: func(command *cobra.Command, args []string) error {
-			names := args
-			if args[0] == "all" {
-				names = benchOrder
+			scenarios, err := benchScenarios(args[0], names)
+			if err != nil {
+				return err
 			}
-			settings.Peers = peers
+			if err := flags.complete(); err != nil {
+				return err
+			}
 			s := newScreen(command.ErrOrStderr(), time.Now)
-			settings.Log = func(line string) { s.plain(s.quiet(line)) }
-			for _, name := range names {
-				report, err := runBench(command, name, settings)
-				if err != nil {
-					return fmt.Errorf("%s: %w", name, err)
-				}
-				if err := keepReport(out, report); err != nil {
-					return err
-				}
-				if output == outputJSON {
-					err = printJSON(command.OutOrStdout(), report)
-				} else {
-					printReport(newScreen(command.OutOrStdout(), time.Now), report)
-				}
-				if err != nil {
+			flags.settings.Log = func(line string) { s.plain(s.quiet(line)) }
+			for _, scenario := range scenarios {
+				if err := flags.run(command, scenario); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
 	}
-	flags := command.Flags()
-	flags.IntVar(&settings.Nodes, "nodes", 0, "nodes of 8 GPUs (default: the scenario's own)")
-	flags.IntVar(&settings.Gangs, "gangs", 0, "number of gangs (default: the scenario's own)")
-	flags.IntVar(&settings.Size, "size", 0, "pods of a gang (default: the scenario's own)")
-	flags.IntVar(&settings.GPUs, "gpus", 0, "GPUs of a pod (default: the scenario's own)")
-	flags.IntVar(&settings.Repeat, "repeat", 0, "turns of each scheduler (default: the scenario's own)")
-	flags.StringSliceVar(&peers, "peer", bench.Peers(), "schedulers to measure beside Lockstep: none, "+strings.Join(bench.Peers(), ", "))
-	flags.StringVar(&out, "out", "", "directory to keep the report in as JSON")
-	addOutputFlag(command, &output)
+	f := command.Flags()
+	f.IntVar(&flags.settings.Nodes, "nodes", 0, "nodes of 8 GPUs (default: the scenario's own)")
+	f.StringSliceVar(&flags.shapes, "shapes", nil, "numbers and sizes of gangs, such as 64x16,8x64 (default: the scenario's own)")
+	f.IntVar(&flags.gangs, "gangs", 0, "number of gangs, for one shape only; goes with --size")
+	f.IntVar(&flags.size, "size", 0, "pods of a gang; goes with --gangs")
+	f.IntVar(&flags.settings.GPUs, "gpus", 0, "GPUs of a pod (default: the scenario's own)")
+	f.IntVar(&flags.settings.Repeat, "repeat", 0, "turns of each scheduler (default: the scenario's own)")
+	f.StringSliceVar(&flags.settings.Peers, "peer", nil, "what to measure beside Lockstep: none, "+strings.Join(bench.Peers(), ", ")+
+		" (default: the scenario's own)")
+	f.BoolVar(&flags.settings.Quick, "quick", false, "fewer and smaller cases, one repeat")
+	f.StringVar(&flags.settings.Traces, "traces", "../shared/traces", "directory with the trace that openb replays")
+	f.StringVar(&flags.out, "out", "", "directory to keep the report in as JSON")
+	addOutputFlag(command, &flags.output)
 	return command
 }
 
-// runBench runs one scenario with its defaults filled in.
-func runBench(command *cobra.Command, name string, settings bench.Settings) (*bench.Report, error) {
-	scenario, ok := benchScenarios[name]
+// benchScenarios are those that a name stands for.
+func benchScenarios(name string, names []string) ([]bench.Scenario, error) {
+	if name == "all" {
+		return bench.Scenarios(), nil
+	}
+	scenario, ok := bench.Find(name)
 	if !ok {
-		return nil, fmt.Errorf("no such scenario; there are: all, %s", strings.Join(benchOrder, ", "))
+		return nil, fmt.Errorf("no scenario %q; there are: %s", name, strings.Join(names, ", "))
 	}
-	for _, f := range []struct {
-		value     *int
-		otherwise int
-	}{
-		{&settings.Nodes, scenario.defaults.Nodes},
-		{&settings.Gangs, scenario.defaults.Gangs},
-		{&settings.Size, scenario.defaults.Size},
-		{&settings.GPUs, scenario.defaults.GPUs},
-		{&settings.Repeat, scenario.defaults.Repeat},
-	} {
-		if *f.value == 0 {
-			*f.value = f.otherwise
+	return []bench.Scenario{scenario}, nil
+}
+
+// complete reads the shapes.
+func (f *benchFlags) complete() error {
+	if f.gangs != 0 || f.size != 0 {
+		f.shapes = append(f.shapes, bench.Shape{Gangs: f.gangs, Size: f.size}.String())
+	}
+	for _, text := range f.shapes {
+		shape, err := bench.ParseShape(text)
+		if err != nil {
+			return err
 		}
+		f.settings.Shapes = append(f.settings.Shapes, shape)
 	}
-	return scenario.run(command.Context(), settings)
+	return nil
+}
+
+// run measures, keeps and prints one scenario. What was measured before an error is
+// kept and printed as well.
+func (f *benchFlags) run(command *cobra.Command, scenario bench.Scenario) error {
+	report, failure := scenario.Measure(command.Context(), f.settings)
+	err := keepReport(f.out, report)
+	switch {
+	case err != nil:
+	case f.output == outputJSON:
+		err = printJSON(command.OutOrStdout(), report)
+	default:
+		printReport(newScreen(command.OutOrStdout(), time.Now), report)
+	}
+	if failure != nil {
+		return fmt.Errorf("%s: %w", scenario.Name, failure)
+	}
+	return err
 }
 
 // keepReport writes a report beside those of other scenarios; no directory means
@@ -126,18 +137,4 @@ func keepReport(dir string, report *bench.Report) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, report.Scenario+".json"), append(data, '\n'), 0o644)
-}
-
-func printReport(s *screen, report *bench.Report) {
-	settings := report.Settings
-	s.plain(s.bold(fmt.Sprintf("%s: %d gangs of %d pods with %d GPUs on %d nodes, %d repeats",
-		report.Scenario, settings["gangs"], settings["size"], settings["gpus"], settings["nodes"], settings["repeat"])))
-	rows := [][]string{{"METRIC", "SCHEDULER", "MEDIAN", "LOW", "HIGH", "LOCKSTEP/THIS"}}
-	for _, m := range report.Summaries {
-		rows = append(rows, []string{
-			m.Metric, m.Scheduler, fmt.Sprintf("%.4g", m.Median), fmt.Sprintf("%.4g", m.Low), fmt.Sprintf("%.4g", m.High),
-			fmt.Sprintf("%.2f", m.LockstepOver),
-		})
-	}
-	s.table(rows)
 }

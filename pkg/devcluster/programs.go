@@ -1,6 +1,7 @@
 package devcluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -25,6 +26,9 @@ const tokenLife = 365 * 24 * time.Hour
 // ProgramOptions change how a scheduler or controller is started. The zero
 // value is how the manifests run it, but for leader election.
 type ProgramOptions struct {
+	// Program is another binary beside Lockstep's that takes a scheduler's flags;
+	// schedulers alone have one.
+	Program string
 	// LeaderElection makes it take its lease first; needed when two run.
 	LeaderElection bool
 	// Config replaces manifests/scheduler/config.yaml. The connection and
@@ -52,7 +56,7 @@ func (c *Cluster) StartScheduler(ctx context.Context, options ProgramOptions) (*
 	if err := writeFileAtomically(configPath, config); err != nil {
 		return nil, err
 	}
-	return c.startProgram(ctx, schedulerBinary, &c.scheduler, options, []string{
+	return c.startProgram(ctx, cmp.Or(options.Program, schedulerBinary), &c.scheduler, options, []string{
 		"--config=" + configPath,
 		"--authentication-kubeconfig=" + kubeconfigPath, "--authorization-kubeconfig=" + kubeconfigPath,
 		"--bind-address=" + loopback,

@@ -1,0 +1,162 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+)
+
+// turn is one scheduler's go: a namespace, the scheduler, and a watch that notes
+// when each pod is bound, and where.
+type turn struct {
+	*stage
+	contestant scheduler
+	namespace  string
+	player     player
+	stopWatch  context.CancelFunc
+	repeat     int // from 1
+	record     func(metric string, value float64)
+
+	mu      sync.Mutex
+	created map[string]time.Time // by pod
+	bound   map[string]binding   // by pod
+	changed chan struct{}        // closed and replaced at every bind
+}
+
+// binding is where a pod was bound, and when that was seen.
+type binding struct {
+	node string
+	at   time.Time
+}
+
+// player is a scheduler that runs.
+type player interface {
+	// Pid is the process, this one's for a player that is part of it.
+	Pid() int
+	Done() <-chan struct{}
+	// Failure describes an end that nobody asked for.
+	Failure() error
+	Kill()
+}
+
+// begin returns a turn that can be ended also beside an error.
+func (s *stage) begin(ctx context.Context, contestant scheduler) (*turn, error) {
+	s.turns++
+	t := &turn{
+		stage: s, contestant: contestant, namespace: fmt.Sprintf("bench-%d", s.turns),
+		created: map[string]time.Time{}, bound: map[string]binding{}, changed: make(chan struct{}),
+	}
+	namespace := &v1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: t.namespace}}
+	if _, err := s.client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
+		return t, err
+	}
+	err := t.poll(ctx, "the service account that pods need", func(ctx context.Context) (bool, error) {
+		_, err := s.client.CoreV1().ServiceAccounts(t.namespace).Get(ctx, "default", metav1.GetOptions{})
+		return err == nil, nil //nolint:nilerr // it is asked again
+	})
+	if err != nil {
+		return t, err
+	}
+	watch, stop := context.WithCancel(ctx)
+	t.stopWatch = stop
+	if err := t.watch(watch); err != nil {
+		return t, err
+	}
+	t.player, err = contestant.start(ctx, t)
+	return t, err
+}
+
+// end takes everything away again and waits for that, so that the next turn has
+// the control plane to itself.
+func (t *turn) end(ctx context.Context) error {
+	if t.stopWatch != nil {
+		t.stopWatch()
+	}
+	if t.player != nil {
+		t.player.Kill()
+	}
+	now := int64(0)
+	if err := t.client.CoreV1().Pods(t.namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{}); err != nil {
+		return err
+	}
+	if err := t.client.CoreV1().Namespaces().Delete(ctx, t.namespace, metav1.DeleteOptions{}); err != nil {
+		return err
+	}
+	return t.poll(ctx, "the end of namespace "+t.namespace, func(ctx context.Context) (bool, error) {
+		_, err := t.client.CoreV1().Namespaces().Get(ctx, t.namespace, metav1.GetOptions{})
+		return apierrors.IsNotFound(err), nil
+	})
+}
+
+func (t *turn) poll(ctx context.Context, what string, done wait.ConditionWithContextFunc) error {
+	if err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 2*time.Minute, true, done); err != nil {
+		return fmt.Errorf("wait for %s: %w", what, err)
+	}
+	return nil
+}
+
+func (t *turn) watch(ctx context.Context) error {
+	factory := informers.NewSharedInformerFactoryWithOptions(t.client, 0, informers.WithNamespace(t.namespace))
+	informer := factory.Core().V1().Pods().Informer()
+	see := func(o any) {
+		pod, ok := o.(*v1.Pod)
+		if !ok || pod.Spec.NodeName == "" {
+			return
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if _, asked := t.created[pod.Name]; !asked {
+			return // it was put there to fill the node
+		}
+		if _, known := t.bound[pod.Name]; !known {
+			t.bound[pod.Name] = binding{pod.Spec.NodeName, time.Now()}
+			close(t.changed)
+			t.changed = make(chan struct{})
+		}
+	}
+	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: see, UpdateFunc: func(_, o any) { see(o) }}); err != nil {
+		return err
+	}
+	factory.Start(ctx.Done())
+	factory.WaitForCacheSync(ctx.Done())
+	return nil
+}
+
+// awaitBound waits until n pods of this turn are bound.
+func (t *turn) awaitBound(ctx context.Context, n int) error {
+	have, err := t.awaitQuiet(ctx, n, turnLimit)
+	if err == nil && have < n {
+		err = fmt.Errorf("%d of %d pods were bound, and no other for %s", have, n, turnLimit)
+	}
+	return err
+}
+
+// awaitQuiet waits until n pods of this turn are bound, or none is any more for a
+// while, and returns how many are.
+func (t *turn) awaitQuiet(ctx context.Context, n int, quiet time.Duration) (int, error) {
+	for {
+		t.mu.Lock()
+		have, changed := len(t.bound), t.changed
+		t.mu.Unlock()
+		if have >= n {
+			return have, nil
+		}
+		select {
+		case <-changed:
+		case <-time.After(quiet):
+			return have, nil
+		case <-t.player.Done():
+			return have, t.player.Failure()
+		case <-ctx.Done():
+			return have, fmt.Errorf("%d of %d pods bound: %w", have, n, context.Cause(ctx))
+		}
+	}
+}
