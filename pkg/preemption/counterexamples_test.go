@@ -121,7 +121,7 @@ func TestWhoGoes(t *testing.T) {
 		},
 		{
 			name: "what is free already is used", nodes: []cluster.Node{node("n0"), node("n1"), node("n2")},
-			candidates: []Candidate{single("full", 0, podOf(0, 8, 8)), single("half", 0, podOf(1, 4, 4)), single("half-too", 0, podOf(2, 4, 4))},
+			candidates: []Candidate{single("full", 0, podOf(0, 8, 8)), single("half", 0, podOf(1, 4, 4)), costing(single("busy", 0, podOf(2, 4, 4)), 10)},
 			class:      classOf(3, 4, 4), want: []string{"half"},
 		},
 		{
