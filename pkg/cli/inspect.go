@@ -23,6 +23,7 @@ type inspection struct {
 	orManifests   bool // manifests take the cluster's place
 	levels        []string
 	schedulerName string
+	victims       bool // disruption budgets are of interest
 	kube          *genericclioptions.ConfigFlags
 }
 
@@ -61,6 +62,11 @@ func (i *inspection) look(command *cobra.Command) (*world, error) {
 		}
 		if err := reader.fill(command.Context(), w, i.namespace()); err != nil {
 			return nil, err
+		}
+		if i.victims {
+			if err := reader.budgets(command.Context(), w, i.namespace()); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if len(i.files) > 0 {

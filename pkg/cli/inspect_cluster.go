@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -98,6 +99,22 @@ func (r *clusterReader) classes(ctx context.Context, w *world) error {
 	}
 	for i := range list.Items {
 		w.classes = append(w.classes, &list.Items[i])
+	}
+	return nil
+}
+
+// budgets are needed for victims only.
+func (r *clusterReader) budgets(ctx context.Context, w *world, namespace string) error {
+	err := r.everywhere(w, "poddisruptionbudgets.policy", namespace, func(namespace string) error {
+		return eachPage(ctx, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return r.client.PolicyV1().PodDisruptionBudgets(namespace).List(ctx, o)
+		}, func(object runtime.Object) error {
+			w.Budgets = append(w.Budgets, object.(*policyv1.PodDisruptionBudget))
+			return nil
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("list poddisruptionbudgets.policy: %w", err)
 	}
 	return nil
 }

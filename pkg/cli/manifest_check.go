@@ -8,7 +8,10 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	podresource "k8s.io/component-helpers/resource"
 	schedulingv1alpha1 "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
@@ -43,6 +46,32 @@ func checkGroup(group *schedulingv1alpha1.PodGroup) error {
 		return field.Invalid(specPath.Child("minMember"), group.Spec.MinMember, "must not be negative")
 	}
 	return checkAmounts(group.Spec.MinResources, specPath.Child("minResources"))
+}
+
+// checkBudget refuses what the apiserver would.
+func checkBudget(budget *policyv1.PodDisruptionBudget) error {
+	if budget.Spec.MinAvailable != nil && budget.Spec.MaxUnavailable != nil {
+		return field.Invalid(specPath.Child("maxUnavailable"), budget.Spec.MaxUnavailable.String(), "must not be given beside spec.minAvailable")
+	}
+	for _, given := range []struct {
+		name  string
+		value *intstr.IntOrString
+	}{{"minAvailable", budget.Spec.MinAvailable}, {"maxUnavailable", budget.Spec.MaxUnavailable}} {
+		if given.value == nil {
+			continue
+		}
+		n, err := intstr.GetScaledValueFromIntOrPercent(given.value, 100, true)
+		if err != nil {
+			return field.Invalid(specPath.Child(given.name), given.value.String(), "must be a number of pods, or a percentage such as 50%")
+		}
+		if n < 0 {
+			return field.Invalid(specPath.Child(given.name), given.value.String(), "must not be negative")
+		}
+	}
+	if _, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector); err != nil {
+		return field.Invalid(specPath.Child("selector"), metav1.FormatLabelSelector(budget.Spec.Selector), oneLine(err))
+	}
+	return nil
 }
 
 // checkPod fills in what the apiserver would, and refuses amounts that cannot be.

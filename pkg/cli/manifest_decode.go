@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -49,11 +50,12 @@ var readable = map[string]struct {
 	namespaced bool
 	empty      func() metav1.Object
 }{
-	"Node":          {"v1", false, func() metav1.Object { return &corev1.Node{} }},
-	"Pod":           {"v1", true, func() metav1.Object { return &corev1.Pod{} }},
-	"PriorityClass": {"scheduling.k8s.io/v1", false, func() metav1.Object { return &schedulingv1.PriorityClass{} }},
-	"PodGroup":      {"scheduling.x-k8s.io/v1alpha1", true, func() metav1.Object { return &schedulingv1alpha1.PodGroup{} }},
-	kubeflowv1.Kind: {"kubeflow.org/v1", true, func() metav1.Object { return &kubeflowv1.PyTorchJob{} }},
+	"Node":                {"v1", false, func() metav1.Object { return &corev1.Node{} }},
+	"Pod":                 {"v1", true, func() metav1.Object { return &corev1.Pod{} }},
+	"PriorityClass":       {"scheduling.k8s.io/v1", false, func() metav1.Object { return &schedulingv1.PriorityClass{} }},
+	"PodDisruptionBudget": {"policy/v1", true, func() metav1.Object { return &policyv1.PodDisruptionBudget{} }},
+	"PodGroup":            {"scheduling.x-k8s.io/v1alpha1", true, func() metav1.Object { return &schedulingv1alpha1.PodGroup{} }},
+	kubeflowv1.Kind:       {"kubeflow.org/v1", true, func() metav1.Object { return &kubeflowv1.PyTorchJob{} }},
 }
 
 // decodeManifests reads the objects of manifests, in their order. Kinds that have no

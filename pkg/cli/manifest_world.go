@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -47,7 +48,8 @@ func (w *world) remember(group *schedulingv1alpha1.PodGroup, status kube.GroupSt
 var unborn = metav1.NewTime(time.Unix(1<<40, 0))
 
 // addManifests puts what manifests say into a world. What is there already stays as it
-// is. Pods that name no scheduler and belong to a gang are taken for schedulerName's.
+// is. Pods that name no scheduler, and belong to a gang or are bound, are taken for
+// schedulerName's.
 func (w *world) addManifests(names []string, stdin io.Reader, namespace, schedulerName string) error {
 	objects, notes, err := decodeManifests(names, stdin, namespace)
 	if err != nil {
@@ -135,6 +137,11 @@ func (a *admission) admit(d declared) error {
 			a.notes = append(a.notes, d.note("%s", note))
 		}
 		return a.admitPod(object)
+	case *policyv1.PodDisruptionBudget:
+		if err := checkBudget(object); err != nil {
+			return err
+		}
+		a.Budgets = append(a.Budgets, object)
 	case *schedulingv1alpha1.PodGroup:
 		a.remember(object, d.status)
 		return a.admitGroup(object)
@@ -151,7 +158,7 @@ func (a *admission) admitPod(pod *corev1.Pod) error {
 	if err := a.priorities.set(pod); err != nil {
 		return err
 	}
-	if _, member := kube.GangOf(pod); member && pod.Spec.SchedulerName == "" {
+	if _, member := kube.GangOf(pod); (member || pod.Spec.NodeName != "") && pod.Spec.SchedulerName == "" {
 		pod.Spec.SchedulerName = a.schedulerName
 	}
 	pod.UID = types.UID(pod.Namespace + "/" + pod.Name) // copies of manifests have each other's

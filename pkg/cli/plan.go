@@ -18,8 +18,9 @@ import (
 
 func newPlanCommand() *cobra.Command {
 	var (
-		look   inspection
-		output outputFormat
+		look    inspection
+		preempt bool
+		output  outputFormat
 	)
 	command := &cobra.Command{
 		Use:   "plan -f FILE...",
@@ -27,14 +28,20 @@ func newPlanCommand() *cobra.Command {
 		Long: `Reads manifests and says where each gang that waits would go, or what it lacks.
 It decides with the scheduler's own code, and changes nothing.
 
-Nodes, Pods (bound or pending), PodGroups, PyTorchJobs and PriorityClasses are read,
-many to a file, also as lists (kubectl get nodes,pods -A -o yaml); other kinds are
+Nodes, Pods (bound or pending), PodGroups, PyTorchJobs, PriorityClasses and
+PodDisruptionBudgets are read, many to a file, also as lists (kubectl get nodes,pods -A -o yaml); other kinds are
 passed over. A PyTorchJob that has no pods yet gets those that its controller would
 create. Pods are a gang by the label scheduling.x-k8s.io/pod-group; those of a gang that
 name no scheduler are taken for Lockstep's. Pending pods without a gang are left out.
 
 Gangs are tried in the order of the queue: by priority, then by age (what has no
 creationTimestamp is the youngest), then by name; each sees what those before it got.
+
+With --preempt, a gang that does not fit may have others go for it: pods of lower
+priority that name Lockstep as their scheduler, or none. The victims are the fewest
+possible: surplus members of elastic gangs (those above their floor) first, then whole
+gangs and single pods, never a part of a floor. They are gone for the gangs after it.
+A gang whose preemptionPolicy is Never has none.
 
 With --from-cluster the nodes, pods and pod groups of the current context are there as
 well. If there are manifests then, only their gangs are told of, each in its turn.
@@ -47,7 +54,7 @@ Exit codes: 0 every gang fits, 2 some gang does not, 1 an error.`,
 		Example: `  lockstep plan -f nodes.yaml -f job.yaml
   lockstep plan -f manifests/ -o json
   kubectl get nodes,pods -A -o yaml | lockstep plan -f - -f job.yaml -o json
-  lockstep plan --from-cluster -f job.yaml`,
+  lockstep plan --from-cluster --preempt -f job.yaml`,
 		Args: cobra.ArbitraryArgs, // what a shell makes of -f *.yaml
 		RunE: func(command *cobra.Command, args []string) error {
 			if len(look.files) == 0 && len(args) > 0 {
@@ -57,6 +64,7 @@ Exit codes: 0 every gang fits, 2 some gang does not, 1 an error.`,
 			if len(look.files) == 0 && !look.fromCluster {
 				return errNoManifests
 			}
+			look.victims = preempt
 			w, err := look.look(command)
 			if err != nil {
 				return err
@@ -66,7 +74,7 @@ Exit codes: 0 every gang fits, 2 some gang does not, 1 an error.`,
 				return err
 			}
 			wanted := func(key gang.Key) bool { return !look.fromCluster || len(look.files) == 0 || w.declared[key] }
-			plans := planAll(offline, wanted, time.Now)
+			plans := planAll(offline, wanted, preempt, time.Now)
 			tellNotes(command, uncheckedNotes(offline, plans))
 			if output == outputJSON {
 				err = printJSON(command.OutOrStdout(), map[string]any{"gangs": plans})
@@ -85,6 +93,7 @@ Exit codes: 0 every gang fits, 2 some gang does not, 1 an error.`,
 		},
 	}
 	look.addFlags(command, true)
+	command.Flags().BoolVar(&preempt, "preempt", false, "let others go for gangs that do not fit, and say who")
 	addOutputFlag(command, &output)
 	return command
 }
@@ -106,13 +115,26 @@ type gangPlan struct {
 	// Bound members were there before.
 	Bound []assignment `json:"bound,omitempty"`
 	// Waiting members have no place, although the floor may have one.
-	Waiting int        `json:"waiting,omitempty"`
-	Victims []struct{} `json:"victims"`
+	Waiting int `json:"waiting,omitempty"`
+	// Victims would have to go for the floor; none without --preempt.
+	Victims []victim `json:"victims"`
+	// Violations of disruption budgets by the victims.
+	Violations int `json:"budget_violations,omitempty"`
+	// Minimal is true where it is known that no other victims would be fewer or cheaper.
+	Minimal *bool `json:"victims_minimal,omitempty"`
 	// Missing is filled where the gang does not fit.
 	Missing []shortage `json:"missing"`
 	Reason  string     `json:"reason,omitempty"`
 	Message string     `json:"message,omitempty"`
 	Seconds float64    `json:"plan_seconds"`
+}
+
+// victim is what goes of a gang, or of a pod without one, which goes by its own name.
+type victim struct {
+	Gang string   `json:"gang"`
+	Pods []string `json:"pods"`
+	// Partial is true for members above the floor of a gang that goes on.
+	Partial bool `json:"partial"`
 }
 
 type assignment struct {
@@ -132,14 +154,22 @@ type shortage struct {
 }
 
 // planAll tries every waiting gang in turn and returns the plans of the wanted ones.
-func planAll(o *kube.Offline, wanted func(gang.Key) bool, now func() time.Time) []gangPlan {
+func planAll(o *kube.Offline, wanted func(gang.Key) bool, preempt bool, now func() time.Time) []gangPlan {
 	plans := []gangPlan{}
 	for _, key := range o.Queue() {
 		begin := now()
 		o.Try(key)
+		var outcome kube.Outcome
+		preempted := false
+		if standing, ok := o.Standing(key); ok && preempt && !standing.Fits() {
+			outcome, preempted = o.Preempt(key)
+		}
 		seconds := now().Sub(begin).Seconds()
 		if standing, ok := o.Standing(key); ok && wanted(key) {
 			plan := newGangPlan(o, standing)
+			if preempted {
+				plan.take(o, outcome)
+			}
 			plan.Seconds = seconds
 			plans = append(plans, plan)
 		}
@@ -147,11 +177,30 @@ func planAll(o *kube.Offline, wanted func(gang.Key) bool, now func() time.Time) 
 	return plans
 }
 
+// take takes in what a search for victims came to.
+func (p *gangPlan) take(o *kube.Offline, outcome kube.Outcome) {
+	if outcome.Rejection != nil {
+		p.Missing = shortages(o, outcome.Rejection)
+		p.Message += "; nor would it once all were gone that may be evicted for it"
+		return
+	}
+	for _, eviction := range outcome.Evictions {
+		v := victim{Gang: eviction.Gang.String(), Partial: !eviction.Whole}
+		for _, pod := range eviction.Pods {
+			v.Pods = append(v.Pods, pod.Name)
+		}
+		p.Victims = append(p.Victims, v)
+	}
+	if len(p.Victims) > 0 {
+		p.Violations, p.Minimal = outcome.Violations, &outcome.Exact
+	}
+}
+
 func newGangPlan(o *kube.Offline, s kube.Standing) gangPlan {
 	plan := gangPlan{
 		Namespace: s.Key.Namespace, Name: s.Key.Name, Fits: s.Fits(), Floor: s.Status.Floor,
 		Members: len(s.Places) + s.Status.Counts.Finished,
-		Domains: map[string]int{}, Assignments: []assignment{}, Victims: []struct{}{}, Missing: []shortage{},
+		Domains: map[string]int{}, Assignments: []assignment{}, Victims: []victim{}, Missing: []shortage{},
 	}
 	for _, place := range s.Places {
 		at := assignment{place.Pod.Name, place.Node}

@@ -31,7 +31,11 @@ func printPlan(s *screen, plan gangPlan) {
 		printShortages(s, plan.Missing, nil)
 		return
 	}
-	s.plain(fmt.Sprintf("%s %s: %s; %s", name, s.good("fits"), plan.size(), plan.where()))
+	fits := "fits"
+	if len(plan.Victims) > 0 {
+		fits = "fits once others have gone"
+	}
+	s.plain(fmt.Sprintf("%s %s: %s; %s", name, s.good(fits), plan.size(), plan.where()))
 	rows := [][]string{{"NODE", "PODS", ""}}
 	for _, node := range byNode(plan.Assignments) {
 		rows = append(rows, []string{node.name, strconv.Itoa(len(node.pods)), shorten(node.pods)})
@@ -39,11 +43,34 @@ func printPlan(s *screen, plan gangPlan) {
 	if len(rows) > 1 {
 		s.table(rows)
 	}
+	printVictims(s, plan)
 	if len(plan.Bound) > 0 {
 		s.plain(fmt.Sprintf("  beside %s bound already", plural(len(plan.Bound), "pod")))
 	}
 	if plan.Waiting > 0 {
 		s.plain(fmt.Sprintf("  %d beyond the floor wait: %s", plan.Waiting, plan.Message))
+	}
+}
+
+// printVictims lists who has to go.
+func printVictims(s *screen, plan gangPlan) {
+	if len(plan.Victims) == 0 {
+		return
+	}
+	rows := [][]string{{"VICTIM", "GOES", "PODS", ""}}
+	for _, v := range plan.Victims {
+		goes := "whole"
+		if v.Partial {
+			goes = "surplus"
+		}
+		rows = append(rows, []string{v.Gang, goes, strconv.Itoa(len(v.Pods)), shorten(v.Pods)})
+	}
+	s.table(rows)
+	if plan.Violations > 0 {
+		s.plain(fmt.Sprintf("  %s more than PodDisruptionBudgets allow", plural(plan.Violations, "pod")))
+	}
+	if !*plan.Minimal {
+		s.plain("  not known to be the fewest possible: too many to try them all")
 	}
 }
 

@@ -81,6 +81,10 @@ func roleOrder(role string) int {
 	return len(leading)
 }
 
+// Leads reports whether a role is one of which a gang has one member, who goes before
+// all others.
+func Leads(role string) bool { return roleOrder(role) < len(leading) }
+
 // Before is the rank order of a gang's members. It is total.
 func Before(a, b Member) bool {
 	if ra, rb := roleOrder(a.Role), roleOrder(b.Role); ra != rb {

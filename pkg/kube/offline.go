@@ -7,6 +7,7 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	podresource "k8s.io/component-helpers/resource"
 	"sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
@@ -26,6 +27,8 @@ type Listing struct {
 	Nodes     []*v1.Node
 	Pods      []*v1.Pod
 	PodGroups []*v1alpha1.PodGroup
+	// Budgets are looked at for victims only.
+	Budgets []*policyv1.PodDisruptionBudget
 }
 
 // Offline is a scheduler without a cluster: a core that was told of everything in
@@ -43,6 +46,10 @@ type Offline struct {
 	groups     map[gang.Key]*v1alpha1.PodGroup
 	classes    map[string]*v1.Pod // one of each class
 	admitted   map[string][]bool  // nodes by class
+
+	victims []*v1.Pod // bound pods that may be evicted, by name
+	leaving []*v1.Pod // bound pods that are being deleted
+	budgets []*policyv1.PodDisruptionBudget
 }
 
 // NewOffline takes in a listing. Pods are members only if mine says that their
@@ -62,10 +69,15 @@ func NewOffline(l Listing, levels []topology.Level, mine func(schedulerName stri
 		o.step(core.GroupSeen{Spec: spec})
 	}
 	for _, pod := range l.Pods {
-		if key, member := GangOf(pod); member && mine(pod.Spec.SchedulerName) {
+		if !mine(pod.Spec.SchedulerName) {
+			continue
+		}
+		o.takeVictim(pod)
+		if key, member := GangOf(pod); member {
 			o.takeMember(key, pod)
 		}
 	}
+	o.budgets = l.Budgets
 	for _, pods := range o.pods {
 		sort.Slice(pods, func(i, j int) bool { return gang.Before(o.member(pods[i]), o.member(pods[j])) })
 	}
@@ -79,7 +91,7 @@ func (l Listing) sorted() Listing {
 	slices.SortFunc(nodes, byName[*v1.Node])
 	slices.SortFunc(pods, byName[*v1.Pod])
 	slices.SortFunc(groups, byName[*v1alpha1.PodGroup])
-	return Listing{nodes, pods, groups}
+	return Listing{nodes, pods, groups, l.Budgets}
 }
 
 func byName[T metav1.Object](a, b T) int {

@@ -16,6 +16,7 @@ func (x *Index) SolveIf(req Request, freed []Freed) (*Plan, *Rejection) {
 	if r := x.invalid(req); r != nil {
 		return nil, r
 	}
+	req = x.confined(req)
 	before := map[int]cluster.Resources{}
 	for _, f := range freed {
 		if before[f.Node] == nil {

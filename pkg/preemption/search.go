@@ -21,7 +21,7 @@ func Search(x *placement.Index, req placement.Request, candidates []Candidate, o
 	b := newBoard(x, req, units(candidates, o), o.Budgets)
 	var answer answer
 	exact := false
-	if b.vectors.n > 0 && req.SliceSize <= 1 {
+	if b.vectors.n > 0 && !sliced(req) {
 		answer, exact = b.search()
 	}
 	if answer.set == nil {
@@ -38,6 +38,11 @@ func Search(x *placement.Index, req placement.Request, candidates []Candidate, o
 	return &Choice{
 		Plan: plan, Victims: b.victims(answer.set), Violations: int(b.violated(answer.set)), Exact: exact,
 	}, nil
+}
+
+// sliced requests ask for more than room in one domain, which the knapsack cannot state.
+func sliced(req placement.Request) bool {
+	return req.SliceSize > 1 || slices.ContainsFunc(req.Classes, func(c placement.Class) bool { return c.Within > 0 })
 }
 
 // search tries the priorities from the lowest upward: units of a higher one stay. A
@@ -195,7 +200,8 @@ func (b *board) everyone() []int {
 }
 
 // byTrying drops units from a set that makes room as long as the planner still finds
-// a place, the dearest first. It serves requests that the knapsack cannot state.
+// a place, the dearest first. It serves
+// requests that the knapsack cannot state.
 func (b *board) byTrying(set []int) []int {
 	slices.SortStableFunc(set, func(u, v int) int {
 		return cmp.Or(cmp.Compare(b.units[v].priority, b.units[u].priority), b.byPrice(v, u))
