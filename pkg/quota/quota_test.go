@@ -1,0 +1,222 @@
+package quota
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+)
+
+const gpu = cluster.Pods + 1
+
+func gpus(n int64) cluster.Resources { return cluster.Resources{}.Set(gpu, n) }
+
+func capped(n int64) map[int]int64 { return map[int]int64{gpu: n} }
+
+var morning = time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC)
+
+// held is a gang that started the given number of minutes after the morning.
+func held(id, queue string, n int64, priority int32, minutes int) Holder {
+	return Holder{ID: id, Queue: queue, Amounts: gpus(n), Priority: priority, Since: morning.Add(time.Duration(minutes) * time.Minute)}
+}
+
+// company is research with two teams, and production, on 64 GPUs.
+func company(t *testing.T) *Tree {
+	t.Helper()
+	tree, faults := New([]Queue{
+		{Name: "research", Guaranteed: gpus(32), Cap: capped(48)},
+		{Name: "vision", Parent: "research", Namespaces: []string{"vision"}, Guaranteed: gpus(24)},
+		{Name: "speech", Parent: "research", Namespaces: []string{"speech"}, Guaranteed: gpus(8), Cap: capped(16)},
+		{Name: "production", Namespaces: []string{"serving", "batch"}, Guaranteed: gpus(32)},
+		{Name: "night", Namespaces: []string{"batch"}, Weight: 3},
+	})
+	if len(faults) != 1 || faults[0].Queue != "production" {
+		t.Fatalf("faults %+v, want that namespace batch is in two queues", faults)
+	}
+	return tree
+}
+
+func TestQueueOfAGang(t *testing.T) {
+	tree := company(t)
+	for _, tt := range []struct {
+		namespace, named, want string
+		ok                     bool
+	}{
+		{"vision", "", "vision", true},
+		{"vision", "vision", "vision", true},
+		{"vision", "speech", "speech", false}, // not theirs
+		{"batch", "", "night", true},          // the first by name
+		{"batch", "production", "production", true},
+		{"elsewhere", "", Nobody, true},
+		{"vision", "no-such-queue", "no-such-queue", false},
+	} {
+		if got, ok := tree.Of(tt.namespace, tt.named); got != tt.want || ok != tt.ok {
+			t.Errorf("namespace %s naming %q: queue %q, %t; want %q, %t", tt.namespace, tt.named, got, ok, tt.want, tt.ok)
+		}
+	}
+}
+
+func TestAdmission(t *testing.T) {
+	tree := company(t)
+	u := tree.Usage([]Holder{held("a", "vision", 30, 0, 0), held("b", "speech", 12, 0, 0)}, gpus(64))
+	for _, tt := range []struct {
+		queue string
+		asked int64
+		want  Refusal
+		ok    bool
+	}{
+		{"speech", 4, Refusal{}, true},
+		{"speech", 5, Refusal{"speech", gpu, 16, 12, 5}, false},
+		{"vision", 6, Refusal{}, true}, // no cap of its own: up to that of research
+		{"vision", 7, Refusal{"research", gpu, 48, 42, 7}, false},
+		{"production", 1000, Refusal{}, true},
+		{Nobody, 1000, Refusal{}, true},
+	} {
+		if got, ok := u.Admit(tt.queue, gpus(tt.asked)); got != tt.want || ok != tt.ok {
+			t.Errorf("%s asks for %d: %+v, %t; want %+v, %t", tt.queue, tt.asked, got, ok, tt.want, tt.ok)
+		}
+	}
+	if got := u.Used("research").Get(gpu); got != 42 {
+		t.Errorf("research holds %d GPUs, want 42", got)
+	}
+}
+
+func TestGuarantees(t *testing.T) {
+	tree := company(t)
+	u := tree.Usage([]Holder{held("a", "vision", 20, 0, 0), held("b", "speech", 10, 0, 0)}, gpus(64))
+	for _, tt := range []struct {
+		queue string
+		asked cluster.Resources
+		want  bool
+	}{
+		{"vision", gpus(2), true},
+		{"vision", gpus(4), false}, // its own, but research would have 34 of 32
+		{"speech", gpus(1), false},
+		{"production", gpus(32), true},
+		{"production", gpus(33), false},
+		{"night", gpus(1), false},
+		{Nobody, gpus(1), false},
+		{"production", cluster.Resources{cluster.CPU: 4000}, false}, // CPU is guaranteed to nobody
+	} {
+		if got := u.Guaranteed(tt.queue, tt.asked); got != tt.want {
+			t.Errorf("%s asks for %v: guaranteed %t, want %t", tt.queue, tt.asked, got, tt.want)
+		}
+	}
+}
+
+func TestReclaim(t *testing.T) {
+	tree := company(t)
+	for _, tt := range []struct {
+		name    string
+		holders []Holder
+		queue   string
+		asked   int64
+		want    []string
+	}{
+		{
+			"from borrowers in the cluster, the lowest priority and the youngest first, down to their guarantee",
+			[]Holder{held("old", "vision", 24, 0, 0), held("young", "vision", 8, 0, 9), held("mid", "vision", 8, 0, 5), held("dear", "vision", 8, 5, 9)},
+			"production", 32, []string{"young", "mid"},
+		},
+		{
+			"not from those within theirs", []Holder{held("a", "vision", 24, 0, 0), held("b", "speech", 8, 0, 0)}, "production", 32, nil,
+		},
+		{
+			"not for more than is guaranteed", []Holder{held("a", "night", 60, 0, 0)}, "production", 33, nil,
+		},
+		{
+			"from those without a queue, and without a guarantee",
+			[]Holder{held("a", Nobody, 20, 9, 0), held("b", "night", 20, 9, 0), held("c", "production", 24, 0, 0)}, "vision", 8, []string{"a", "b"},
+		},
+		{
+			"within research from speech, though research borrows",
+			[]Holder{held("a", "speech", 12, 0, 0), held("b", "vision", 16, 0, 0), held("c", "night", 8, 0, 0)}, "vision", 8, []string{"a"},
+		},
+		{
+			"a gang goes whole, though its queue has less than its guarantee then",
+			[]Holder{held("a", "production", 40, 0, 0)}, "vision", 24, []string{"a"},
+		},
+		{
+			"a borrower of other things stays",
+			[]Holder{{ID: "cpu", Queue: "night", Amounts: cluster.Resources{cluster.CPU: 64000}}, held("a", "night", 8, 0, 0)}, "vision", 8, []string{"a"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, i := range tree.Usage(tt.holders, gpus(64)).Reclaimable(tt.queue, gpus(tt.asked), tt.holders) {
+				got = append(got, tt.holders[i].ID)
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("may go: %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTurns(t *testing.T) {
+	tree := company(t)
+	u := tree.Usage([]Holder{
+		held("a", "vision", 26, 0, 0), held("b", "speech", 14, 0, 0), // research has borrowed 8: 2 and 6
+		held("c", "night", 12, 0, 0), // for a weight of 3
+	}, gpus(64))
+	turns := u.Turns(History{})
+	order := []string{Nobody, "production", "night", "research", "vision", "speech"}
+	for i, queue := range order[1:] {
+		if turns[queue] < turns[order[i]] {
+			t.Errorf("%q has turn %d, before %q with %d", queue, turns[queue], order[i], turns[order[i]])
+		}
+	}
+	if turns["night"] >= turns["vision"] || turns["vision"] >= turns["speech"] {
+		t.Errorf("turns %v: night borrows least for its weight, then research, of which vision less than speech", turns)
+	}
+	if got := u.Turn("production", gpus(32), turns); got != 0 {
+		t.Errorf("within its guarantee production has turn %d, want 0", got)
+	}
+	if got := u.Turn("gone", gpus(1), turns); got != turns[Nobody] {
+		t.Errorf("a queue that is gone has turn %d, want that of nobody, %d", got, turns[Nobody])
+	}
+	// Who borrowed much yesterday comes after who borrows a little more now.
+	late := History{}.Advance(morning, nil, time.Hour)
+	late = late.Advance(morning.Add(3*time.Hour), map[string]int64{"night": one}, time.Hour)
+	if turns := u.Turns(late); turns["night"] <= turns["vision"] {
+		t.Errorf("turns %v: night has had the whole cluster for three half-lives", turns)
+	}
+}
+
+func TestFaults(t *testing.T) {
+	tree, faults := New([]Queue{
+		{Name: "a", Parent: "b"}, {Name: "b", Parent: "c"}, {Name: "c", Parent: "a"},
+		{Name: "orphan", Parent: "nowhere", Guaranteed: gpus(-1)},
+		{Name: "self", Parent: "self", Guaranteed: gpus(9), Cap: capped(8)},
+		{Name: "small", Guaranteed: gpus(8)},
+		{Name: "part-1", Parent: "small", Guaranteed: gpus(6)}, {Name: "part-2", Parent: "small", Guaranteed: gpus(6)},
+		{Name: "part-2", Parent: "small"}, {Name: ""},
+		{Name: "light", Weight: -1, Cap: capped(-5)},
+	})
+	var got []string
+	for _, f := range faults {
+		got = append(got, fmt.Sprintf("%s.%s: %s", f.Queue, f.Field, f.Text))
+	}
+	want := []string{
+		".name: a queue needs a name of its own",
+		"c.parent: a is a part of c itself; it is taken for a part of the cluster",
+		"light.cap: must not be negative", "light.weight: must not be negative",
+		"orphan.guaranteed: must not be negative", "orphan.parent: there is no queue nowhere; it is taken for a part of the cluster",
+		"part-2.name: a queue needs a name of its own",
+		"self.guaranteed: must not be above the cap", "self.parent: self is a part of self itself; it is taken for a part of the cluster",
+		"small.guaranteed: its parts are guaranteed 12 together, more than its own 8",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+	// Parts that are promised more than their parent get no more back than that is promised.
+	u := tree.Usage([]Holder{held("x", "part-1", 6, 0, 0)}, gpus(64))
+	if !u.Guaranteed("part-2", gpus(2)) || u.Guaranteed("part-2", gpus(3)) {
+		t.Error("part-2 is guaranteed the two GPUs that part-1 leaves of eight")
+	}
+	if q, _ := tree.Queue("self"); q.Guaranteed.Get(gpu) != 8 {
+		t.Errorf("self is guaranteed %v, want its cap", q.Guaranteed)
+	}
+}

@@ -1,0 +1,115 @@
+package quota
+
+import (
+	"slices"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+)
+
+// Holder is a gang, or a pod without one, that holds room.
+type Holder struct {
+	// ID tells it from others.
+	ID    string
+	Queue string
+	// Amounts of all its members that are bound or on their way.
+	Amounts  cluster.Resources
+	Priority int32
+	Since    time.Time
+}
+
+// Usage is what queues hold, with all that is in the queues below them.
+type Usage struct {
+	tree *Tree
+	used []cluster.Resources // by place in the tree; the first is the sum of all
+	// nobody is what gangs without a queue hold.
+	nobody cluster.Resources
+	total  cluster.Resources // of the cluster; what shares are measured by
+}
+
+// Usage sums up what is held. total is what the cluster has.
+func (t *Tree) Usage(holders []Holder, total cluster.Resources) *Usage {
+	u := &Usage{tree: t, used: make([]cluster.Resources, len(t.nodes)), total: total}
+	for _, h := range holders {
+		amounts := positive(h.Amounts)
+		u.used[0] = u.used[0].Add(amounts)
+		path := t.path(h.Queue)
+		if len(path) == 0 {
+			u.nobody = u.nobody.Add(amounts)
+		}
+		for _, i := range path {
+			u.used[i] = u.used[i].Add(amounts)
+		}
+	}
+	return u
+}
+
+// positive is what amounts count as: those below zero as nothing.
+func positive(amounts cluster.Resources) cluster.Resources {
+	out := amounts.Clone()
+	for r, amount := range out {
+		out[r] = max(0, amount)
+	}
+	return out
+}
+
+// Used is what a queue holds, with the queues below it.
+func (u *Usage) Used(queue string) cluster.Resources {
+	if i, known := u.tree.at[queue]; known {
+		return u.used[i].Clone()
+	}
+	return u.nobody.Clone()
+}
+
+// Refusal is why a gang is not admitted: the cap that it would exceed.
+type Refusal struct {
+	// Queue is the one whose cap it is: the gang's own, or one above it.
+	Queue    string
+	Resource int
+	// Cap, Used so far, and Asked for beside it.
+	Cap, Used, Asked int64
+}
+
+// Admit says whether a gang may have what it asks for: the requests of the members that
+// its floor lacks. The refusal names the first cap in the way, from the gang's queue up.
+func (u *Usage) Admit(queue string, asked cluster.Resources) (refusal Refusal, ok bool) {
+	for _, i := range u.tree.path(queue) {
+		q := &u.tree.nodes[i]
+		for r, want := range asked {
+			limit, capped := q.Cap[r]
+			used := u.used[i].Get(r)
+			if want > 0 && capped && (want > limit || used > limit-want) {
+				return Refusal{Queue: q.Name, Resource: r, Cap: limit, Used: used, Asked: want}, false
+			}
+		}
+	}
+	return Refusal{}, true
+}
+
+// within reports whether a queue would stay within its guarantee with more of what is
+// asked for.
+func (u *Usage) within(i int, asked cluster.Resources) bool {
+	for _, r := range u.tree.shared {
+		want, guaranteed := asked.Get(r), u.tree.nodes[i].Guaranteed.Get(r)
+		if want > 0 && (want > guaranteed || u.used[i].Get(r) > guaranteed-want) {
+			return false
+		}
+	}
+	return true
+}
+
+// Guaranteed reports whether a gang asks for no more than its queue, and every queue
+// above it, is guaranteed. What asks only for resources of which nobody is guaranteed
+// anything is not guaranteed anything.
+func (u *Usage) Guaranteed(queue string, asked cluster.Resources) bool {
+	path := u.tree.path(queue)
+	if !slices.ContainsFunc(u.tree.shared, func(r int) bool { return asked.Get(r) > 0 }) {
+		return false
+	}
+	for _, i := range path {
+		if !u.within(i, asked) {
+			return false
+		}
+	}
+	return len(path) > 0
+}
