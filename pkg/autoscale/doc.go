@@ -9,9 +9,9 @@
 // WaterFilling goes by three rules, in this order:
 //
 //  1. Workers above the floor (surplus) are there until somebody needs their room.
-//     While a gang waits that would fit without some of them, these are given
-//     back, those that add the least first, and no more than needed. Nothing else
-//     is evicted for elastic jobs, and nothing of a floor is given back.
+//     While a gang waits that would fit without some of them, these are given back,
+//     those that add the least first and no more than needed, once it has waited for
+//     longer than their restarts cost. Nothing of a floor is given back.
 //  2. Idle room goes to growth when no gang waits that could use it. It is handed
 //     out like water that fills vessels: again and again to the job whose utility
 //     it raises the most per GPU. Room in use moves from one job to another only if that

@@ -79,10 +79,20 @@ func (j *Job) sizes() []int {
 type Situation struct {
 	Jobs []Job
 	// Pending are the gangs that wait for room and could ever have it, in the order
-	// in which they are tried. The Room knows them by these names.
-	Pending []string
+	// in which they are tried.
+	Pending []Pending
 	// Room is asked what fits. It is left as it was.
 	Room Room
+}
+
+// Pending is a gang that waits. The Room knows it by its name.
+type Pending struct {
+	Name string
+	// GPUs are those that it needs to start, and Waited how long it has waited. Jobs
+	// give way to it when that is more than what their restarts cost, in GPU time or,
+	// at the latest, in time.
+	GPUs   int
+	Waited time.Duration
 }
 
 // Room is a trial state of the cluster: what is free, changed by what is tried.

@@ -1,6 +1,7 @@
 package autoscale_test
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,8 +29,9 @@ func TestRecommend(t *testing.T) {
 		jobs    []autoscale.Job
 		idle    int
 		pending map[string]int
-		want    []string // job target verdict
-		reason  string   // part of the first decision's
+		waited  time.Duration // by them; 0: an hour
+		want    []string      // job target verdict
+		reason  string        // part of the first decision's
 	}{
 		{
 			name: "idle GPUs are used", jobs: []autoscale.Job{old("a", 2, 2, 8)}, idle: 4,
@@ -57,6 +59,21 @@ func TestRecommend(t *testing.T) {
 		{
 			name: "giving way does not wait", jobs: []autoscale.Job{with(old("a", 2, 8, 8), func(j *autoscale.Job) { j.Settled, j.Age = 0, 0 })},
 			pending: map[string]int{"team/x": 6}, want: []string{"a 2 GiveWay"},
+		},
+		{
+			name: "a small gang does not stop a large job at once", waited: time.Minute,
+			jobs:    []autoscale.Job{old("a", 2, 8, 8)},
+			pending: map[string]int{"team/x": 1}, want: []string{"a 8 Enough"},
+		},
+		{
+			name: "it does when it has waited for as long as the restart takes", waited: 2 * time.Minute,
+			jobs:    []autoscale.Job{old("a", 2, 8, 8)},
+			pending: map[string]int{"team/x": 1}, want: []string{"a 7 GiveWay"},
+		},
+		{
+			name: "for a large gang a small job stops soon", waited: 30 * time.Second,
+			jobs: []autoscale.Job{old("a", 2, 4, 4)}, idle: 16,
+			pending: map[string]int{"team/x": 18}, want: []string{"a 2 GiveWay"},
 		},
 		{
 			name: "a floor is never given back", jobs: []autoscale.Job{old("a", 4, 8, 8)},
@@ -133,7 +150,7 @@ func TestRecommend(t *testing.T) {
 				room.unit[j.Name] = j.GPUs
 			}
 			for gang := range tt.pending {
-				s.Pending = append(s.Pending, gang)
+				s.Pending = append(s.Pending, autoscale.Pending{Name: gang, GPUs: tt.pending[gang], Waited: cmp.Or(tt.waited, time.Hour)})
 			}
 			decisions := autoscale.WaterFilling{}.Recommend(s)
 			for i, d := range decisions {

@@ -100,7 +100,7 @@ func TestRecommendNearTheGang(t *testing.T) {
 	gang := placement.Request{Classes: []placement.Class{{Requests: cluster.Resources{}.Set(gpu, 4), Count: 2}}, Required: rack}
 	jobs["b"] = autoscale.Placed{Worker: workersOf(4), Workers: []int{4, 3}}
 	s.Room = autoscale.NewIndexRoom(x, jobs, map[string]placement.Request{"gang": gang})
-	s.Pending = []string{"gang"}
+	s.Pending = []autoscale.Pending{{Name: "gang", GPUs: 8}}
 	decisions := autoscale.WaterFilling{}.Recommend(s)
 	if decisions[0].Target != 2 || decisions[1].Target != 1 || decisions[1].Verdict != autoscale.GiveWay {
 		t.Errorf("%+v: only b's second Worker is in the gang's way", decisions)

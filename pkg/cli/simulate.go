@@ -24,6 +24,9 @@ type simulateFlags struct {
 	seed                          int64
 	seeds                         int
 	patience                      time.Duration
+	elastic                       string
+	loads                         []float64
+	restart, checkpoint           time.Duration
 }
 
 func newSimulateCommand() *cobra.Command {
@@ -42,14 +45,17 @@ func newSimulateCommand() *cobra.Command {
       stays unallocated is compared. Nodes: sn, cpu_milli, memory_mib, gpu, model.
 
   job, submit_s, duration_s, workers, gpu_per_worker, cpu_milli_per_worker,
-  memory_mib_per_worker, master_cpu_milli [, priority, required, preferred, fails_at]
+  memory_mib_per_worker, master_cpu_milli [, min_workers, max_workers, priority,
+  required, preferred, fails_at]
       Gangs that arrive, wait, run and leave. Nodes: node, gpu, cpu_milli, memory_mib,
       and zone, block, rack, as far as they have them (or a table of these, by node,
-      as --topology).
+      as --topology). With --elastic, jobs may have any size from min_workers to
+      max_workers, and are compared with the same jobs at the size of workers.
 
 The same files and the same seed give the same result on every machine.`,
 		Example: `  lockstep simulate --nodes nodes.csv --jobs pods.csv --policy lockstep,fgd,best-fit --seeds 10
-  lockstep simulate --nodes cluster.csv --jobs gangs.csv --policy all --report report.html`,
+  lockstep simulate --nodes cluster.csv --jobs gangs.csv --policy all --report report.html
+  lockstep simulate --nodes cluster.csv --jobs gangs.csv --elastic trace --loads 0.7,0.95,1.2`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			result, err := flags.simulate()
@@ -81,6 +87,11 @@ The same files and the same seed give the same result on every machine.`,
 	f.Int64Var(&flags.seed, "seed", 42, "makes the order in which single pods arrive, and random choices")
 	f.IntVar(&flags.seeds, "seeds", 1, "how many runs with seeds from --seed on, for single pods")
 	f.DurationVar(&flags.patience, "patience", time.Hour, "how long a gang lets younger ones start before it while it does not fit")
+	f.StringVar(&flags.elastic, "elastic", "", "compare elastic jobs with jobs of a fixed size: trace (those with max_workers above min_workers) or "+
+		"all (every job of several workers, from half to twice as many)")
+	f.Float64SliceVar(&flags.loads, "loads", []float64{0.7, 0.95, 1.2}, "with --elastic: GPU time asked for over what there is; arrivals are drawn together or apart")
+	f.DurationVar(&flags.restart, "restart", time.Minute, "with --elastic: how long a change of size stops a job")
+	f.DurationVar(&flags.checkpoint, "checkpoint", 5*time.Minute, "with --elastic: time between checkpoints; a change of size loses the work since the last")
 	f.StringVar(&flags.report, "report", "", "write a page with charts to this file as well (HTML, needs no network)")
 	addOutputFlag(command, &output)
 	_ = command.MarkFlagRequired("nodes")
@@ -112,6 +123,8 @@ func (f *simulateFlags) simulate() (simulation, error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case slices.Contains(header, "num_gpu") && f.elastic != "":
+		return nil, fmt.Errorf("--elastic: single pods have one size; the jobs need a column workers")
 	case slices.Contains(header, "num_gpu"):
 		return f.simulatePods()
 	case slices.Contains(header, "workers"):

@@ -36,6 +36,9 @@ func (f *simulateFlags) simulateGangs() (simulation, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.elastic != "" {
+		return f.simulateElastic(nodes, levels, jobs)
+	}
 	result := &gangsResult{
 		Trace: "gangs", PatienceSeconds: int64(f.patience / time.Second),
 		Policies: make([]*sim.ReplayReport, len(f.policies)),

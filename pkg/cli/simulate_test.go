@@ -16,6 +16,8 @@ const (
 	gangNode = "node,block,rack,gpu,cpu_milli,memory_mib\na,b,r0,8,64000,9999\nb,b,r1,8,64000,9999\n"
 	gangList = "job,submit_s,duration_s,workers,gpu_per_worker,cpu_milli_per_worker,memory_mib_per_worker,master_cpu_milli\n" +
 		"x,0,7200,2,8,1000,10,0\ny,600,3600,2,4,1000,10,0\n"
+	elasticList = "job,submit_s,duration_s,workers,min_workers,max_workers,gpu_per_worker,cpu_milli_per_worker,memory_mib_per_worker,master_cpu_milli\n" +
+		"x,0,72000,1,1,2,8,1000,10,0\ny,80000,3600,1,1,1,4,1000,10,0\n"
 )
 
 // simulated runs the verb on the given tables.
@@ -64,11 +66,32 @@ func TestSimulateGangs(t *testing.T) {
 	}
 }
 
+func TestSimulateElastic(t *testing.T) {
+	code, out, errOut := simulated(t, gangNode, elasticList, "--elastic", "trace", "--loads", "0.3,0.5", "-o", "json")
+	if code != exitYes {
+		t.Fatalf("exit code %d: %s", code, errOut)
+	}
+	var got elasticResult
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Loads) != 2 || got.Loads[1].Load != 0.5 || got.Loads[0].GoodputRatio < 1.5 || got.Loads[0].Elastic.Resizes.Grown != 1 {
+		t.Errorf("%s", out)
+	}
+	if code, out, _ := simulated(t, gangNode, elasticList, "--elastic", "trace", "--loads", "0.3"); code != exitYes || !strings.Contains(out, "OVER FIXED") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+}
+
 // TestSimulateReport: the page is well-formed and asks nothing of a network.
 func TestSimulateReport(t *testing.T) {
-	for name, files := range map[string][2]string{"pods": {podNodes, podList}, "gangs": {gangNode, gangList}} {
+	for name, files := range map[string][2]string{"pods": {podNodes, podList}, "gangs": {gangNode, gangList}, "elastic": {gangNode, elasticList}} {
 		path := filepath.Join(t.TempDir(), "report.html")
-		if code, _, errOut := simulated(t, files[0], files[1], "--policy", "all", "--report", path); code != exitYes {
+		args := []string{"--policy", "all", "--report", path}
+		if name == "elastic" {
+			args = append(args, "--elastic", "trace")
+		}
+		if code, _, errOut := simulated(t, files[0], files[1], args...); code != exitYes {
 			t.Fatalf("%s: exit code %d: %s", name, code, errOut)
 		}
 		page, err := os.ReadFile(path)
@@ -80,8 +103,8 @@ func TestSimulateReport(t *testing.T) {
 				t.Errorf("%s: the page has %q", name, link)
 			}
 		}
-		if n := bytes.Count(page, []byte("<polyline")); n < 16 {
-			t.Errorf("%s: %d lines drawn for 8 policies in at least 2 charts", name, n)
+		if n := bytes.Count(page, []byte("<polyline")); n < 16 && name != "elastic" || n < 4 {
+			t.Errorf("%s: %d lines drawn for 8 policies, or for two sizes, in at least 2 charts", name, n)
 		}
 		svg := page[bytes.Index(page, []byte("<svg")) : bytes.Index(page, []byte("</svg>"))+len("</svg>")]
 		if err := xml.Unmarshal(svg, new(struct{})); err != nil {
@@ -98,6 +121,11 @@ func TestSimulateBadInput(t *testing.T) {
 	}{
 		{podNodes, podList, []string{"--policy", "magic"}, `"magic" is not one of lockstep, fgd`},
 		{podNodes, podList, []string{"--arrive", "0"}, "arrive: 0"},
+		{gangNode, gangList, []string{"--elastic", "some"}, `--elastic: "some" is neither trace nor all`},
+		{gangNode, gangList, []string{"--elastic", "trace"}, "no job is elastic"},
+		{gangNode, gangList, []string{"--elastic", "all", "--loads", "0"}, "--loads: 0"},
+		{gangNode, gangList, []string{"--elastic", "all", "--checkpoint", "0s"}, "--checkpoint: 0s"},
+		{podNodes, podList, []string{"--elastic", "all"}, "--elastic: single pods have one size"},
 		{podNodes, podList, []string{"--seeds", "0"}, "--seeds"},
 		{podNodes, "name,size\na,1\n", nil, "neither a column num_gpu"},
 		{podNodes, podList + "bad,1,1,1,0,\n", nil, "pods: line 4: pod bad: gpu_milli is 0"},

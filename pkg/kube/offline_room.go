@@ -2,6 +2,7 @@ package kube
 
 import (
 	"slices"
+	"time"
 
 	"lockstep.dev/lockstep/pkg/autoscale"
 	"lockstep.dev/lockstep/pkg/cluster"
@@ -12,10 +13,11 @@ import (
 // Room is the cluster as a recommender of sizes asks about it: what is free, with the
 // jobs whose size it may change and the gangs that wait. Jobs are gangs with members of
 // the given role that have a node; the room, and pending, know gangs as namespace/name.
+// now is what their waiting is counted to, from when the gang was made.
 //
 // A gang waits if its floor has no place and could have one in an empty cluster; members
 // above a floor that is placed do not count. Pending is in the order in which gangs are tried.
-func (o *Offline) Room(jobs []gang.Key, role string) (room *autoscale.IndexRoom, pending []string) {
+func (o *Offline) Room(now time.Time, jobs []gang.Key, role string) (room *autoscale.IndexRoom, pending []autoscale.Pending) {
 	placed := map[string]autoscale.Placed{}
 	for _, key := range jobs {
 		if p, ok := o.placed(key, role); ok {
@@ -26,10 +28,24 @@ func (o *Offline) Room(jobs []gang.Key, role string) (room *autoscale.IndexRoom,
 	for _, key := range o.Queue() {
 		if req, ok := o.waits(key); ok {
 			waiting[key.String()] = req
-			pending = append(pending, key.String())
+			pending = append(pending, autoscale.Pending{
+				Name: key.String(), GPUs: extended(req), Waited: now.Sub(o.groups[key].CreationTimestamp.Time),
+			})
 		}
 	}
 	return autoscale.NewIndexRoom(o.view.Index, placed, waiting), pending
+}
+
+// extended is how much a gang asks for of what its members are chiefly about: GPUs,
+// or whatever extended resource they use; 0 where they use none.
+func extended(req placement.Request) int {
+	sum := int64(0)
+	for _, class := range req.Classes {
+		if primary := class.Requests.Primary(); primary != cluster.CPU {
+			sum += class.Requests.Get(primary) * int64(class.Count)
+		}
+	}
+	return int(sum)
 }
 
 // placed is where a job's members are; ok is false if none of the role has a node.

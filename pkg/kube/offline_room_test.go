@@ -3,10 +3,12 @@ package kube
 import (
 	"slices"
 	"testing"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
+	"lockstep.dev/lockstep/pkg/autoscale"
 	"lockstep.dev/lockstep/pkg/gang"
 )
 
@@ -28,8 +30,8 @@ func TestOfflineRoom(t *testing.T) {
 		},
 	}, nil, isLockstep)
 	key := gang.Key{Namespace: "ns", Name: "job"}
-	room, pending := o.Room([]gang.Key{key, {Namespace: "ns", Name: "few"}}, "worker")
-	if want := []string{"ns/waits"}; !slices.Equal(pending, want) {
+	room, pending := o.Room(time.Unix(62, 0), []gang.Key{key, {Namespace: "ns", Name: "few"}}, "worker")
+	if want := []autoscale.Pending{{Name: "ns/waits", GPUs: 4, Waited: time.Minute}}; !slices.Equal(pending, want) {
 		t.Errorf("pending %v, want %v", pending, want)
 	}
 	if room.Start("ns/waits") {

@@ -13,8 +13,11 @@ import (
 	"lockstep.dev/lockstep/pkg/topology"
 )
 
-// gpus is the place of GPUs in the amounts of resources that replays use.
-var gpus = cluster.NewVocabulary().Index("nvidia.com/gpu")
+// vocabulary names the amounts of resources that replays use; gpus is the place of GPUs.
+var (
+	vocabulary = cluster.NewVocabulary()
+	gpus       = vocabulary.Index("nvidia.com/gpu")
+)
 
 // levelColumns are the columns of a cluster's table that name levels, widest first.
 var levelColumns = []string{"zone", "block", "rack"}
@@ -107,7 +110,9 @@ type Job struct {
 	Name            string
 	SubmitSeconds   int64
 	DurationSeconds int64 // of a run that succeeds
-	Workers         int
+	Workers         int   // asked for
+	MinWorkers      int   // without which it does not run
+	MaxWorkers      int   // that it can make use of
 	GPUsPerWorker   int64
 	CPUPerWorker    int64 // millicores
 	MemoryPerWorker int64 // MiB
@@ -118,10 +123,13 @@ type Job struct {
 	FailsAt         float64 // the share of the run after which it fails; 0: it does not
 }
 
-// GPUs is what the job holds while it runs.
+// GPUs is what the job holds while it runs at the asked size.
 func (j *Job) GPUs() int64 { return int64(j.Workers) * j.GPUsPerWorker }
 
-// RunSeconds is how long the job holds its GPUs once started.
+// Elastic reports whether the job can run at more than one size.
+func (j *Job) Elastic() bool { return j.MinWorkers < j.MaxWorkers }
+
+// RunSeconds is how long the job runs once started, at the asked size.
 func (j *Job) RunSeconds() int64 {
 	if j.FailsAt > 0 {
 		return max(1, int64(j.FailsAt*float64(j.DurationSeconds)))
@@ -131,8 +139,8 @@ func (j *Job) RunSeconds() int64 {
 
 // ReadJobs reads the columns of a gang trace, in the order of submission: job,
 // submit_s, duration_s, workers, gpu_per_worker, cpu_milli_per_worker,
-// memory_mib_per_worker, master_cpu_milli and, if there, priority, required,
-// preferred, fails_at.
+// memory_mib_per_worker, master_cpu_milli and, if there, min_workers, max_workers
+// (without them the size is fixed), priority, required, preferred, fails_at.
 func ReadJobs(r io.Reader) ([]Job, error) {
 	var jobs []Job
 	err := readTable(r, func(row row) error {
@@ -143,28 +151,38 @@ func ReadJobs(r io.Reader) ([]Job, error) {
 			MasterCPU: row.number("master_cpu_milli"),
 			Required:  row.optional("required"), Preferred: row.optional("preferred"),
 		}
-		if text := row.optional("priority"); text != "" {
-			priority, err := strconv.ParseInt(text, 10, 32)
-			if err != nil {
-				return fmt.Errorf("column \"priority\": %q is not a whole number of 32 bits", text)
-			}
-			j.Priority = int(priority)
-		}
-		if text := row.optional("fails_at"); text != "" {
-			share, err := strconv.ParseFloat(text, 64)
-			if err != nil || share < 0 || share > 1 {
-				return fmt.Errorf("column \"fails_at\": %q is not a share from 0 to 1", text)
-			}
-			j.FailsAt = share
-		}
-		if j.Workers < 1 || j.Workers > 1<<20 || j.DurationSeconds < 1 {
+		j.MinWorkers, j.MaxWorkers = int(row.whole("min_workers", int64(j.Workers))), int(row.whole("max_workers", int64(j.Workers)))
+		j.readRest(row)
+		switch {
+		case j.Workers < 1 || j.Workers > 1<<20 || j.DurationSeconds < 1:
 			row.fail(fmt.Errorf("job %s: workers and duration_s have to be at least 1, workers at most 2^20", j.Name))
+		case j.MinWorkers < 1 || j.MinWorkers > j.Workers || j.MaxWorkers < j.Workers || j.MaxWorkers > 1<<20:
+			row.fail(fmt.Errorf("job %s: min_workers %d, workers %d and max_workers %d have to be in this order, from 1 to 2^20",
+				j.Name, j.MinWorkers, j.Workers, j.MaxWorkers))
 		}
 		jobs = append(jobs, j)
 		return row.err()
 	})
 	slices.SortStableFunc(jobs, func(a, b Job) int { return int(max(-1, min(1, a.SubmitSeconds-b.SubmitSeconds))) })
 	return jobs, err
+}
+
+// readRest reads what need not be there.
+func (j *Job) readRest(row row) {
+	if text := row.optional("priority"); text != "" {
+		priority, err := strconv.ParseInt(text, 10, 32)
+		if err != nil {
+			row.fail(fmt.Errorf("column \"priority\": %q is not a whole number of 32 bits", text))
+		}
+		j.Priority = int(priority)
+	}
+	if text := row.optional("fails_at"); text != "" {
+		share, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(share >= 0 && share <= 1) {
+			row.fail(fmt.Errorf("column \"fails_at\": %q is not a share from 0 to 1", text))
+		}
+		j.FailsAt = share
+	}
 }
 
 // request is the job as the planner sees it.

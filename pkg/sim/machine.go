@@ -9,6 +9,7 @@ import (
 // Machine is the cluster during a replay: what is free where.
 type Machine struct {
 	Index *placement.Index
+	nodes []cluster.Node // the same, by name
 	tree  *topology.Tree
 	total int64 // GPUs
 	free  int64
@@ -18,10 +19,12 @@ type Machine struct {
 func newMachine(nodes []cluster.Node, levels []topology.Level) *Machine {
 	tree := topology.Build(levels, nodes)
 	m := &Machine{Index: placement.NewIndex(nodes, tree), tree: tree}
-	for i := range nodes {
-		m.total += nodes[i].Allocatable.Get(gpus)
-		m.free += nodes[i].Free.Get(gpus)
-		m.whole += wholeNode(&nodes[i])
+	for _, n := range nodes {
+		n.Free = n.Free.Clone()
+		m.nodes = append(m.nodes, n)
+		m.total += n.Allocatable.Get(gpus)
+		m.free += n.Free.Get(gpus)
+		m.whole += wholeNode(&n)
 	}
 	return m
 }
@@ -34,20 +37,33 @@ func wholeNode(n *cluster.Node) int {
 	return 0
 }
 
-// book takes (sign 1) or gives back (-1) what a plan's members ask for.
-func (m *Machine) book(req placement.Request, plan *placement.Plan, sign int64) {
-	for _, share := range plan.Shares {
-		n := m.Index.Node(share.Node)
-		m.whole -= wholeNode(&n)
-		m.free -= n.Free.Get(gpus)
-		n.Free = n.Free.Clone()
-		for c, count := range share.Counts {
-			for i, amount := range req.Classes[c].Requests {
-				n.Free = n.Free.Set(i, n.Free.Get(i)-sign*amount*int64(count))
-			}
-		}
-		m.whole += wholeNode(&n)
-		m.free += n.Free.Get(gpus)
-		m.Index.Update(share.Node, n)
+// take books one member on a node.
+func (m *Machine) take(node int, requests cluster.Resources) {
+	m.book(node, requests, cluster.Resources.Sub)
+}
+
+// give takes the booking back.
+func (m *Machine) give(node int, requests cluster.Resources) {
+	m.book(node, requests, cluster.Resources.Add)
+}
+
+func (m *Machine) book(node int, requests cluster.Resources, change func(free, by cluster.Resources) cluster.Resources) {
+	n := &m.nodes[node]
+	m.whole -= wholeNode(n)
+	m.free -= n.Free.Get(gpus)
+	n.Free = change(n.Free, requests)
+	m.whole += wholeNode(n)
+	m.free += n.Free.Get(gpus)
+	m.Index.Update(node, *n)
+}
+
+func (m *Machine) find(name string) (int, bool) { return cluster.Find(m.nodes, name) }
+
+// largest is the number of GPUs of the node with the most.
+func (m *Machine) largest() int {
+	most := int64(0)
+	for i := range m.nodes {
+		most = max(most, m.nodes[i].Allocatable.Get(gpus))
 	}
+	return int(most)
 }

@@ -170,6 +170,9 @@ func TestBadTraces(t *testing.T) {
 		{pods, "name,cpu_milli\np\n", []string{"line 2", "fields"}},
 		{jobs, job + "j,0,10,0,1,1,1,0,\n", []string{"line 2", "job j", "workers"}},
 		{jobs, job + "j,0,10,1,1,1,1,0,2\n", []string{"line 2", "fails_at", "2"}},
+		{jobs, strings.Replace(job, "fails_at", "min_workers,max_workers", 1) + "j,0,10,2,1,1,1,0,3,4\n",
+			[]string{"line 2", "job j", "min_workers 3", "in this order"}},
+		{jobs, job + "j,0,10,1,1,1,1,0,NaN\n", []string{"line 2", "fails_at"}},
 		{machines, "node,gpu,cpu_milli,memory_mib\nn,1,1,1\nn,1,1,1\n", []string{"line 3", "\"n\""}},
 	}
 	for _, tt := range tests {

@@ -134,6 +134,14 @@ func (r row) number(column string) int64 {
 	return n
 }
 
+// whole is an amount that need not be there.
+func (r row) whole(column string, otherwise int64) int64 {
+	if r.optional(column) == "" {
+		return otherwise
+	}
+	return r.number(column)
+}
+
 func (r row) fail(err error) {
 	if *r.failed == nil {
 		*r.failed = err

@@ -1,32 +1,18 @@
 package sim
 
 import (
-	"fmt"
-	"slices"
-	"strings"
-
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/placement"
 )
 
-// placer finds places for all members of a gang, or none.
-type placer interface {
-	place(m *Machine, req placement.Request) *placement.Plan
-}
-
-func newPlacer(name string, jobs []Job, seed int64) (placer, error) {
-	if name == "lockstep" {
-		return whole{}, nil
-	}
+// newPodByPod places by one of Policies.
+func newPodByPod(name string, jobs []Job, seed int64) (podByPod, error) {
 	counts := map[placement.GPUShape]int{}
 	for i := range jobs {
 		counts[shapeOf(jobs[i].CPUPerWorker, jobs[i].GPUsPerWorker)] += jobs[i].Workers
 	}
 	policy, err := newPolicy(name, placement.NewMix(counts), seed)
-	if err != nil {
-		return nil, fmt.Errorf("unknown policy %q: one of %s", name, strings.Join(Policies, ", "))
-	}
-	return &podByPod{policy: policy}, nil
+	return podByPod{policy}, err
 }
 
 func shapeOf(cpu, gpus int64) placement.GPUShape {
@@ -37,38 +23,28 @@ func shapeOf(cpu, gpus int64) placement.GPUShape {
 	return shape
 }
 
-// whole plans the whole gang in one step, as the scheduler does.
-type whole struct{}
-
-func (whole) place(m *Machine, req placement.Request) *placement.Plan {
-	plan, _ := m.Index.Solve(req)
-	return plan
-}
-
 // podByPod places one member after the other by a policy for single pods. Of a
 // required level it takes the first domain in which all find a place; it knows of
 // no other levels.
 type podByPod struct{ policy policy }
 
-func (b *podByPod) place(m *Machine, req placement.Request) *placement.Plan {
+// place finds a node for every member, in rank order; nil if there is none for one.
+func (b podByPod) place(m *Machine, req placement.Request) []int {
 	for _, d := range m.tree.AtLevel(req.Required) {
 		if req.Required > 0 && !m.tree.Domains[d].Known {
 			continue
 		}
-		if shares := b.placeIn(m, req, d); shares != nil {
-			plan := &placement.Plan{Domain: d, Shares: shares}
-			plan.Used = usedBy(m, shares)
-			return plan
+		if nodes := b.placeIn(m, req, d); nodes != nil {
+			return nodes
 		}
 	}
 	return nil
 }
 
-func (b *podByPod) placeIn(m *Machine, req placement.Request, d int) []placement.Share {
+func (b podByPod) placeIn(m *Machine, req placement.Request, d int) []int {
 	free := map[int]cluster.Resources{} // of the nodes that got members
-	counts := map[int][]int{}
-	var order []int
-	for c, class := range req.Classes {
+	var nodes []int
+	for _, class := range req.Classes {
 		pod := &OpenbPod{
 			MemoryMiB: class.Requests.Get(cluster.Memory) >> 20,
 			Shape:     shapeOf(class.Requests.Get(cluster.CPU), class.Requests.Get(gpus)),
@@ -80,23 +56,16 @@ func (b *podByPod) placeIn(m *Machine, req placement.Request, d int) []placement
 			}
 			if free[node] == nil {
 				free[node] = m.Index.Node(node).Free.Clone()
-				counts[node] = make([]int, len(req.Classes))
-				order = append(order, node)
 			}
 			free[node] = free[node].Sub(class.Requests)
-			counts[node][c]++
+			nodes = append(nodes, node)
 		}
 	}
-	slices.Sort(order)
-	shares := make([]placement.Share, len(order))
-	for i, node := range order {
-		shares[i] = placement.Share{Node: node, Counts: counts[node]}
-	}
-	return shares
+	return nodes
 }
 
 // best is the node that the policy prefers for one more member; -1 if none has room.
-func (b *podByPod) best(m *Machine, class placement.Class, pod *OpenbPod, free map[int]cluster.Resources, d int) int {
+func (b podByPod) best(m *Machine, class placement.Class, pod *OpenbPod, free map[int]cluster.Resources, d int) int {
 	best := -1
 	var bestScore, bestTie int64
 	for node := range m.Index.Len() {
@@ -133,13 +102,13 @@ func stateOf(all int64, free cluster.Resources) openbState {
 	}
 }
 
-// usedBy counts the domains at each level that shares lie in.
-func usedBy(m *Machine, shares []placement.Share) []int {
+// usedBy counts the domains at each level that nodes lie in.
+func usedBy(m *Machine, nodes []int) []int {
 	used := make([]int, m.tree.Hosts()+1)
 	for level := range used {
 		seen := map[int]bool{}
-		for _, share := range shares {
-			seen[m.tree.Ancestor(m.tree.Leaf(share.Node), level)] = true
+		for _, node := range nodes {
+			seen[m.tree.Ancestor(m.tree.Leaf(node), level)] = true
 		}
 		used[level] = len(seen)
 	}

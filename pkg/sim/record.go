@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"lockstep.dev/lockstep/pkg/autoscale"
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/placement"
 )
@@ -30,6 +31,13 @@ type record struct {
 	emptied     *placement.Index
 	leastOf     map[string][]int
 	machine     *Machine
+	outcomes    []outcome
+}
+
+// outcome is how a job that succeeded fared.
+type outcome struct {
+	*Job
+	started, ended int64
 }
 
 type wait struct{ waited, ran int64 }
@@ -135,48 +143,80 @@ func (m *Machine) freeIn(d int, size int64) (free, placeable int64) {
 	return free, placeable
 }
 
-// started takes in a decision, before it is booked.
-func (r *record) started(now int64, job *Waiting, plan *placement.Plan, m *Machine) {
+// started takes in that a job got nodes.
+func (r *record) started(now int64, t *task, m *Machine) {
+	t.charged = now
 	class := 0
-	for class+1 < len(sizeBounds) && job.GPUs() >= sizeBounds[class+1] {
+	for class+1 < len(sizeBounds) && t.GPUs() >= sizeBounds[class+1] {
 		class++
 	}
-	r.waits[class] = append(r.waits[class], wait{now - job.SubmitSeconds, job.RunSeconds()})
-	if job.Workers == 1 && job.MasterCPU == 0 {
+	r.waits[class] = append(r.waits[class], wait{now - t.SubmitSeconds, t.RunSeconds()})
+	if t.Workers == 1 && t.MasterCPU == 0 || t.size() != t.Workers {
 		return
 	}
-	least, best := r.least(job.request), plan.Used
+	used := usedBy(m, t.nodes)
+	least, best := r.least(t.request), used
 	if r.rep.Policy != "lockstep" {
-		if oracle, _ := m.Index.Solve(job.request); oracle != nil {
-			best = oracle.Used
-		}
+		best = m.leastNow(t)
 	}
 	for level := range r.stretch {
 		s := &r.stretch[level]
-		used := float64(plan.Used[level])
 		s.gangs++
-		s.domains += used
-		s.overEmpty += used / float64(least[level])
-		s.overBest += used / float64(best[level])
+		s.domains += float64(used[level])
+		s.overEmpty += float64(used[level]) / float64(least[level])
+		s.overBest += float64(used[level]) / float64(best[level])
 	}
 }
 
+// leastNow is the number of domains by level that a job could have had when it got
+// its nodes.
+func (m *Machine) leastNow(t *task) []int {
+	for rank, node := range t.nodes {
+		m.give(node, t.requests(rank))
+	}
+	best, _ := m.Index.Solve(t.request)
+	for rank, node := range t.nodes {
+		m.take(node, t.requests(rank))
+	}
+	return best.Used
+}
+
+// charge takes in the GPU time that a job has held since it was last charged.
+func (r *record) charge(t *task, now int64) {
+	if span := min(now, r.last) - max(t.charged, r.first); span > 0 {
+		t.held += float64(int64(t.size()) * t.GPUsPerWorker * span)
+	}
+	t.charged = now
+}
+
+// resized takes in a change of size, which cost seconds of running.
+func (r *record) resized(t *task, why autoscale.Verdict, lost float64) {
+	e := &r.rep.Resizes
+	e.Total++
+	switch why {
+	case autoscale.Grow:
+		e.Grown++
+	case autoscale.GiveWay:
+		e.GaveWay++
+	}
+	e.LostGPUHours += lost * float64(int64(t.size())*t.GPUsPerWorker) / 3600
+}
+
 // ended takes in the end of a run.
-func (r *record) ended(done *run) {
-	if done.job.FailsAt > 0 {
+func (r *record) ended(t *task, now int64) {
+	r.rep.MakespanSeconds = now - r.first
+	if t.FailsAt > 0 {
 		r.rep.JobsFailed++
 		return
 	}
 	r.rep.JobsFinished++
-	if span := min(done.end, r.last) - max(done.start, r.first); span > 0 {
-		r.area.useful += float64(done.job.GPUs() * span)
-	}
+	r.area.useful += t.held
+	r.outcomes = append(r.outcomes, outcome{t.Job, t.started, now})
 }
 
-// report sums up; end is the time of the last event.
-func (r *record) report(end int64) *ReplayReport {
+// report sums up.
+func (r *record) report() *ReplayReport {
 	rep := &r.rep
-	rep.MakespanSeconds = end - r.first
 	span := float64(max(1, r.last-r.first))
 	capacity := float64(r.total)
 	rep.AllocatedPercent = 100 * r.area.allocated / capacity / span

@@ -3,9 +3,10 @@ package sim
 import (
 	"container/heap"
 	"fmt"
+	"slices"
+	"strings"
 
 	"lockstep.dev/lockstep/pkg/cluster"
-	"lockstep.dev/lockstep/pkg/placement"
 	"lockstep.dev/lockstep/pkg/topology"
 )
 
@@ -18,115 +19,124 @@ type ReplayOptions struct {
 	PatienceSeconds int64
 	// Seed is that of the policy random.
 	Seed int64
-}
-
-// Queue is the order in which waiting jobs are tried. The event loop tells it what
-// happens; it is asked again after every event.
-type Queue interface {
-	// Submit takes in a job.
-	Submit(now int64, job *Waiting)
-	// Start offers jobs in the order of the queue. try starts a job if it has a
-	// place; the queue forgets it then.
-	Start(now int64, try func(job *Waiting) bool)
-	// Len is the number of jobs that wait.
-	Len() int
-}
-
-// Waiting is a job in the queue.
-type Waiting struct {
-	*Job
-	request placement.Request
-}
-
-// run is a job with its places.
-type run struct {
-	job   *Waiting
-	plan  *placement.Plan
-	start int64
-	end   int64
-	seq   int
-}
-
-// running is a heap by end, then by start.
-type running []*run
-
-func (r running) Len() int { return len(r) }
-func (r running) Less(i, j int) bool {
-	if r[i].end != r[j].end {
-		return r[i].end < r[j].end
-	}
-	return r[i].seq < r[j].seq
-}
-func (r running) Swap(i, j int) { r[i], r[j] = r[j], r[i] }
-func (r *running) Push(x any)   { *r = append(*r, x.(*run)) }
-func (r *running) Pop() any {
-	last := len(*r) - 1
-	x := (*r)[last]
-	*r = (*r)[:last]
-	return x
+	// Elastic lets jobs change their size, with the policy lockstep; nil: all keep the
+	// size that they ask for.
+	Elastic *ElasticTerms
 }
 
 // Replay runs a gang trace on a cluster, from the first submission to the end of
 // the last job. Jobs that would not fit if the cluster were empty are left out.
-// Time is in whole seconds; at one moment ends come first, then submissions.
+// Time is in whole seconds; at one moment ends come first, then submissions, then
+// starts, then changes of size.
 func Replay(nodes []cluster.Node, levels []topology.Level, jobs []Job, options ReplayOptions) (*ReplayReport, error) {
-	placer, err := newPlacer(options.Policy, jobs, options.Seed)
+	r, err := run(nodes, levels, jobs, options)
 	if err != nil {
 		return nil, err
 	}
-	r := &replay{
-		machine: newMachine(nodes, levels), placer: placer,
-		queue: &patientQueue{patience: options.PatienceSeconds},
+	return r.record.report(), nil
+}
+
+// run is a replay that has come to its end.
+func run(nodes []cluster.Node, levels []topology.Level, jobs []Job, options ReplayOptions) (*replay, error) {
+	r := &replay{machine: newMachine(nodes, levels)}
+	if err := r.employ(jobs, options); err != nil {
+		return nil, err
 	}
 	if r.machine.total == 0 || len(jobs) == 0 {
 		return nil, fmt.Errorf("there is nothing to replay: %d GPUs, %d jobs", r.machine.total, len(jobs))
 	}
 	r.record = newRecord(r.machine, options.Policy, jobs)
-	for i := range jobs {
-		r.advance(jobs[i].SubmitSeconds)
-		if err := r.submit(&jobs[i]); err != nil {
-			return nil, err
+	for len(jobs) > 0 || len(r.events) > 0 {
+		now := r.next(jobs)
+		r.record.pass(r.now, now, r.machine, len(r.scheduler.waiting()))
+		r.now = now
+		for len(r.events) > 0 && r.events[0].at == now {
+			heap.Pop(&r.events).(event).happen()
 		}
-		// Jobs submitted at the same second are all in the queue before any starts.
-		if i+1 == len(jobs) || jobs[i+1].SubmitSeconds > jobs[i].SubmitSeconds {
-			r.start()
+		for len(jobs) > 0 && jobs[0].SubmitSeconds == now {
+			if err := r.submit(&jobs[0]); err != nil {
+				return nil, err
+			}
+			jobs = jobs[1:]
 		}
+		r.scheduler.start(now, r.started)
+		r.elastic.consider()
 	}
-	r.advance(1<<63 - 1)
-	if left := r.queue.Len(); left > 0 {
+	if left := len(r.scheduler.waiting()); left > 0 {
 		return nil, fmt.Errorf("%d jobs wait on an idle cluster that could hold each of them", left)
 	}
-	return r.record.report(r.now), nil
+	return r, nil
 }
 
 // replay is the event loop's state.
 type replay struct {
-	now     int64
-	seq     int
-	machine *Machine
-	placer  placer
-	queue   Queue
-	running running
-	record  *record
+	now       int64
+	seq       int
+	machine   *Machine
+	scheduler scheduler
+	elastic   *resizer // nil: jobs keep their size
+	events    events
+	record    *record
 }
 
-// advance lets jobs end up to and including the given time.
-func (r *replay) advance(until int64) {
-	for len(r.running) > 0 && r.running[0].end <= until {
-		now := r.running[0].end
-		r.record.pass(r.now, now, r.machine, r.queue.Len())
-		r.now = now
-		for len(r.running) > 0 && r.running[0].end == now {
-			done := heap.Pop(&r.running).(*run)
-			r.machine.book(done.job.request, done.plan, -1)
-			r.record.ended(done)
+// employ makes the scheduler.
+func (r *replay) employ(jobs []Job, options ReplayOptions) error {
+	switch {
+	case !slices.Contains(Policies, options.Policy):
+		return fmt.Errorf("unknown policy %q: one of %s", options.Policy, strings.Join(Policies, ", "))
+	case options.Policy == "lockstep":
+		live := newLive(r.machine, options.PatienceSeconds)
+		r.scheduler = live
+		if options.Elastic != nil {
+			r.elastic = newResizer(r, live, *options.Elastic)
 		}
-		r.start()
+		return nil
+	case options.Elastic != nil:
+		return fmt.Errorf("the policy %q cannot change the size of jobs; lockstep can", options.Policy)
 	}
-	if until < 1<<63-1 && until > r.now {
-		r.record.pass(r.now, until, r.machine, r.queue.Len())
-		r.now = until
+	pods, err := newPodByPod(options.Policy, jobs, options.Seed)
+	r.scheduler = &baseline{machine: r.machine, pods: pods, patience: options.PatienceSeconds}
+	return err
+}
+
+// event is something that happens at a moment; of several those planned first.
+type event struct {
+	at     int64
+	seq    int
+	happen func()
+}
+
+// events is a heap, the earliest first.
+type events []event
+
+func (e events) Len() int { return len(e) }
+func (e events) Less(i, j int) bool {
+	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq
+}
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
+func (e *events) Pop() any {
+	last := len(*e) - 1
+	x := (*e)[last]
+	*e = (*e)[:last]
+	return x
+}
+
+// at plans something.
+func (r *replay) at(when int64, happen func()) {
+	r.seq++
+	heap.Push(&r.events, event{when, r.seq, happen})
+}
+
+// next is the next moment at which something happens.
+func (r *replay) next(jobs []Job) int64 {
+	switch {
+	case len(r.events) == 0:
+		return jobs[0].SubmitSeconds
+	case len(jobs) == 0:
+		return r.events[0].at
 	}
+	return min(jobs[0].SubmitSeconds, r.events[0].at)
 }
 
 // submit puts a job into the queue, unless it can never run.
@@ -139,24 +149,35 @@ func (r *replay) submit(job *Job) error {
 		r.record.rep.JobsNeverFit++
 		return nil
 	}
-	r.queue.Submit(r.now, &Waiting{Job: job, request: req})
+	t := &task{Job: job, request: req, floor: job.Workers, started: -1}
+	r.elastic.submitted(t)
+	r.scheduler.submit(r.now, t)
 	return nil
 }
 
-// start lets the queue start what has a place now.
-func (r *replay) start() {
-	r.queue.Start(r.now, func(job *Waiting) bool {
-		if job.GPUs() > r.machine.free {
-			return false
+// started takes in that a job got nodes.
+func (r *replay) started(t *task) {
+	t.started, t.resized = r.now, r.now
+	t.work = work{at: r.now, since: r.now, rate: t.rate(t.size(), r.machine.largest())}
+	r.record.started(r.now, t, r.machine)
+	r.elastic.started(t)
+	r.expect(t)
+}
+
+// expect plans the end of a job as it runs now.
+func (r *replay) expect(t *task) {
+	t.version++
+	version := t.version
+	r.at(t.work.end(float64(t.RunSeconds())), func() {
+		if t.version == version {
+			r.ended(t)
 		}
-		plan := r.placer.place(r.machine, job.request)
-		if plan == nil {
-			return false
-		}
-		r.record.started(r.now, job, plan, r.machine)
-		r.machine.book(job.request, plan, 1)
-		r.seq++
-		heap.Push(&r.running, &run{job, plan, r.now, r.now + job.RunSeconds(), r.seq})
-		return true
 	})
+}
+
+func (r *replay) ended(t *task) {
+	r.record.charge(t, r.now)
+	r.scheduler.ended(r.now, t)
+	r.record.ended(t, r.now)
+	r.elastic.ended(t)
 }

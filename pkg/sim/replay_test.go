@@ -33,7 +33,8 @@ type fataler interface {
 
 func job(name string, submit, duration int64, workers int, gpusEach int64) Job {
 	return Job{
-		Name: name, SubmitSeconds: submit, DurationSeconds: duration, Workers: workers,
+		Name: name, SubmitSeconds: submit, DurationSeconds: duration,
+		Workers: workers, MinWorkers: workers, MaxWorkers: workers,
 		GPUsPerWorker: gpusEach, CPUPerWorker: 1000, MemoryPerWorker: 100,
 	}
 }

@@ -18,6 +18,17 @@ type ReplayReport struct {
 	Stretch       []LevelStretch `json:"stretch"`
 	Fragmentation Fragmentation  `json:"fragmentation"`
 	Timeline      []Moment       `json:"timeline"`
+	// Resizes are the changes of size of elastic jobs.
+	Resizes Resizes `json:"resizes"`
+}
+
+// Resizes counts changes of size.
+type Resizes struct {
+	Total   int `json:"total"`
+	Grown   int `json:"grown"`
+	GaveWay int `json:"gave_way"` // to gangs that waited
+	// LostGPUHours passed in restarts, or were spent on work that had to be done again.
+	LostGPUHours float64 `json:"lost_gpu_hours"`
 }
 
 // SizeClass is the waiting times of jobs of a size.

@@ -112,7 +112,7 @@ func (a *Advisor) decide(ctx context.Context, listing kube.Listing, sized []sizi
 		situation.Jobs = append(situation.Jobs, s.withNodes(offline))
 		keys = append(keys, gang.Key{Namespace: s.stored.Namespace, Name: s.stored.Name})
 	}
-	situation.Room, situation.Pending = offline.Room(keys, "worker")
+	situation.Room, situation.Pending = offline.Room(a.Now(), keys, "worker")
 	for i, d := range a.Recommender.Recommend(situation) {
 		advice := controller.Advice{
 			Verdict: string(d.Verdict), Reason: d.Reason, Workers: int32(d.Target), Changes: d.Target != d.Current,

@@ -1,0 +1,97 @@
+package sim
+
+import (
+	"math"
+
+	"lockstep.dev/lockstep/pkg/autoscale"
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/placement"
+)
+
+// task is a job during a replay.
+type task struct {
+	*Job
+	request placement.Request // all members at the asked size
+	floor   int               // Workers without which it does not run
+	// nodes are those of the members that run, in rank order: the Master's, if there
+	// is one, and the Workers' by index.
+	nodes   []int
+	started int64 // for the first time; -1: not yet
+	resized int64 // when it came to have its present size
+	work    work
+	version int     // of the expected end
+	held    float64 // GPU seconds, while jobs arrived
+	charged int64   // the moment that held is for
+}
+
+// masters is 1 if there is a Master apart from the Workers.
+func (j *Job) masters() int {
+	if j.MasterCPU > 0 {
+		return 1
+	}
+	return 0
+}
+
+// requests of the member of a rank.
+func (t *task) requests(rank int) cluster.Resources {
+	if rank < t.masters() {
+		return t.request.Classes[0].Requests
+	}
+	return t.workerClass().Requests
+}
+
+func (t *task) workerClass() placement.Class { return t.request.Classes[len(t.request.Classes)-1] }
+
+// size is the number of Workers that run.
+func (t *task) size() int { return len(t.nodes) - t.masters() }
+
+// sized is what the job asks for with a number of Workers.
+func (t *task) sized(workers int) placement.Request {
+	req := t.request
+	req.Classes = append([]placement.Class(nil), req.Classes...)
+	req.Classes[len(req.Classes)-1].Count = workers
+	return req
+}
+
+// work is how far a job has come, in seconds of running at the asked size.
+type work struct {
+	done  float64
+	rate  float64 // of doing, per second
+	at    int64   // the moment that done is for
+	since int64   // of running, from here on: what is done since the last checkpoint is lost at a restart
+}
+
+// advance brings work up to now.
+func (w *work) advance(now int64) {
+	if from := max(w.at, w.since); now > from {
+		w.done += w.rate * float64(now-from)
+	}
+	w.at = max(w.at, now)
+}
+
+// restart loses what was done since the last checkpoint, and time until it goes on.
+// It returns the seconds of running that are lost.
+func (w *work) restart(now int64, terms ElasticTerms) float64 {
+	w.advance(now)
+	lost := int64(0)
+	if now > w.since {
+		lost = (now - w.since) % terms.CheckpointSeconds
+	}
+	w.done = max(0, w.done-w.rate*float64(lost))
+	w.since = now + terms.RestartSeconds
+	return float64(lost + terms.RestartSeconds)
+}
+
+// end is when an amount of work will be done.
+func (w *work) end(amount float64) int64 {
+	return max(w.at, w.since) + int64(math.Ceil((amount-w.done)/w.rate))
+}
+
+// rate is how fast the job gets on with a number of Workers, over the asked size.
+func (t *task) rate(workers, nodeGPUs int) float64 {
+	if workers == t.Workers {
+		return 1
+	}
+	curve := autoscale.Job{GPUs: int(t.GPUsPerWorker), NodeGPUs: nodeGPUs}
+	return curve.SpeedUp(workers) / curve.SpeedUp(t.Workers)
+}
