@@ -36,13 +36,14 @@ func (c *Core) attempt(now time.Time, e Attempt) {
 		c.emit(Refuse{e.UID, Reason{Starting, fmt.Sprintf("%s has a node already", m.Name)}})
 		return
 	}
+	c.act()
 	g.lastAttempt = now
 	if g.misses > 0 && now.Sub(g.missedAt) >= c.opts.WakeAfter {
 		g.forgive()
 	}
-	anew := !g.stillRefused(c, e.View)
+	anew := !g.stillRefused(c, now, e.View)
 	if anew {
-		c.plan(g, e.View)
+		c.plan(now, g, e.View)
 	}
 	if m.state == gang.Held {
 		c.emit(Pin{e.UID, m.node})
@@ -64,14 +65,14 @@ func (c *Core) activateHeld(g *group, except *member) {
 
 // stillRefused reports whether the last answer was no and nothing has changed
 // that could turn it.
-func (g *group) stillRefused(c *Core, view View) bool {
+func (g *group) stillRefused(c *Core, now time.Time, view View) bool {
 	r := g.refusal
-	return r != nil && r.stands && r.viewEpoch == view.Epoch && r.coreEpoch == c.epoch
+	return r != nil && r.stands && r.viewEpoch == view.Epoch && r.coreEpoch == c.epoch && (r.until.IsZero() || now.Before(r.until))
 }
 
 // plan holds a node for every waiting member, or for as many as fit and are
 // enough, or refuses the gang. Members that have a node already are fixed points.
-func (c *Core) plan(g *group, view View) {
+func (c *Core) plan(now time.Time, g *group, view View) {
 	g.replanning = false
 	problem, reason := g.problem(view)
 	var rejection *placement.Rejection
@@ -81,10 +82,16 @@ func (c *Core) plan(g *group, view View) {
 		if problem.view.Index == nil {
 			problem.view.Index = placement.NewIndex(view.Nodes, view.Tree)
 		}
-		putBack := c.held.takeOff(problem.view)
+		putBack := c.promised(now, g).takeOff(problem.view)
 		var plan *placement.Plan
 		var n int
 		plan, n, rejection = problem.solveMost(waiting, need)
+		contention := ""
+		if plan == nil && rejection != nil {
+			contention = c.contend(now, g, problem, waiting[:n], rejection)
+		} else {
+			c.unreserve(g)
+		}
 		putBack()
 		g.refusal = nil
 		switch {
@@ -93,6 +100,9 @@ func (c *Core) plan(g *group, view View) {
 				rejection.Kind = placement.DoesNotFit // on the nodes that were not refused
 			}
 			reason = explain(rejection, problem, c.opts.Vocabulary)
+			if contention != "" {
+				reason.Message += "; " + contention
+			}
 		case n < len(waiting):
 			reason = problem.slicing.incomplete(g, view, waiting[n:])
 		}
@@ -106,6 +116,9 @@ func (c *Core) plan(g *group, view View) {
 	if reason.Code != "" {
 		c.refuse(g, view, reason)
 		g.refusal.rejection = rejection
+		if rejection != nil && view.Others != nil {
+			g.refusal.until = now.Add(c.opts.WakeAfter) // who runs, and for how long, changes by itself
+		}
 	}
 }
 
@@ -221,7 +234,8 @@ func (p problem) solve(members []*member) (*placement.Plan, *placement.Rejection
 
 // solveMost finds the most of the waiting members, at least need, that fit and make
 // whole slices, and why more do not fit: members above the floor never hold it back.
-// Both the plan and the rejection are nil where there are no such members.
+// Without a plan, fits is the number of members for which there is none. Both the plan
+// and the rejection are nil where there are no members that make whole slices.
 func (p problem) solveMost(waiting []*member, need int) (best *placement.Plan, fits int, why *placement.Rejection) {
 	steps := p.slicing.steps(waiting, need)
 	if len(steps) == 0 {
@@ -233,7 +247,7 @@ func (p problem) solveMost(waiting []*member, need int) (best *placement.Plan, f
 	}
 	best, rejection := p.solve(waiting[:steps[0]])
 	if best == nil {
-		return nil, 0, rejection
+		return nil, steps[0], rejection
 	}
 	for fits+1 < tooMany {
 		middle := (fits + tooMany) / 2

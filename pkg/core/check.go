@@ -53,6 +53,14 @@ func (c *Core) checkLedger() []string {
 
 func (c *Core) checkGroups() []string {
 	var broken complaints
+	if !slices.IsSortedFunc(c.holders, byKey) {
+		broken.add("reservations are out of order")
+	}
+	for _, g := range c.holders {
+		if g.reservation == nil || c.groups[g.key] != g || !g.wantsRoom() {
+			broken.add("%s: a reservation for a gang that does not wait for room", g.key)
+		}
+	}
 	for key, g := range c.groups {
 		if *g.sums() != *g.count() {
 			broken.add("%s: the tally %+v is not that of the members, %+v", key, *g.sums(), *g.count())
@@ -62,6 +70,9 @@ func (c *Core) checkGroups() []string {
 		}
 		if reason := g.untenable(); reason.Code != "" {
 			broken.add("%s: holds nodes for %d of %d members: %s", key, g.counts().Placed(), g.floor(), reason.Message)
+		}
+		if g.reservation != nil && !slices.Contains(c.holders, g) {
+			broken.add("%s: its reservation is not among the others", key)
 		}
 		if g.ready() {
 			broken.add("%s: the floor is reserved and not released", key)

@@ -18,6 +18,10 @@ type Options struct {
 	// WakeAfter is how long a gang may go untried; a wake-up that got lost costs
 	// no more than this.
 	WakeAfter time.Duration
+	// ReserveAfter is how long a gang waits before room is drained for it; zero for ever.
+	ReserveAfter time.Duration
+	// NoPreemption leaves everybody who runs alone.
+	NoPreemption bool
 	// Vocabulary names the resources in messages.
 	Vocabulary *cluster.Vocabulary
 }
@@ -34,6 +38,10 @@ type Core struct {
 	groups  map[gang.Key]*group
 	members map[string]*member // by UID
 	held    ledger
+	// holders are the gangs that have a reservation, by key.
+	holders      []*group
+	reservations uint64 // made so far
+	acting       bool   // the shell carries out what the core decides
 	// epoch changes whenever the ledger gives capacity back.
 	epoch   uint64
 	effects []Effect
@@ -120,6 +128,9 @@ func (c *Core) settle(now time.Time) {
 			delete(c.groups, g.key)
 			continue
 		}
+		if g.reservation != nil && !g.wantsRoom() {
+			c.unreserve(g)
+		}
 		if reason := g.untenable(); reason.Code != "" {
 			c.giveBack(g, reason)
 			c.activateLeader(g)
@@ -161,7 +172,7 @@ func (c *Core) report(g *group) {
 	if !g.known || status.Phase == gang.Planned || status.Phase == gang.Releasing {
 		return
 	}
-	if status.Phase == g.reported.Phase && status.Reason == g.reported.Reason {
+	if status.Phase == g.reported.Phase && status.Reason == g.reported.Reason && status.Reservation.Equal(g.reported.Reservation) {
 		return
 	}
 	g.reported = status
@@ -273,6 +284,9 @@ func (c *Core) status(g *group) Status {
 		s.Reason = g.reason()
 	case gang.Planned, gang.Releasing, gang.Placed:
 	}
+	if r := g.reservation; r != nil {
+		s.Reservation = &r.Reservation
+	}
 	return s
 }
 
@@ -300,3 +314,6 @@ func (c *Core) HeldOn(node, exceptUID string) cluster.Resources {
 
 // Holds reports whether anything is held anywhere.
 func (c *Core) Holds() bool { return len(c.held) > 0 }
+
+// Promises reports whether anything is held or reserved anywhere.
+func (c *Core) Promises() bool { return len(c.held)+len(c.holders) > 0 }

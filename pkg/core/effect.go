@@ -26,9 +26,10 @@ type GiveBack struct {
 	Reason Reason
 }
 
-// Evict ends the bound members of a gang that could not be completed.
+// Evict ends pods: the bound members of a gang that could not be completed, or
+// victims of another gang.
 type Evict struct {
-	Key    gang.Key
+	Key    gang.Key // their gang, or the pod's own name where it has none
 	UIDs   []string
 	Reason Reason
 }
@@ -53,4 +54,6 @@ type Status struct {
 	Reason Reason
 	Counts gang.Counts
 	Floor  int
+	// Reservation is the room that is kept for the gang; nil where none is.
+	Reservation *Reservation
 }

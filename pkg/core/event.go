@@ -12,7 +12,12 @@ type Event interface{ event() }
 
 // GroupSeen says that a pod group exists, with what it asks for. It may come
 // before or after its members, and again after every change.
-type GroupSeen struct{ Spec gang.Spec }
+type GroupSeen struct {
+	Spec gang.Spec
+	// Reservation is what the pod group says that is reserved for it; nil if nothing.
+	// It counts when a core begins to act: what an earlier one promised goes on.
+	Reservation *Reservation
+}
 
 // GroupGone says that a pod group was deleted.
 type GroupGone struct{ Key gang.Key }
@@ -68,6 +73,11 @@ type View struct {
 	Epoch uint64
 	// Eligible says whether a member of the class may run on the node, resources apart.
 	Eligible func(class string, node int) bool
+	// Others lists the pods on nodes that are no members, or members on their way out.
+	// It is asked when a gang does not fit. Nil where nobody is evicted nor waited for.
+	Others func() []Occupant
+	// Budgets are the disruption budgets; nil where there are none.
+	Budgets func() Budgets
 }
 
 // Missed says that the scheduler's own filters refused the node that a member

@@ -36,6 +36,8 @@ type group struct {
 	lastAttempt  time.Time
 	healingSince time.Time
 	reported     Status
+	reservation  *reservation
+	remembered   *Reservation // what the API says, until the core acts
 }
 
 // refusal is a negative answer. While it stands it is the answer to every
@@ -46,6 +48,7 @@ type refusal struct {
 	stands    bool                 // until something about the gang itself changes
 	viewEpoch uint64
 	coreEpoch uint64
+	until     time.Time // it is looked at again then; zero for never
 }
 
 // member is one pod of a gang with where it stands.
@@ -114,6 +117,34 @@ func (g *group) count() *tally {
 		}
 	}
 	return t
+}
+
+// priority is that of all members; zero while there are none.
+func (g *group) priority() int32 {
+	if len(g.members) == 0 {
+		return 0
+	}
+	return g.members[0].Priority
+}
+
+// patient gangs evict nobody.
+func (g *group) patient() bool {
+	return slices.ContainsFunc(g.members, func(m *member) bool { return m.Patient })
+}
+
+// duration is how long the gang says that it runs; zero where it does not say.
+func (g *group) duration() time.Duration {
+	if g.spec.Duration > 0 || len(g.members) == 0 {
+		return g.spec.Duration
+	}
+	longest := time.Duration(0)
+	for _, m := range g.members {
+		if m.Duration <= 0 {
+			return 0
+		}
+		longest = max(longest, m.Duration)
+	}
+	return longest
 }
 
 func (g *group) floor() int { return max(1, g.spec.Floor) }

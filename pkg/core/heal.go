@@ -7,8 +7,17 @@ import (
 	"lockstep.dev/lockstep/pkg/gang"
 )
 
+// act takes over from whoever acted before.
+func (c *Core) act() {
+	if !c.acting {
+		c.acting = true
+		c.adopt()
+	}
+}
+
 // elected gives gangs that are bound in part the whole heal time-out.
 func (c *Core) elected(now time.Time) {
+	c.act()
 	for _, g := range c.groups {
 		if !g.healingSince.IsZero() {
 			g.healingSince = now

@@ -19,23 +19,43 @@ func (l ledger) sub(node string, r cluster.Resources) {
 	delete(l, node)
 }
 
-// takeOff takes what is held off the free amounts in the view's index, until the
-// returned function puts it back.
+func (l ledger) clone() ledger {
+	c := make(ledger, len(l))
+	for node, amounts := range l {
+		c[node] = amounts.Clone()
+	}
+	return c
+}
+
+// takeOff takes the amounts off what is free in the view's index, until the returned
+// function puts them back.
 func (l ledger) takeOff(view View) (putBack func()) {
-	var places []int
-	for name, amount := range l {
+	return l.apply(view, cluster.Resources.Sub)
+}
+
+// putOn adds the amounts to what is free in the view's index, until the returned
+// function takes them back.
+func (l ledger) putOn(view View) (takeBack func()) {
+	return l.apply(view, cluster.Resources.Add)
+}
+
+func (l ledger) apply(view View, change func(free, amounts cluster.Resources) cluster.Resources) (undo func()) {
+	before := map[int]cluster.Resources{}
+	for name, amounts := range l {
 		i, ok := view.find(name)
 		if !ok {
 			continue
 		}
-		node := view.Nodes[i]
-		node.Free = node.Free.Clone().Sub(amount)
+		node := view.Index.Node(i)
+		before[i] = node.Free.Clone()
+		node.Free = change(node.Free.Clone(), amounts)
 		view.Index.Update(i, node)
-		places = append(places, i)
 	}
 	return func() {
-		for _, i := range places {
-			view.Index.Update(i, view.Nodes[i])
+		for i, free := range before {
+			node := view.Index.Node(i)
+			node.Free = free
+			view.Index.Update(i, node)
 		}
 	}
 }

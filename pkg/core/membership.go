@@ -8,6 +8,9 @@ import (
 
 func (c *Core) groupSeen(e GroupSeen) {
 	g := c.group(e.Spec.Key)
+	if !c.acting {
+		g.remembered = e.Reservation
+	}
 	if g.known && g.spec == e.Spec {
 		return
 	}
@@ -106,7 +109,8 @@ func (c *Core) updated(m *member, e MemberSeen) {
 
 func sameMember(a, b gang.Member) bool {
 	return a.UID == b.UID && a.Name == b.Name && a.Role == b.Role && a.Index == b.Index &&
-		a.Class == b.Class && a.Priority == b.Priority && slices.Equal(a.Requests, b.Requests)
+		a.Class == b.Class && a.Priority == b.Priority && a.Patient == b.Patient && a.Duration == b.Duration &&
+		a.Started.Equal(b.Started) && slices.Equal(a.Requests, b.Requests)
 }
 
 // bound takes in what the API says. It wins over whatever was planned: if that was

@@ -29,6 +29,7 @@ const (
 	NodeRefused          Code = "NodeRefused"
 	BindFailed           Code = "BindFailed"
 	NotHealed            Code = "GangNotCompleted"
+	Preempted            Code = "PreemptedByGang"
 )
 
 // Reason is why something waits, once as a name and once in words with numbers.

@@ -2,6 +2,8 @@ package core_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -20,8 +22,9 @@ import (
 // them, and prints the effects and whatever Check finds broken:
 //
 //	nodes                    a node a line: NAME [rack=R] [block=b1] [gpus=8] [pods=N] [gone] [cordoned]
-//	gang NAME floor=N [required=LEVEL] [preferred=LEVEL] [slices=N slice-level=LEVEL] [uid=U] [gone]
-//	members                  a pod a line: NAME gang=G [role=R] [index=I] [gpus=1] [cpu=N] [priority=P] [node=N] [barred=WHY]
+//	pods                     pods without a gang: NAME node=N [gpus=1] [priority=P] [leaving] [protected] [revocable] [duration=D] [budget=N] [gone]
+//	gang NAME floor=N [duration=D] [revocable] [required=LEVEL] [preferred=LEVEL] [slices=N slice-level=LEVEL] [uid=U] [gone]
+//	members                  a pod a line: NAME gang=G [role=R] [index=I] [gpus=1] [cpu=N] [priority=P] [node=N] [barred=WHY] [patient]
 //	attempt NAME…            a scheduling cycle's question, pod by pod
 //	reserve NAME…            the scheduler assumes the pod on the node it was pinned to
 //	permit NAME…
@@ -64,6 +67,10 @@ type world struct {
 	epoch    uint64
 	gangs    map[gang.Key]gang.Spec
 	pods     map[string]*pod
+	others   map[string]core.Occupant // by name; the node is found for each view
+	places   map[string]string        // of others
+	budgets  core.Budgets
+	promises map[gang.Key]*core.Reservation // as last reported
 }
 
 type pod struct {
@@ -77,10 +84,15 @@ func newWorld() *world {
 	w := &world{
 		now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), names: cluster.NewVocabulary(),
 		nodes: map[string]cluster.Node{}, cordoned: map[string]bool{}, gangs: map[gang.Key]gang.Spec{}, pods: map[string]*pod{},
+		others: map[string]core.Occupant{}, places: map[string]string{}, promises: map[gang.Key]*core.Reservation{},
 	}
 	w.gpu = w.names.Index("nvidia.com/gpu")
-	w.core = core.New(core.Options{Vocabulary: w.names})
+	w.core = w.newCore()
 	return w
+}
+
+func (w *world) newCore() *core.Core {
+	return core.New(core.Options{Vocabulary: w.names, ReserveAfter: 10 * time.Minute})
 }
 
 func (w *world) run(t *testing.T, d *datadriven.TestData) {
@@ -103,6 +115,10 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) {
 		for line := range strings.SplitSeq(strings.TrimSpace(d.Input), "\n") {
 			w.setMember(t, d, line)
 		}
+	case "pods":
+		for line := range strings.SplitSeq(strings.TrimSpace(d.Input), "\n") {
+			w.setOther(t, d, line)
+		}
 	case "attempt":
 		each(func(_ *pod, uid string) { w.attempt(uid) })
 	case "reserve":
@@ -124,6 +140,7 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) {
 	case "bound":
 		each(func(p *pod, uid string) {
 			p.Node, p.assumed = option(d, "node", p.assumed), ""
+			p.Member.Started = w.now
 			w.step(p.MemberSeen)
 		})
 	case "unreserve":
@@ -150,11 +167,7 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) {
 			w.step(core.FinishedForgotten{Key: p.Key, UID: uid})
 		})
 	case "tick":
-		by, err := time.ParseDuration(names[0])
-		if err != nil {
-			d.Fatalf(t, "%v", err)
-		}
-		w.now = w.now.Add(by)
+		w.now = w.now.Add(duration(t, d, names[0]))
 		w.step(core.Tick{})
 	case "restart":
 		w.restart()
@@ -170,6 +183,9 @@ func (w *world) step(event core.Event) []core.Effect {
 	effects := w.core.Step(w.now, event)
 	for _, e := range effects {
 		fmt.Fprintln(&w.out, describe(e))
+		if report, ok := e.(core.Report); ok {
+			w.promises[report.Key] = report.Status.Reservation
+		}
 	}
 	for _, broken := range w.core.Check() {
 		fmt.Fprintln(&w.out, "BROKEN", broken)
@@ -201,6 +217,11 @@ func (w *world) view() core.View {
 				n.Free = n.Free.Sub(p.Member.Requests)
 			}
 		}
+		for name, o := range w.others {
+			if w.places[name] == n.Name {
+				n.Free = n.Free.Sub(o.Requests)
+			}
+		}
 		nodes = append(nodes, n)
 	}
 	sort.Slice(nodes, func(i, j int) bool { return nodes[i].Name < nodes[j].Name })
@@ -208,7 +229,67 @@ func (w *world) view() core.View {
 		Nodes: nodes, Epoch: w.epoch,
 		Tree:     topology.Build([]topology.Level{{Name: "block", Key: "block"}, {Name: "rack", Key: "rack"}}, nodes),
 		Eligible: func(_ string, node int) bool { return !w.cordoned[nodes[node].Name] },
+		Others:   func() []core.Occupant { return w.occupants(nodes) },
+		Budgets:  func() core.Budgets { return w.budgets },
 	}
+}
+
+func (w *world) occupants(nodes []cluster.Node) []core.Occupant {
+	var list []core.Occupant
+	for _, name := range slices.Sorted(maps.Keys(w.others)) {
+		o := w.others[name]
+		if place, ok := cluster.Find(nodes, w.places[name]); ok {
+			o.Node = place
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// setOther makes a pod without a gang, or a member that is on its way out.
+func (w *world) setOther(t *testing.T, d *datadriven.TestData, line string) {
+	words := strings.Fields(line)
+	name := words[0]
+	w.epoch++
+	o := core.Occupant{Pod: key(name), UID: name, Since: w.now}
+	if p := w.pods[name]; p != nil {
+		o.Since, w.places[name] = p.Member.Started, p.Node
+		delete(w.pods, name)
+		w.step(core.MemberGone{Key: p.Key, UID: name})
+	}
+	gpus := int64(1)
+	for _, word := range words[1:] {
+		option, value, _ := strings.Cut(word, "=")
+		switch option {
+		case "node":
+			w.places[name] = value
+		case "gpus":
+			gpus = number(t, d, value)
+		case "priority":
+			o.Priority = int32(number(t, d, value))
+		case "duration":
+			o.Duration = duration(t, d, value)
+		case "budget":
+			w.budgets.Allowed = append(w.budgets.Allowed, int(number(t, d, value)))
+			if w.budgets.Of == nil {
+				w.budgets.Of = map[string][]int{}
+			}
+			w.budgets.Of[name] = []int{len(w.budgets.Allowed) - 1}
+		case "leaving":
+			o.Leaving = true
+		case "protected":
+			o.Protected = true
+		case "revocable":
+			o.Revocable = true
+		case "gone":
+			delete(w.others, name)
+			return
+		default:
+			d.Fatalf(t, "no option %q", option)
+		}
+	}
+	o.Requests = cluster.Resources(nil).Set(cluster.CPU, 1000).Set(cluster.Pods, 1).Set(w.gpu, gpus)
+	w.others[name] = o
 }
 
 func (w *world) setNodes(t *testing.T, d *datadriven.TestData) {
@@ -258,6 +339,10 @@ func (w *world) setGang(t *testing.T, d *datadriven.TestData, name string) {
 	if size := option(d, "slices", ""); size != "" {
 		spec.Slices = gang.Slices{Size: int(number(t, d, size)), Level: level("slice-level"), Field: "metadata.annotations[slices]"}
 	}
+	if text := option(d, "duration", ""); text != "" {
+		spec.Duration = duration(t, d, text)
+	}
+	spec.Revocable = d.HasArg("revocable")
 	if old, ok := w.gangs[k]; ok {
 		spec.Created = old.Created
 	}
@@ -290,7 +375,9 @@ func (w *world) setMember(t *testing.T, d *datadriven.TestData, line string) {
 		case "priority":
 			p.Member.Priority = int32(number(t, d, value))
 		case "node":
-			p.Node = value
+			p.Node, p.Member.Started = value, w.now
+		case "patient":
+			p.Member.Patient = true
 		case "barred":
 			p.Barred = "the pod is held back by scheduling gate " + value
 		default:
@@ -305,7 +392,7 @@ func (w *world) setMember(t *testing.T, d *datadriven.TestData, line string) {
 
 // restart: what was assumed is lost, what is bound is not.
 func (w *world) restart() {
-	w.core = core.New(core.Options{Vocabulary: w.names})
+	w.core = w.newCore()
 	for _, uid := range w.members(gang.Key{}) {
 		p := w.pods[uid]
 		p.assumed, p.pinned = "", ""
@@ -316,7 +403,7 @@ func (w *world) restart() {
 		}
 	}
 	for _, k := range w.keys() {
-		w.step(core.GroupSeen{Spec: w.gangs[k]})
+		w.step(core.GroupSeen{Spec: w.gangs[k], Reservation: w.promises[k]})
 	}
 }
 
@@ -386,8 +473,18 @@ func standing(k gang.Key, s core.Status) string {
 	if s.Reason.Code != "" {
 		line += fmt.Sprintf(" | %s: %s", s.Reason.Code, s.Reason.Message)
 	}
+	if r := s.Reservation; r != nil {
+		var nodes []string
+		for _, room := range r.Room {
+			nodes = append(nodes, fmt.Sprintf("%s:%d", room.Node, room.Amounts.Get(firstExtended)))
+		}
+		line += fmt.Sprintf(" | %s on %s until %s", r.Kind, strings.Join(nodes, " "), r.Start.Format(time.TimeOnly))
+	}
 	return line
 }
+
+// firstExtended is the place of the GPUs: the first resource that is no node's own.
+const firstExtended = cluster.Pods + 1
 
 func describe(e core.Effect) string {
 	list := func(uids []string) string { return strings.Join(uids, " ") }
@@ -421,7 +518,7 @@ func key(name string) gang.Key {
 func positional(d *datadriven.TestData) []string {
 	var names []string
 	for _, arg := range d.CmdArgs {
-		if len(arg.Vals) == 0 && arg.Key != "unknown" && arg.Key != "gone" {
+		if len(arg.Vals) == 0 && arg.Key != "unknown" && arg.Key != "gone" && arg.Key != "revocable" {
 			names = append(names, arg.Key)
 		}
 	}
@@ -435,6 +532,14 @@ func option(d *datadriven.TestData, name, otherwise string) string {
 		}
 	}
 	return otherwise
+}
+
+func duration(t *testing.T, d *datadriven.TestData, text string) time.Duration {
+	value, err := time.ParseDuration(text)
+	if err != nil {
+		d.Fatalf(t, "%v", err)
+	}
+	return value
 }
 
 func number(t *testing.T, d *datadriven.TestData, text string) int64 {

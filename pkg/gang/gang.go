@@ -36,6 +36,10 @@ type Spec struct {
 	// Invalid says what the gang's object asks for that cannot be understood, with the
 	// field and how to mend it; empty when all is well.
 	Invalid string
+	// Duration is how long the gang says that it runs; zero where it does not say.
+	Duration time.Duration
+	// Revocable gangs let themselves be ended for whoever has a reservation.
+	Revocable bool
 	// Created is when the gang came into being: its age in the queue.
 	Created time.Time
 }
@@ -67,7 +71,16 @@ type Member struct {
 	// Requests of the pod, itself (cluster.Pods) included.
 	Requests cluster.Resources
 	Priority int32
+	// Patient members evict nobody (preemptionPolicy: Never).
+	Patient bool
+	// Duration is how long the pod may run at most; zero where it does not say.
+	Duration time.Duration
+	// Started is when the pod got its node; zero while it has none.
+	Started time.Time
 }
+
+// Leads reports whether the member has a leading role: a Master or the like.
+func (m Member) Leads() bool { return roleOrder(m.Role) < len(leading) }
 
 // leading roles come before all others, in this order.
 var leading = []string{"master", "launcher", "chief", "leader", "head"}

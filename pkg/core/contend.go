@@ -1,0 +1,144 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/placement"
+)
+
+// contend looks for room for a gang whose floor does not fit on what is free: by
+// evicting who is less important, or by waiting, with a reservation, for who ends
+// next. What it says completes the reason why the gang waits.
+func (c *Core) contend(now time.Time, g *group, p problem, members []*member, rejection *placement.Rejection) string {
+	if rejection.Kind != placement.DoesNotFit || p.view.Others == nil {
+		c.unreserve(g)
+		return ""
+	}
+	f := &contest{core: c, now: now, gang: g, view: p.view}
+	f.request, _ = p.request(members)
+	f.tenants, f.leaving = c.tenants(now, p.view)
+	left := ledger{}
+	for _, o := range f.leaving {
+		left.add(f.name(o.Node), o.Requests)
+	}
+	takeBack := left.putOn(f.view)
+	defer takeBack()
+	said := []string{f.blocked()}
+	for _, way := range []func() (string, bool){f.wait, f.preempt, f.drain} {
+		text, found := way()
+		if said = append(said, text); found {
+			return sentence(said)
+		}
+	}
+	c.unreserve(g)
+	return sentence(said)
+}
+
+// sentence joins what there is to say.
+func sentence(parts []string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "; ")
+}
+
+// blocked says for whom the room is reserved in which the gang would fit.
+func (f *contest) blocked() string {
+	var freed []placement.Freed
+	var holders []string
+	for _, holder := range f.core.holders {
+		if holder == f.gang || holder.admits(f.core, f.now, f.gang.claim()) {
+			continue
+		}
+		holders = append(holders, holder.key.String())
+		for _, room := range holder.reservation.Room {
+			if node, ok := f.view.find(room.Node); ok {
+				freed = append(freed, placement.Freed{Node: node, Amounts: room.Amounts})
+			}
+		}
+	}
+	if len(holders) == 0 {
+		return ""
+	}
+	if plan, _ := f.view.Index.SolveIf(f.request, freed); plan == nil {
+		return ""
+	}
+	return "it would fit but for room that is reserved for " + strings.Join(holders, " and ")
+}
+
+// contest is one gang's look at who holds the room that it needs. While it lasts the
+// index counts the room of pods that are on their way out as free.
+type contest struct {
+	core    *Core
+	now     time.Time
+	gang    *group
+	view    View
+	request placement.Request
+	tenants []tenant
+	leaving []Occupant
+}
+
+func (f *contest) name(node int) string { return f.view.Nodes[node].Name }
+
+// wait keeps room that was preempted while it comes free; there is no second round of
+// evictions meanwhile.
+func (f *contest) wait() (said string, waits bool) {
+	r := f.gang.reservation
+	if r == nil || r.Kind != Preempting || !f.covers(r.Room) {
+		return "", false
+	}
+	ending := 0
+	for _, o := range f.leaving {
+		if r.on(f.name(o.Node)) != nil {
+			ending++
+		}
+	}
+	if ending == 0 {
+		return "", false
+	}
+	return fmt.Sprintf("room is reserved for it on %s, where %s ending", count(len(r.Room), "node"), are(ending, "pod")), true
+}
+
+// covers reports whether what is free, or will be when those that leave have left,
+// is what was promised.
+func (f *contest) covers(room []Room) bool {
+	for _, part := range room {
+		node, ok := f.view.find(part.Node)
+		if !ok || !part.Amounts.Fits(f.view.Index.Node(node).Free) {
+			return false
+		}
+	}
+	return true
+}
+
+// room is what a plan takes, by node.
+func (f *contest) room(plan *placement.Plan) []Room {
+	list := make([]Room, 0, len(plan.Shares))
+	for _, share := range plan.Shares {
+		room := Room{Node: f.name(share.Node)}
+		for class, n := range share.Counts {
+			for range n {
+				room.Amounts = room.Amounts.Add(f.request.Classes[class].Requests)
+			}
+		}
+		list = append(list, room)
+	}
+	slices.SortFunc(list, func(a, b Room) int { return strings.Compare(a.Node, b.Node) })
+	return list
+}
+
+// count writes a number of things.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// are writes a number of things with their verb.
+func are(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing + " is"
+	}
+	return count(n, thing) + " are"
+}

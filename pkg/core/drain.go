@@ -1,0 +1,95 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/backfill"
+)
+
+// drain keeps room from others until enough has ended there for the gang, once it has
+// waited for long. One gang at a time: two that drain would each wait for the other's
+// room.
+func (f *contest) drain() (said string, reserved bool) {
+	g, c := f.gang, f.core
+	if c.opts.ReserveAfter <= 0 {
+		return "", false
+	}
+	if r := g.reservation; r != nil && r.Kind == Draining && f.tenable(r.Room) {
+		if f.now.After(r.Start) { // what runs there takes longer than was expected
+			next := *r
+			next.Start = f.now.Add(f.now.Sub(r.Since))
+			c.reserve(g, next)
+		}
+		return f.draining(g.reservation), true
+	}
+	if wait := g.spec.Created.Add(c.opts.ReserveAfter).Sub(f.now); wait > 0 {
+		return "room will be reserved for it if it still waits at " + moment(f.now.Add(wait)), false
+	}
+	if holder := c.drainer(); holder != nil && holder != g {
+		if holder.priority() >= g.priority() {
+			return fmt.Sprintf("room will be reserved for it when %s, which comes first, has started", holder.key), false
+		}
+		c.unreserve(holder)
+	}
+	plan, start, rejection := backfill.Shadow(f.view.Index, f.request, f.tenancies())
+	if rejection != nil {
+		return "", false
+	}
+	if start.IsZero() {
+		start = f.now // as soon as those have left that are leaving
+	}
+	c.reserve(g, reservation{Reservation: Reservation{Kind: Draining, Since: f.now, Start: start, Room: f.room(plan)}})
+	return f.draining(g.reservation), true
+}
+
+func (f *contest) draining(r *reservation) string {
+	return fmt.Sprintf("room is reserved for it on %s since %s, and expected to be free at %s",
+		count(len(r.Room), "node"), moment(r.Since), moment(r.Start))
+}
+
+// tenable reports whether nodes are still there that can give what was promised.
+func (f *contest) tenable(room []Room) bool {
+	for _, part := range room {
+		i, ok := f.view.find(part.Node)
+		if !ok || !part.Amounts.Fits(f.view.Nodes[i].Allocatable) || !f.eligible(i) {
+			return false
+		}
+	}
+	return true
+}
+
+// eligible reports whether some of the gang may run on a node.
+func (f *contest) eligible(node int) bool {
+	for _, class := range f.request.Classes {
+		if class.Eligible == nil || class.Eligible(node) {
+			return true
+		}
+	}
+	return false
+}
+
+// tenancies says who is expected to end when.
+func (f *contest) tenancies() []backfill.Tenancy {
+	var list []backfill.Tenancy
+	for _, t := range f.tenants {
+		until := backfill.Until(f.now, t.since, t.Duration)
+		for _, o := range t.pods {
+			list = append(list, backfill.Tenancy{Node: o.Node, Amounts: o.Requests, Until: until})
+		}
+	}
+	return list
+}
+
+// drainer is the gang for which room is being drained; nil if there is none.
+func (c *Core) drainer() *group {
+	for _, g := range c.holders {
+		if g.reservation.Kind == Draining {
+			return g
+		}
+	}
+	return nil
+}
+
+// moment writes a point in time. A time span would change with every look.
+func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,0 +1,119 @@
+package core
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/placement"
+	"lockstep.dev/lockstep/pkg/preemption"
+)
+
+// yields reports whether somebody may be evicted for the gang: who is less important,
+// or agreed to go for whoever has a reservation.
+func (c *Core) yields(g *group, claim Claim) bool {
+	return claim.Revocable && g.reservation != nil || c.preempts(g) && claim.Priority < g.priority()
+}
+
+// preempts reports whether the gang may evict others at all.
+func (c *Core) preempts(g *group) bool { return !c.opts.NoPreemption && !g.patient() }
+
+// preempt evicts those who yield, if that makes room: the fewest, chosen together
+// with the place.
+func (f *contest) preempt() (said string, done bool) {
+	options := preemption.Options{Priority: f.gang.priority()}
+	if !f.core.preempts(f.gang) {
+		options.Priority = math.MinInt32 // nobody but who agreed to
+	}
+	candidates, of := f.candidates(&options)
+	if len(candidates) == 0 {
+		return "", false
+	}
+	choice, rejection := preemption.Search(f.view.Index, f.request, candidates, options)
+	switch {
+	case rejection != nil:
+		return "", false
+	case len(choice.Victims) == 0:
+		return f.soon(choice.Plan), true
+	case choice.Violations > 0:
+		return fmt.Sprintf("less important pods would make room, but for PodDisruptionBudgets, which protect %d of them", choice.Violations), false
+	}
+	r := reservation{victims: map[string]bool{}, Reservation: Reservation{
+		Kind: Preempting, Since: f.now, Start: f.now.Add(evictionTime), Room: f.room(choice.Plan),
+	}}
+	for _, victim := range choice.Victims {
+		evict := f.evict(of[victim.Candidate], victim)
+		for _, uid := range evict.UIDs {
+			r.victims[uid] = true
+		}
+		f.core.emit(evict)
+	}
+	f.core.reserve(f.gang, r)
+	return fmt.Sprintf("%s evicted for it, and room is reserved for it on %s", are(len(r.victims), "pod"), count(len(r.Room), "node")), true
+}
+
+// soon: it fits once those have left that are leaving. A gang for which others were
+// evicted keeps that room; others are not evicted for it.
+func (f *contest) soon(plan *placement.Plan) string {
+	if r := f.gang.reservation; r != nil {
+		next := *r
+		next.Kind, next.Room = Preempting, f.room(plan)
+		f.core.reserve(f.gang, next)
+	}
+	return fmt.Sprintf("it fits when %s on the way out have left", count(len(f.leaving), "pod"))
+}
+
+// candidates lists the tenants that may go, and which tenant each is.
+func (f *contest) candidates(options *preemption.Options) (list []preemption.Candidate, of []tenant) {
+	budgets := Budgets{}
+	if f.view.Budgets != nil {
+		budgets = f.view.Budgets()
+	}
+	options.Budgets = budgets.Allowed
+	for _, t := range f.tenants {
+		if t.protected || t.key == f.gang.key || !f.core.yields(f.gang, t.Claim) {
+			continue
+		}
+		candidate := preemption.Candidate{
+			Gang: t.key, Priority: t.Priority, Floor: t.floor, Reclaimed: t.Priority >= options.Priority,
+		}
+		for _, o := range t.pods {
+			candidate.Pods = append(candidate.Pods, preemption.Pod{
+				Node: o.Node, Requests: o.Requests, Lost: lost(o, f.now), Budgets: budgets.Of[o.UID], Firm: o.Firm,
+			})
+		}
+		list, of = append(list, candidate), append(of, t)
+	}
+	return list, of
+}
+
+// lost is the work that goes with a pod, in GPU-seconds; zero for one without GPUs.
+func lost(o Occupant, now time.Time) int64 {
+	primary := o.Requests.Primary()
+	if primary == cluster.CPU {
+		return 0
+	}
+	return o.Requests.Get(primary) * max(0, int64(now.Sub(o.Since)/time.Second))
+}
+
+// evict is what a victim is told.
+func (f *contest) evict(t tenant, v preemption.Victim) Evict {
+	e := Evict{Key: t.key}
+	var names []string
+	for _, place := range v.Pods {
+		e.UIDs = append(e.UIDs, t.pods[place].UID)
+		names = append(names, t.pods[place].Pod.Name)
+	}
+	what := fmt.Sprintf("the whole of %s", t.key)
+	switch {
+	case t.lone:
+		what = fmt.Sprintf("pod %s", t.key)
+	case !v.Whole:
+		what = fmt.Sprintf("%s, above the minimum of %s,", strings.Join(names, ", "), t.key)
+	}
+	e.Reason = Reason{Preempted, fmt.Sprintf("preempted for gang %s of priority %d, whose %s do not fit otherwise: %s goes, of priority %d (decided %s)",
+		f.gang.key, f.gang.priority(), count(f.request.Size(), "pod"), what, t.Priority, moment(f.now))}
+	return e
+}

@@ -1,0 +1,189 @@
+package core
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/backfill"
+	"lockstep.dev/lockstep/pkg/cluster"
+)
+
+// ReservationKind says what a reservation waits for.
+type ReservationKind string
+
+const (
+	// Preempting: victims were evicted, and the room is the gang's when they are gone.
+	Preempting ReservationKind = "Preempting"
+	// Draining: nobody is evicted; the room is the gang's when what runs there ends.
+	Draining ReservationKind = "Draining"
+)
+
+// Reservation is room that is promised to a gang which does not fit yet. It is more
+// than what is free there: whatever comes free is kept from others up to it.
+type Reservation struct {
+	Kind ReservationKind
+	// Room is what is promised, sorted by node.
+	Room []Room
+	// Since is when it was made, Start when the gang is expected to start.
+	Since, Start time.Time
+}
+
+// Room is an amount on one node.
+type Room struct {
+	Node    string
+	Amounts cluster.Resources
+}
+
+// Equal reports whether two reservations, or two nils, promise the same.
+func (r *Reservation) Equal(o *Reservation) bool {
+	if r == nil || o == nil {
+		return r == o
+	}
+	return r.Kind == o.Kind && r.Since.Equal(o.Since) && r.Start.Equal(o.Start) &&
+		slices.EqualFunc(r.Room, o.Room, func(a, b Room) bool { return a.Node == b.Node && equal(a.Amounts, b.Amounts) })
+}
+
+// reservation is one with what only this life of the scheduler knows.
+type reservation struct {
+	Reservation
+	// victims are the UIDs of the pods evicted for it.
+	victims map[string]bool
+	// order is its number: later ones were planned around it.
+	order uint64
+}
+
+// Claim is what matters of somebody who wants room that may be reserved.
+type Claim struct {
+	Priority int32
+	// Duration is how long it says to run; zero where it does not say.
+	Duration time.Duration
+	// Revocable work lets itself be ended for whoever has a reservation.
+	Revocable bool
+}
+
+// on returns what is promised on a node; nil where nothing is.
+func (r *Reservation) on(node string) cluster.Resources {
+	i, found := slices.BinarySearchFunc(r.Room, node, func(room Room, node string) int { return strings.Compare(room.Node, node) })
+	if !found {
+		return nil
+	}
+	return r.Room[i].Amounts
+}
+
+func (g *group) claim() Claim {
+	return Claim{Priority: g.priority(), Duration: g.duration(), Revocable: g.spec.Revocable}
+}
+
+// admits reports whether somebody else may use the room meanwhile: who comes first
+// anyway, who is gone before the gang starts, and, while room is drained, who can
+// be ended when the gang starts.
+func (g *group) admits(c *Core, now time.Time, claim Claim) bool {
+	return claim.Priority > g.priority() || backfill.Passes(now, claim.Duration, g.reservation.Start) ||
+		g.reservation.Kind == Draining && c.yields(g, claim)
+}
+
+// promised returns what is held for planned members and what is reserved for other
+// gangs, by node, as far as the claimant has to leave it. The result is read only.
+func (c *Core) promised(now time.Time, claimant *group) ledger {
+	sum, own := c.held, false
+	for _, g := range c.holders {
+		if g == claimant || g.admits(c, now, claimant.claim()) {
+			continue
+		}
+		if !own {
+			sum, own = c.held.clone(), true
+		}
+		for _, room := range g.reservation.Room {
+			if !claimant.comesBefore(g, room.Node) {
+				sum.add(room.Node, room.Amounts)
+			}
+		}
+	}
+	return sum
+}
+
+// comesBefore reports whether a node is reserved for a gang, and was before it was
+// for the other.
+func (g *group) comesBefore(other *group, node string) bool {
+	r := g.reservation
+	return r != nil && r.order < other.reservation.order && r.on(node) != nil
+}
+
+// PromisedOn returns what a pod without a gang has to leave free on a node: what is
+// held for members and what is reserved for gangs, as far as that keeps its claim out.
+// The result is read only and nil where nothing is promised.
+func (c *Core) PromisedOn(now time.Time, node string, claim Claim) cluster.Resources {
+	sum, own := c.held[node], false
+	for _, g := range c.holders {
+		amounts := g.reservation.on(node)
+		if amounts == nil || g.admits(c, now, claim) {
+			continue
+		}
+		if !own {
+			sum, own = sum.Clone(), true
+		}
+		sum = sum.Add(amounts)
+	}
+	return sum
+}
+
+// reserve promises room to a gang, in place of what it had before.
+func (c *Core) reserve(g *group, r reservation) {
+	if r.order == 0 {
+		c.reservations++
+		r.order = c.reservations
+	}
+	c.unreserve(g)
+	g.reservation = &r
+	place, _ := slices.BinarySearchFunc(c.holders, g, byKey)
+	c.holders = slices.Insert(c.holders, place, g)
+	c.touched[g.key] = g
+}
+
+// unreserve gives the room back, for others to use.
+func (c *Core) unreserve(g *group) {
+	if g.reservation == nil {
+		return
+	}
+	g.reservation = nil
+	place, _ := slices.BinarySearchFunc(c.holders, g, byKey)
+	c.holders = slices.Delete(c.holders, place, place+1)
+	c.epoch++
+	c.touched[g.key] = g
+}
+
+// adopt takes over the reservations that the API remembers from an earlier life.
+func (c *Core) adopt() {
+	all := c.sorted(c.groups)
+	slices.SortStableFunc(all, func(a, b *group) int { return a.rememberedSince().Compare(b.rememberedSince()) })
+	for _, g := range all {
+		if r := g.remembered; r != nil && g.reservation == nil && g.wantsRoom() {
+			c.reserve(g, reservation{Reservation: *r})
+		}
+		g.remembered = nil
+	}
+}
+
+func (g *group) rememberedSince() time.Time {
+	if g.remembered == nil {
+		return time.Time{}
+	}
+	return g.remembered.Since
+}
+
+// wantsRoom reports whether the gang waits for room for its floor.
+func (g *group) wantsRoom() bool {
+	counts := g.counts()
+	return g.gate().Code == "" && counts.Waiting > 0 && counts.Placed() < g.floor()
+}
+
+func byKey(a, b *group) int {
+	switch {
+	case a.key.Less(b.key):
+		return -1
+	case b.key.Less(a.key):
+		return 1
+	}
+	return 0
+}
