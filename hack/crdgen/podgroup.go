@@ -27,3 +27,29 @@ func conditions(root *apiextensions.JSONSchemaProps) {
 	}
 	root.Properties["status"] = status
 }
+
+// reservation adds the room that the scheduler keeps for a gang to a PodGroup's
+// status, where the next scheduler finds it after a restart.
+func reservation(root *apiextensions.JSONSchemaProps) {
+	moment := apiextensions.JSONSchemaProps{Type: "string", Format: "date-time"}
+	quantity := apiextensions.JSONSchemaProps{
+		XIntOrString: true, AnyOf: []apiextensions.JSONSchemaProps{{Type: "integer"}, {Type: "string"}},
+	}
+	most := int64(5000)
+	root.Properties["status"].Properties["reservation"] = apiextensions.JSONSchemaProps{
+		Type: "object", Required: []string{"kind", "since", "expectedStart", "nodes"},
+		Properties: map[string]apiextensions.JSONSchemaProps{
+			"kind":  {Type: "string", Enum: []apiextensions.JSON{{Raw: []byte(`"Preempting"`)}, {Raw: []byte(`"Draining"`)}}},
+			"since": moment, "expectedStart": moment,
+			"nodes": {Type: "array", MaxItems: &most, Items: &apiextensions.JSONSchemaPropsOrArray{Schema: &apiextensions.JSONSchemaProps{
+				Type: "object", Required: []string{"name", "resources"},
+				Properties: map[string]apiextensions.JSONSchemaProps{
+					"name": {Type: "string"},
+					"resources": {Type: "object", AdditionalProperties: &apiextensions.JSONSchemaPropsOrBool{
+						Allows: true, Schema: &quantity,
+					}},
+				},
+			}}},
+		},
+	}
+}

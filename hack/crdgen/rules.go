@@ -22,6 +22,7 @@ var notNegative = apiextensions.ValidationRule{
 func finishPodGroup(root *apiextensions.JSONSchemaProps) {
 	nameable(root)
 	conditions(root)
+	reservation(root)
 	rule(
 		apiextensions.ValidationRule{
 			Rule:      "self.metadata.name.size() <= 63",

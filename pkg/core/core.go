@@ -315,5 +315,8 @@ func (c *Core) HeldOn(node, exceptUID string) cluster.Resources {
 // Holds reports whether anything is held anywhere.
 func (c *Core) Holds() bool { return len(c.held) > 0 }
 
+// Epoch changes whenever room is given back that was held or reserved.
+func (c *Core) Epoch() uint64 { return c.epoch }
+
 // Promises reports whether anything is held or reserved anywhere.
 func (c *Core) Promises() bool { return len(c.held)+len(c.holders) > 0 }

@@ -113,7 +113,7 @@ func (f *contest) evict(t tenant, v preemption.Victim) Evict {
 	case !v.Whole:
 		what = fmt.Sprintf("%s, above the minimum of %s,", strings.Join(names, ", "), t.key)
 	}
-	e.Reason = Reason{Preempted, fmt.Sprintf("preempted for gang %s of priority %d, whose %s do not fit otherwise: %s goes, of priority %d (decided %s)",
+	e.Reason = Reason{Preempted, fmt.Sprintf("preempted for gang %s of priority %d, which needs room for %s: %s goes, of priority %d (decided %s)",
 		f.gang.key, f.gang.priority(), count(f.request.Size(), "pod"), what, t.Priority, moment(f.now))}
 	return e
 }

@@ -61,6 +61,9 @@ func Member(pod *v1.Pod, vocabulary *cluster.Vocabulary) gang.Member {
 		Class:    Class(pod),
 		Requests: Requests(pod, vocabulary),
 		Priority: Priority(pod),
+		Patient:  Patient(pod),
+		Duration: Duration(pod),
+		Started:  Started(pod),
 	}
 	m.Role, _ = first(pod.Labels, roleLabels)
 	m.Index = number(pod, indexLabels) + outerStride*number(pod, outerLabels)

@@ -38,20 +38,26 @@ func PermitTimeout(pg *v1alpha1.PodGroup, otherwise time.Duration) time.Duration
 const ScheduledCondition = "Scheduled"
 
 // GroupStatus is the part of a PodGroup's status that the scheduler writes. The
-// conditions are an addition of ours to the type; an apiserver with the original
-// definition drops them.
+// conditions and the reservation are an addition of ours to the type; an apiserver
+// with the original definition drops them.
 type GroupStatus struct {
 	Phase      v1alpha1.PodGroupPhase `json:"phase,omitempty"`
 	Running    int32                  `json:"running"`
 	Succeeded  int32                  `json:"succeeded"`
 	Conditions []metav1.Condition     `json:"conditions,omitempty"`
+	// Reservation is written as null where there is none, which takes an earlier one away.
+	Reservation *Reservation `json:"reservation"`
 }
 
-// Next is the status that follows from where a gang stands and from how many of
-// its members run and have succeeded; changed says whether it differs.
-func (s GroupStatus) Next(status core.Status, running, succeeded int, generation int64, now metav1.Time) (next GroupStatus, changed bool) {
+// Next is the status that follows from where a gang stands, from how many of its
+// members run and have succeeded, and from what is reserved for it; changed says
+// whether it differs.
+func (s GroupStatus) Next(
+	status core.Status, running, succeeded int, reservation *Reservation, generation int64, now metav1.Time,
+) (next GroupStatus, changed bool) {
 	next = GroupStatus{
-		Phase: phase(status, running, succeeded), Running: int32(running), Succeeded: int32(succeeded),
+		Reservation: reservation,
+		Phase:       phase(status, running, succeeded), Running: int32(running), Succeeded: int32(succeeded),
 		Conditions: append([]metav1.Condition(nil), s.Conditions...),
 	}
 	condition := metav1.Condition{
@@ -65,7 +71,8 @@ func (s GroupStatus) Next(status core.Status, running, succeeded int, generation
 		condition.Reason = string(status.Phase)
 	}
 	changed = meta.SetStatusCondition(&next.Conditions, condition)
-	return next, changed || next.Phase != s.Phase || next.Running != s.Running || next.Succeeded != s.Succeeded
+	return next, changed || next.Phase != s.Phase || next.Running != s.Running || next.Succeeded != s.Succeeded ||
+		!next.Reservation.equal(s.Reservation)
 }
 
 // phase puts a gang's standing into the words of the PodGroup API.

@@ -52,17 +52,17 @@ func TestGroupStatusChangesOncePerChange(t *testing.T) {
 	placed := core.Status{Phase: gang.Placed, Floor: 3, Counts: gang.Counts{Bound: 3}}
 	at := func(s int64) metav1.Time { return metav1.Unix(s, 0) }
 
-	first, changed := GroupStatus{}.Next(waits, 0, 0, 1, at(1))
+	first, changed := GroupStatus{}.Next(waits, 0, 0, nil, 1, at(1))
 	if !changed || first.Phase != v1alpha1.PodGroupPending {
 		t.Fatalf("%+v, changed %t", first, changed)
 	}
 	if c := meta.FindStatusCondition(first.Conditions, ScheduledCondition); c == nil || c.Status != metav1.ConditionFalse || c.Message != "3 pods do not fit" {
 		t.Errorf("condition %+v", c)
 	}
-	if _, changed := first.Next(waits, 0, 0, 1, at(2)); changed {
+	if _, changed := first.Next(waits, 0, 0, nil, 1, at(2)); changed {
 		t.Error("the same standing is a change")
 	}
-	second, changed := first.Next(placed, 1, 0, 1, at(3))
+	second, changed := first.Next(placed, 1, 0, nil, 1, at(3))
 	if !changed || second.Phase != v1alpha1.PodGroupScheduling || second.Running != 1 {
 		t.Errorf("%+v, changed %t", second, changed)
 	}
@@ -76,7 +76,7 @@ func TestGroupStatusChangesOncePerChange(t *testing.T) {
 		running, succeeded int
 		want               v1alpha1.PodGroupPhase
 	}{{3, 0, v1alpha1.PodGroupRunning}, {2, 1, v1alpha1.PodGroupRunning}, {0, 3, v1alpha1.PodGroupFinished}} {
-		if next, _ := second.Next(placed, tt.running, tt.succeeded, 1, at(4)); next.Phase != tt.want {
+		if next, _ := second.Next(placed, tt.running, tt.succeeded, nil, 1, at(4)); next.Phase != tt.want {
 			t.Errorf("%d run, %d have succeeded: %s, want %s", tt.running, tt.succeeded, next.Phase, tt.want)
 		}
 	}

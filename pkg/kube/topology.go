@@ -35,6 +35,7 @@ func Spec(pg *v1alpha1.PodGroup) gang.Spec {
 	w := wishes{annotations: pg.Annotations}
 	spec.Required, spec.Preferred = w.level(requiredKeys), w.level(preferredKeys)
 	spec.Slices = w.slices()
+	spec.Duration, spec.Revocable = w.duration(), w.revocable()
 	if len(w.errs) > 0 {
 		spec.Invalid = w.errs.ToAggregate().Error()
 	}

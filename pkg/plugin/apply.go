@@ -61,13 +61,18 @@ func (e *engine) activate(logger klog.Logger, uids []string) {
 	}
 }
 
-// wakeBeside lets pods that were refused because of holds try again, once nothing
-// is held any more.
+// wakeBeside lets pods that were refused because of promises to gangs try again, once
+// these have changed.
 func (e *engine) wakeBeside(logger klog.Logger) {
-	if e.holds() {
+	e.mu.Lock()
+	epoch, promises := e.core.Epoch(), e.core.Promises()
+	e.mu.Unlock()
+	e.besideMu.Lock()
+	if epoch == e.besideEpoch && promises {
+		e.besideMu.Unlock()
 		return
 	}
-	e.besideMu.Lock()
+	e.besideEpoch = epoch
 	pods := make(map[string]*v1.Pod, len(e.beside))
 	for _, pod := range e.beside {
 		pods[pod.Namespace+"/"+pod.Name] = pod
@@ -98,16 +103,14 @@ func (e *engine) mend() {
 	})
 }
 
-// evict ends bound members of a gang that could not be completed. The event and
-// the condition say why before the pod goes.
+// evict ends pods: members of a gang that could not be completed, or victims. The event
+// and the condition say why before the pod goes.
 func (e *engine) evict(effect core.Evict) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	evicted.Add(float64(len(effect.UIDs)))
 	for _, uid := range effect.UIDs {
-		e.mu.Lock()
-		pod := e.pods[uid]
-		e.mu.Unlock()
+		pod := e.podToEvict(uid, effect.Key)
 		if pod == nil {
 			continue
 		}
@@ -119,9 +122,24 @@ func (e *engine) evict(effect core.Evict) {
 		options.Preconditions = metav1.NewUIDPreconditions(uid)
 		err := e.handle.ClientSet().CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, options)
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-			klog.FromContext(ctx).Error(err, "Evict a member of a gang that could not be completed", "pod", klog.KObj(pod))
+			klog.FromContext(ctx).Error(err, "Evict a pod", "pod", klog.KObj(pod), "reason", effect.Reason.Message)
 		}
 	}
+}
+
+// podToEvict finds a member, or a pod without a gang by its name.
+func (e *engine) podToEvict(uid string, name gang.Key) *v1.Pod {
+	e.mu.Lock()
+	pod := e.pods[uid]
+	e.mu.Unlock()
+	if pod != nil {
+		return pod
+	}
+	pod, err := e.handle.SharedInformerFactory().Core().V1().Pods().Lister().Pods(name.Namespace).Get(name.Name)
+	if err != nil || string(pod.UID) != uid {
+		return nil
+	}
+	return pod
 }
 
 // minGrace is the least notice that an evicted member gets to save its work.

@@ -47,9 +47,11 @@ type engine struct {
 	keysMu sync.RWMutex
 	keys   map[string]queue.Key // by UID; fixed while the pod is in the queue
 
-	// beside are other pods that were refused a node because of holds.
+	// beside are other pods that were refused a node because of promises to gangs.
 	besideMu sync.Mutex
 	beside   map[string]*v1.Pod
+	// besideEpoch is the core's epoch when they were last woken.
+	besideEpoch uint64
 }
 
 func newEngine(ctx context.Context, args *configv1alpha1.LockstepArgs, handle fwk.Handle) (*engine, error) {
@@ -62,7 +64,10 @@ func newEngine(ctx context.Context, args *configv1alpha1.LockstepArgs, handle fw
 		args: args, handle: handle, dynamic: client, profiles: map[string]bool{handle.ProfileName(): true},
 		vocabulary: vocabulary, mirror: newMirror(vocabulary, levels(args)),
 		core: core.New(core.Options{
-			HealTimeout: time.Duration(*args.HealTimeoutSeconds) * time.Second, Vocabulary: vocabulary,
+			HealTimeout:  time.Duration(*args.HealTimeoutSeconds) * time.Second,
+			ReserveAfter: time.Duration(*args.ReserveAfterSeconds) * time.Second,
+			NoPreemption: *args.DisablePreemption,
+			Vocabulary:   vocabulary,
 		}),
 		pods: map[string]*v1.Pod{}, classes: map[string]*v1.Pod{}, unknown: map[string]bool{}, failures: map[string]string{},
 		keys: map[string]queue.Key{}, beside: map[string]*v1.Pod{},
@@ -159,7 +164,7 @@ func (e *engine) place(pod *v1.Pod, nodes []fwk.NodeInfo, exists func(string) bo
 	}
 	begin := time.Now()
 	e.mirror.update(nodes)
-	effects := e.core.Step(begin, core.Attempt{UID: uid, View: e.mirror.view(e.podOf)})
+	effects := e.core.Step(begin, core.Attempt{UID: uid, View: e.view(nodes)})
 	e.mu.Unlock()
 	observePlan(time.Since(begin), effects)
 	e.apply(effects)
@@ -216,17 +221,18 @@ func (e *engine) unreserve(uid string) {
 	e.step(event)
 }
 
-func (e *engine) holds() bool {
+// promises says whether room is held or reserved for gangs anywhere.
+func (e *engine) promises() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.core.Holds()
+	return e.core.Promises()
 }
 
-// fitsBesideHolds says whether a pod without a gang leaves room for what is held
-// on the node.
-func (e *engine) fitsBesideHolds(pod *v1.Pod, info fwk.NodeInfo) bool {
+// fitsBesidePromises says whether a pod without a gang leaves room for what is held
+// or reserved on the node for gangs.
+func (e *engine) fitsBesidePromises(pod *v1.Pod, info fwk.NodeInfo) bool {
 	e.mu.Lock()
-	held := e.core.HeldOn(info.Node().Name, string(pod.UID))
+	held := e.core.PromisedOn(time.Now(), info.Node().Name, kube.Claim(pod))
 	fits := true
 	if len(held) > 0 {
 		free := kube.Node(info.Node(), e.vocabulary).Free.Sub(e.mirror.requested(info)).

@@ -30,6 +30,7 @@ func (e *engine) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watch pods: %w", err)
 	}
+	factory.Policy().V1().PodDisruptionBudgets().Lister() // so that the factory fills it
 	nodes, err := factory.Core().V1().Nodes().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{DeleteFunc: func(o any) {
 		if node, ok := last(o).(*v1.Node); ok {
 			e.step(core.NodeGone{Name: node.Name})
@@ -235,7 +236,10 @@ func decodeGroup(o any) (any, error) {
 func (e *engine) groupHandler() cache.ResourceEventHandler {
 	seen := func(o any) {
 		if g, ok := o.(*group); ok {
-			e.step(core.GroupSeen{Spec: kube.Spec(g.PodGroup)})
+			e.mu.Lock()
+			event := core.GroupSeen{Spec: kube.Spec(g.PodGroup), Reservation: g.status.Reservation.Promise(e.vocabulary)}
+			e.mu.Unlock()
+			e.step(event)
 		}
 	}
 	return cache.ResourceEventHandlerFuncs{

@@ -136,7 +136,7 @@ func pinOf(state fwk.CycleState) string {
 // up their place.
 func (p *Lockstep) PreFilter(_ context.Context, state fwk.CycleState, pod *v1.Pod, nodes []fwk.NodeInfo) (*fwk.PreFilterResult, *fwk.Status) {
 	if _, member := kube.GangOf(pod); !member {
-		if !p.holds() {
+		if !p.promises() {
 			return nil, fwk.NewStatus(fwk.Skip)
 		}
 		return nil, nil
@@ -159,7 +159,7 @@ func (p *Lockstep) inSnapshot(node string) bool {
 func (p *Lockstep) PreFilterExtensions() fwk.PreFilterExtensions { return nil }
 
 // Filter holds a member to its node, and hides from other pods what is held for
-// gangs. The result of PreFilter is not enough: a nominated node bypasses it.
+// gangs, and what is reserved for them. The result of PreFilter is not enough: a nominated node bypasses it.
 func (p *Lockstep) Filter(_ context.Context, state fwk.CycleState, pod *v1.Pod, info fwk.NodeInfo) *fwk.Status {
 	if _, member := kube.GangOf(pod); member {
 		if node := pinOf(state); node != info.Node().Name {
@@ -167,10 +167,10 @@ func (p *Lockstep) Filter(_ context.Context, state fwk.CycleState, pod *v1.Pod, 
 		}
 		return nil
 	}
-	if p.fitsBesideHolds(pod, info) {
+	if p.fitsBesidePromises(pod, info) {
 		return nil
 	}
-	return fwk.NewStatus(fwk.Unschedulable, "held for a gang that is being placed")
+	return fwk.NewStatus(fwk.Unschedulable, "the room is promised to a gang")
 }
 
 // PostFilter tells the core when the pinned node was refused, so that the gang is

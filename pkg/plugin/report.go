@@ -77,6 +77,7 @@ func (r *reporter) write(ctx context.Context, key gang.Key) error {
 	e.mu.Lock()
 	status, known := e.core.Status(key)
 	running := e.running(key)
+	reservation := kube.NewReservation(status.Reservation, e.vocabulary)
 	e.mu.Unlock()
 	if g == nil || !known {
 		r.mu.Lock()
@@ -85,7 +86,7 @@ func (r *reporter) write(ctx context.Context, key gang.Key) error {
 		return nil
 	}
 	r.tell(g, status)
-	next, changed := g.status.Next(status, running, status.Counts.Finished, g.Generation, metav1.Now())
+	next, changed := g.status.Next(status, running, status.Counts.Finished, reservation, g.Generation, metav1.Now())
 	if !changed {
 		return nil
 	}

@@ -12,7 +12,7 @@ const module = "lockstep.dev/lockstep/"
 // simulator and under a fuzzer, so they see nothing but their arguments.
 var pure = []string{
 	"pkg/cluster", "pkg/topology", "pkg/gang", "pkg/quota", "pkg/queue", "pkg/placement", "pkg/autoscale", "pkg/core", "pkg/sim",
-	"pkg/invariants", "pkg/preemption",
+	"pkg/invariants", "pkg/preemption", "pkg/backfill",
 }
 
 // arrows says for each package (or tree of packages) which others of the project
@@ -25,9 +25,10 @@ var arrows = map[string][]string{
 	"pkg/queue":      {"pkg/cluster", "pkg/topology", "pkg/gang"},
 	"pkg/placement":  {"pkg/cluster", "pkg/topology", "pkg/gang"},
 	"pkg/autoscale":  {"pkg/cluster", "pkg/topology", "pkg/placement"},
-	"pkg/core":       {"pkg/cluster", "pkg/topology", "pkg/gang", "pkg/quota", "pkg/queue", "pkg/placement", "pkg/preemption"},
+	"pkg/core":       {"pkg/cluster", "pkg/topology", "pkg/gang", "pkg/quota", "pkg/queue", "pkg/placement", "pkg/preemption", "pkg/backfill"},
 	"pkg/sim":        pure,
 	"pkg/preemption": {"pkg/cluster", "pkg/topology", "pkg/gang", "pkg/placement"},
+	"pkg/backfill":   {"pkg/cluster", "pkg/topology", "pkg/placement"},
 	// What judges a history knows nothing of what has made it.
 	"pkg/invariants": {"pkg/cluster", "pkg/topology", "pkg/gang"},
 

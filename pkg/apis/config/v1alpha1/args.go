@@ -30,6 +30,19 @@ type LockstepArgs struct {
 	// BindTimeoutSeconds is how long one pod's bind is tried when the apiserver
 	// does not take it, 1 to 600. Default 60.
 	BindTimeoutSeconds *int32 `json:"bindTimeoutSeconds,omitempty"`
+
+	// ReserveAfterSeconds is how long a gang waits before room is reserved for it where
+	// it will be free soonest, so that smaller work cannot pass it for ever. 0: never.
+	// Default 600.
+	ReserveAfterSeconds *int32 `json:"reserveAfterSeconds,omitempty"`
+
+	// DisablePreemption leaves everybody who runs alone, whatever the priority of a
+	// gang that waits. Default false.
+	DisablePreemption *bool `json:"disablePreemption,omitempty"`
+
+	// PreemptOtherSchedulers lets gangs preempt pods that another scheduler has placed.
+	// Default false.
+	PreemptOtherSchedulers *bool `json:"preemptOtherSchedulers,omitempty"`
 }
 
 // TopologyLevel is one level of the topology.

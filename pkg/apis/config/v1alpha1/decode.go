@@ -33,10 +33,16 @@ func setDefaults(args *LockstepArgs) {
 		otherwise int32
 	}{
 		{&args.PermitTimeoutSeconds, 60}, {&args.HealTimeoutSeconds, 300}, {&args.BindTimeoutSeconds, 60},
+		{&args.ReserveAfterSeconds, 600},
 	} {
 		if *f.value == nil {
 			value := f.otherwise
 			*f.value = &value
+		}
+	}
+	for _, value := range []**bool{&args.DisablePreemption, &args.PreemptOtherSchedulers} {
+		if *value == nil {
+			*value = new(bool)
 		}
 	}
 }
@@ -70,5 +76,6 @@ func Validate(args *LockstepArgs) field.ErrorList {
 	within("permitTimeoutSeconds", args.PermitTimeoutSeconds, 1, 900)
 	within("healTimeoutSeconds", args.HealTimeoutSeconds, 1, 1<<30)
 	within("bindTimeoutSeconds", args.BindTimeoutSeconds, 1, 600)
+	within("reserveAfterSeconds", args.ReserveAfterSeconds, 0, 1<<30)
 	return errs
 }
