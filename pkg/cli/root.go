@@ -93,6 +93,7 @@ Exit codes: 0 yes, 2 a clear no, 1 an error.`,
 		newSimulateCommand(),
 		newSubmitCommand(),
 		newTopologyCommand(),
+		newVerifyCommand(),
 		newWaitCommand(),
 	)
 	return root

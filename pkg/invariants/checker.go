@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/topology"
 )
 
@@ -67,14 +68,14 @@ func (o Options) defaulted() Options {
 
 // Violation is one invariant that did not hold, with what proves it.
 type Violation struct {
-	Invariant string    `json:"invariant"`
-	At        time.Time `json:"at"`
+	Invariant string
+	At        time.Time
 	// Objects that are concerned, as KIND/NAMESPACE/NAME.
-	Objects []string `json:"objects"`
+	Objects []string
 	// Sentence says what is wrong, with numbers.
-	Sentence string `json:"sentence"`
+	Sentence string
 	// Evidence are the events that prove it, in order.
-	Evidence []Event `json:"evidence"`
+	Evidence []Event
 }
 
 func (v Violation) String() string { return v.Invariant + ": " + v.Sentence }
@@ -129,6 +130,46 @@ func (c *Checker) Feed(e Event) []Violation {
 		c.judge(e, c.world.take(e, c.opts.Staleness))
 	}
 	return c.report()
+}
+
+// Waiting lists the gangs whose floor exists and is not bound.
+func (c *Checker) Waiting() []gang.Key {
+	var keys []gang.Key
+	for _, key := range sortedGangs(c.world.gangs) {
+		g := c.world.gangs[key]
+		if t := c.world.tally(g, c.member); g.waits(t) && t.exist+t.succeeded >= g.floor() {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// Suspected lists what is wrong now and may still be mended in time, as the invariant
+// and the object.
+func (c *Checker) Suspected() []string {
+	var list []string
+	for id, s := range c.suspected {
+		if !s.told {
+			list = append(list, id)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// Size is how much there is now of what is watched.
+type Size struct {
+	Nodes  int
+	Pods   int
+	Gangs  int
+	Jobs   int
+	Events int // of the history so far
+}
+
+// Size counts what the checker knows of.
+func (c *Checker) Size() Size {
+	w := &c.world
+	return Size{len(w.nodes), len(w.pods), len(w.gangs), len(w.jobs), c.seq}
 }
 
 // Advance lets time pass without an event.

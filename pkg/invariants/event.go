@@ -12,42 +12,42 @@ import (
 // the pointers is set, or Synced.
 type Event struct {
 	// Seq numbers the events of a history from 1; the checker gives it.
-	Seq int `json:"seq"`
+	Seq int
 	// At is when the change was seen. For an object that was listed it is when the
 	// object itself says that it last changed.
-	At time.Time `json:"at"`
+	At time.Time
 	// Revision is the object's resourceVersion.
-	Revision string `json:"revision,omitempty"`
+	Revision string
 	// Listed: the object was there before the history began. Only its state is judged.
-	Listed bool `json:"listed,omitempty"`
+	Listed bool
 	// Gone: the object was deleted; it is as it last was.
-	Gone bool `json:"gone,omitempty"`
+	Gone bool
 	// By is who made the change, where the recorder can know that; it begins with the
 	// name of the program.
-	By string `json:"by,omitempty"`
+	By string
 
-	Node    *Node     `json:"node,omitempty"`
-	Pod     *Pod      `json:"pod,omitempty"`
-	Group   *PodGroup `json:"podGroup,omitempty"`
-	Job     *Job      `json:"job,omitempty"`
-	Notice  *Notice   `json:"event,omitempty"`
-	Lease   *Lease    `json:"lease,omitempty"`
-	Quota   *Quota    `json:"quota,omitempty"`
-	Verdict *Verdict  `json:"verdict,omitempty"`
+	Node    *Node
+	Pod     *Pod
+	Group   *PodGroup
+	Job     *Job
+	Notice  *Notice
+	Lease   *Lease
+	Quota   *Quota
+	Verdict *Verdict
 	// Synced: all that was there has been listed, and what follows are changes.
-	Synced bool `json:"synced,omitempty"`
+	Synced bool
 }
 
 // Node is a machine.
 type Node struct {
-	Name        string            `json:"name"`
-	UID         string            `json:"uid,omitempty"`
-	Labels      map[string]string `json:"labels,omitempty"`
-	Allocatable cluster.Resources `json:"allocatable"`
-	Cordoned    bool              `json:"cordoned,omitempty"`
-	NotReady    bool              `json:"notReady,omitempty"`
+	Name        string
+	UID         string
+	Labels      map[string]string
+	Allocatable cluster.Resources
+	Cordoned    bool
+	NotReady    bool
 	// Writers are the programs that have written to the object.
-	Writers []string `json:"writers,omitempty"`
+	Writers []string
 }
 
 // Phase of a pod.
@@ -63,115 +63,115 @@ const (
 
 // Pod is one pod.
 type Pod struct {
-	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
-	UID       string `json:"uid"`
-	Scheduler string `json:"scheduler"`
+	Namespace string
+	Name      string
+	UID       string
+	Scheduler string
 	// Group is the name of the PodGroup that the pod is a member of; empty for none.
-	Group    string            `json:"group,omitempty"`
-	Node     string            `json:"node,omitempty"`
-	Phase    Phase             `json:"phase,omitempty"`
-	Deleting bool              `json:"deleting,omitempty"`
-	Barred   bool              `json:"barred,omitempty"` // may not be scheduled, such as by a gate
-	Priority int32             `json:"priority,omitempty"`
-	Requests cluster.Resources `json:"requests"`
+	Group    string
+	Node     string
+	Phase    Phase
+	Deleting bool
+	Barred   bool // may not be scheduled, such as by a gate
+	Priority int32
+	Requests cluster.Resources
 	// Tolerant pods may run on nodes that are cordoned or not ready.
-	Tolerant bool      `json:"tolerant,omitempty"`
-	Created  time.Time `json:"created,omitzero"`
+	Tolerant bool
+	Created  time.Time
 	// BoundAt is when the pod says that it was bound; zero where it does not.
-	BoundAt time.Time `json:"boundAt,omitzero"`
+	BoundAt time.Time
 	// Job is the UID of the PyTorchJob that the pod belongs to; empty for none.
-	Job   string `json:"job,omitempty"`
-	Role  string `json:"role,omitempty"`
-	Index int    `json:"index,omitempty"`
+	Job   string
+	Role  string
+	Index int
 	// Disruption says why Lockstep has evicted the pod; nil while it has not.
-	Disruption *Disruption `json:"disruption,omitempty"`
-	Writers    []string    `json:"writers,omitempty"`
+	Disruption *Disruption
+	Writers    []string
 }
 
 // Disruption is the condition on a pod that is evicted.
 type Disruption struct {
-	Reason  string `json:"reason"`
-	Message string `json:"message"`
+	Reason  string
+	Message string
 }
 
 // PodGroup is a gang as it was asked for, and what is told about it.
 type PodGroup struct {
-	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
-	UID       string `json:"uid"`
+	Namespace string
+	Name      string
+	UID       string
 	// Floor is spec.minMember.
-	Floor    int       `json:"floor"`
-	Required string    `json:"required,omitempty"` // topology level, by name or label
-	Created  time.Time `json:"created,omitzero"`
+	Floor    int
+	Required string // topology level, by name or label
+	Created  time.Time
 	// Job is the UID of the PyTorchJob that owns it; empty for none.
-	Job string `json:"job,omitempty"`
+	Job string
 	// Placed, Reason and Message are its condition; Reason is empty where it has none.
-	Placed  bool   `json:"placed,omitempty"`
-	Reason  string `json:"reason,omitempty"`
-	Message string `json:"message,omitempty"`
+	Placed  bool
+	Reason  string
+	Message string
 	// Told is when the condition last changed.
-	Told      time.Time `json:"told,omitzero"`
-	Finished  bool      `json:"finished,omitempty"`
-	Running   int       `json:"running"`
-	Succeeded int       `json:"succeeded"`
-	Writers   []string  `json:"writers,omitempty"`
+	Told      time.Time
+	Finished  bool
+	Running   int
+	Succeeded int
+	Writers   []string
 }
 
 // Job is a PyTorchJob.
 type Job struct {
-	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
-	UID       string `json:"uid"`
+	Namespace string
+	Name      string
+	UID       string
 	// Foreign: another controller runs it.
-	Foreign   bool     `json:"foreign,omitempty"`
-	Ended     bool     `json:"ended,omitempty"` // Succeeded or Failed
-	Suspended bool     `json:"suspended,omitempty"`
-	Restarts  int      `json:"restarts,omitempty"`
-	Roles     []Role   `json:"roles,omitempty"`
-	Writers   []string `json:"writers,omitempty"`
+	Foreign   bool
+	Ended     bool // Succeeded or Failed
+	Suspended bool
+	Restarts  int
+	Roles     []Role
+	Writers   []string
 }
 
 // Role is what a job's status says of the pods of one role.
 type Role struct {
-	Name   string `json:"name"`
-	Active int    `json:"active"`
+	Name   string
+	Active int
 }
 
 // Notice is an Event object: something that a program has told about an object.
 type Notice struct {
-	UID      string `json:"uid"`
-	Reporter string `json:"reporter"`
-	Reason   string `json:"reason"`
-	Action   string `json:"action,omitempty"`
-	Message  string `json:"message"`
+	UID      string
+	Reporter string
+	Reason   string
+	Action   string
+	Message  string
 	// Kind, Namespace, Name and About (its UID) are the object that it is about.
-	Kind      string `json:"kind"`
-	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
-	About     string `json:"about"`
+	Kind      string
+	Namespace string
+	Name      string
+	About     string
 }
 
 // Lease is the scheduler's leader election.
 type Lease struct {
-	Holder   string        `json:"holder"`
-	Duration time.Duration `json:"duration"`
+	Holder   string
+	Duration time.Duration
 }
 
 // Quota is what a namespace may use at most.
 type Quota struct {
-	Namespace string            `json:"namespace"`
-	Name      string            `json:"name"`
-	Max       cluster.Resources `json:"max"` // a negative amount is no limit
+	Namespace string
+	Name      string
+	Max       cluster.Resources // a negative amount is no limit
 	// Used is what its status says is in use; nil where it says nothing.
-	Used cluster.Resources `json:"used"`
+	Used cluster.Resources
 }
 
 // Verdict is what an oracle said of a gang that waits: whether it would fit now.
 type Verdict struct {
-	Gang gang.Key `json:"gang"`
-	Fits bool     `json:"fits"`
-	Text string   `json:"text,omitempty"`
+	Gang gang.Key
+	Fits bool
+	Text string
 }
 
 // Ended: the pod needs no node any more.

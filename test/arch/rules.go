@@ -38,8 +38,9 @@ var arrows = map[string][]string{
 	"pkg/controller": {"pkg/apis", "pkg/kube", "pkg/gang", "pkg/autoscale", "pkg/placement", "pkg/topology", "pkg/cluster"},
 	"pkg/dashboard":  append([]string{"pkg/apis", "pkg/kube"}, pure...),
 	"pkg/devcluster": {"manifests"},
+	"pkg/recorder":   append([]string{"pkg/apis", "pkg/kube"}, pure...),
 	"pkg/bench":      append([]string{"pkg/apis", "pkg/kube", "pkg/devcluster", "manifests"}, pure...),
-	"pkg/cli": append([]string{"pkg/apis", "pkg/kube", "pkg/bench", "pkg/devcluster", "pkg/dashboard", "pkg/controller",
+	"pkg/cli": append([]string{"pkg/apis", "pkg/kube", "pkg/bench", "pkg/devcluster", "pkg/dashboard", "pkg/controller", "pkg/recorder",
 		"manifests", "examples"}, pure...),
 
 	"manifests": {},

@@ -5,6 +5,7 @@
 //
 // One devcluster serves the whole package. Each test has a namespace and nodes of
 // its own, which its pods select by label, so that tests do not see each other.
-// What is asserted about gangs is asserted about the watch history of all pods,
-// not only about the end (see history.go).
+// Whatever a test is about, all that happens in its namespace is recorded and judged by
+// package invariants, and at its end nothing may be left that is not as it should be
+// (see history_test.go).
 package integration

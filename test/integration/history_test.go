@@ -3,118 +3,81 @@ package integration
 import (
 	"context"
 	"fmt"
-	"sort"
-	"sync"
+	"strings"
 	"testing"
 	"time"
 
-	v1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/tools/cache"
-
-	"lockstep.dev/lockstep/pkg/kube"
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/invariants"
+	"lockstep.dev/lockstep/pkg/recorder"
 )
 
-// history is what a watch of a namespace's pods has seen: which pods were bound
-// where, and when.
+// history is what happens in a test's namespace, and on all nodes, judged as it happens.
 type history struct {
-	cancel context.CancelFunc
-
-	mu    sync.Mutex
-	pods  map[types.UID]*v1.Pod
-	binds []bind
-}
-
-type bind struct {
-	gang, pod, node string
-	at              time.Time
+	cancel    context.CancelFunc
+	recording *recorder.Recording
+	checker   *invariants.Checker
+	broken    []invariants.Violation
+	binds     map[gang.Key]int
+	bound     map[string]bool // pods by UID
 }
 
 func watchHistory(ctx context.Context, t *testing.T, namespace string) *history {
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
-	h := &history{cancel: cancel, pods: map[types.UID]*v1.Pod{}}
-	factory := informers.NewSharedInformerFactoryWithOptions(env.client, 0, informers.WithNamespace(namespace))
-	informer := factory.Core().V1().Pods().Informer()
-	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(o any) { h.see(o.(*v1.Pod)) },
-		UpdateFunc: func(_, o any) { h.see(o.(*v1.Pod)) },
-		DeleteFunc: func(o any) {
-			if pod, ok := o.(*v1.Pod); ok {
-				h.mu.Lock()
-				delete(h.pods, pod.UID)
-				h.mu.Unlock()
-			}
-		},
-	})
+	vocabulary := cluster.NewVocabulary()
+	// The machine is busy and schedulers are killed, so what is told has time.
+	h := &history{cancel: cancel, binds: map[gang.Key]int{}, bound: map[string]bool{}, checker: invariants.NewChecker(invariants.Options{
+		Vocabulary: vocabulary, Explain: patience, Settle: patience,
+	})}
+	var err error
+	h.recording, err = recorder.Record(ctx, recorder.Options{
+		Client: env.client, Dynamic: env.dynamic, Namespace: namespace, Vocabulary: vocabulary,
+	}, h.see)
 	if err != nil {
 		t.Fatal(err)
 	}
-	factory.Start(ctx.Done())
-	factory.WaitForCacheSync(ctx.Done())
 	return h
 }
 
-func (h *history) stop() { h.cancel() }
-
-func (h *history) see(pod *v1.Pod) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if old := h.pods[pod.UID]; pod.Spec.NodeName != "" && (old == nil || old.Spec.NodeName == "") {
-		h.binds = append(h.binds, bind{pod.Labels[kube.PodGroupLabel], pod.Name, pod.Spec.NodeName, time.Now()})
+func (h *history) see(e invariants.Event) {
+	h.broken = append(h.broken, h.checker.Feed(e)...)
+	if p := e.Pod; p != nil && p.Node != "" && !h.bound[p.UID] {
+		h.bound[p.UID] = true
+		h.binds[gang.Key{Namespace: p.Namespace, Name: p.Group}]++
 	}
-	h.pods[pod.UID] = pod
 }
 
 // boundGangs counts the binds seen by gang.
 func (h *history) boundGangs() map[string]int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	counts := map[string]int{}
-	for _, b := range h.binds {
-		counts[b.gang]++
-	}
+	h.recording.Do(func() {
+		for key, n := range h.binds {
+			counts[key.Name] += n
+		}
+	})
 	return counts
 }
 
-// torn names the gangs of which not all members were bound.
-func (h *history) torn(floor int) []string {
-	var out []string
-	for gang, n := range h.boundGangs() {
-		if gang != "" && n%floor != 0 {
-			out = append(out, fmt.Sprintf("%s: %d binds, floor %d", gang, n, floor))
+// verify is the end of every test: nothing that must hold was broken, and what is not
+// as it should be is mended without anybody's help.
+func (h *history) verify(w *world) {
+	w.t.Helper()
+	defer h.cancel()
+	w.await("the end of all suspicions", func() (bool, string) {
+		var left []string
+		h.recording.Do(func() {
+			h.broken = append(h.broken, h.checker.Advance(time.Now())...)
+			left = h.checker.Suspected()
+		})
+		return len(left) == 0, strings.Join(left, ", ")
+	})
+	for _, v := range h.broken {
+		var proof strings.Builder
+		for _, e := range v.Evidence {
+			fmt.Fprintf(&proof, "\n    %s #%d %s", e.At.Format("15:04:05.000"), e.Seq, e)
 		}
+		w.t.Errorf("%s%s", v, proof.String())
 	}
-	sort.Strings(out)
-	return out
-}
-
-// overcommitted says which nodes were given more GPUs than they have, by the pods
-// that are there now.
-func (h *history) overcommitted(perNode int64) []string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	used := map[string]int64{}
-	for _, pod := range h.pods {
-		if pod.Spec.NodeName == "" || kubeEnded(pod) {
-			continue
-		}
-		for _, c := range pod.Spec.Containers {
-			q := c.Resources.Limits["nvidia.com/gpu"]
-			used[pod.Spec.NodeName] += q.Value()
-		}
-	}
-	var out []string
-	for node, n := range used {
-		if n > perNode {
-			out = append(out, fmt.Sprintf("%s: %d of %d GPUs", node, n, perNode))
-		}
-	}
-	sort.Strings(out)
-	return out
-}
-
-func kubeEnded(pod *v1.Pod) bool {
-	return pod.Status.Phase == v1.PodSucceeded || pod.Status.Phase == v1.PodFailed
 }

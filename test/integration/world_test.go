@@ -58,7 +58,9 @@ func newWorld(t *testing.T, shape fakenodes.Shape, n int) *world {
 	}
 	w.history = watchHistory(ctx, t, namespace)
 	t.Cleanup(func() {
-		w.history.stop()
+		if !t.Failed() {
+			w.history.verify(w)
+		}
 		now := int64(0)
 		_ = env.client.CoreV1().Pods(namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{})
 		_ = env.client.CoreV1().Namespaces().Delete(ctx, namespace, metav1.DeleteOptions{})
