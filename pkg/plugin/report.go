@@ -85,6 +85,12 @@ func (r *reporter) write(ctx context.Context, key gang.Key) error {
 		r.mu.Unlock()
 		return nil
 	}
+	if status.Phase == gang.Planned || status.Phase == gang.Releasing {
+		// It lasts for moments, and the core does not tell of it; nor would it tell that
+		// the gang is again what it was before.
+		r.queue.AddAfter(key, 2*settleTime)
+		return nil
+	}
 	r.tell(g, status)
 	next, changed := g.status.Next(status, running, status.Counts.Finished, reservation, g.Generation, metav1.Now())
 	if !changed {
