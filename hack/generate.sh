@@ -6,13 +6,14 @@ cd "$(dirname "$0")/.."
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/raw" "$work/crd"
+mkdir -p "$work/raw" "$work/crd" "$work/queue"
 
 gen() { go tool -modfile=hack/tools/go.mod controller-gen "$@"; }
 
 gen object paths=./pkg/apis/kubeflow/v1 output:object:dir="$work"
+gen object paths=./pkg/apis/lockstep/v1alpha1 output:object:dir="$work/queue"
 gen crd:maxDescLen=0,generateEmbeddedObjectMeta=true \
-  paths="./pkg/apis/kubeflow/v1;sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1" \
+  paths="./pkg/apis/kubeflow/v1;./pkg/apis/lockstep/v1alpha1;sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1" \
   output:crd:dir="$work/raw"
 go run ./hack/crdgen "$work/raw" "$work/crd"
 
@@ -27,5 +28,7 @@ put() {
 
 [[ "${1:-}" == --check ]] && check=yes
 put "$work/zz_generated.deepcopy.go" pkg/apis/kubeflow/v1/zz_generated.deepcopy.go
+put "$work/queue/zz_generated.deepcopy.go" pkg/apis/lockstep/v1alpha1/zz_generated.deepcopy.go
+put "$work/crd/lockstep.dev_queues.yaml" manifests/crd/lockstep.dev_queues.yaml
 put "$work/crd/kubeflow.org_pytorchjobs.yaml" manifests/crd/kubeflow.org_pytorchjobs.yaml
 put "$work/crd/scheduling.x-k8s.io_podgroups.yaml" manifests/crd/scheduling.x-k8s.io_podgroups.yaml

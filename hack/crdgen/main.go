@@ -27,6 +27,7 @@ import (
 // finishers holds a function for each definition that we ship.
 var finishers = map[string]func(*apiextensions.JSONSchemaProps){
 	"kubeflow.org_pytorchjobs.yaml":      finishPyTorchJob,
+	"lockstep.dev_queues.yaml":           finishQueue,
 	"scheduling.x-k8s.io_podgroups.yaml": finishPodGroup,
 }
 

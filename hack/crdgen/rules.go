@@ -42,6 +42,13 @@ func finishPodGroup(root *apiextensions.JSONSchemaProps) {
 	at(root, "spec.minResources", rule(notNegative))
 }
 
+func finishQueue(root *apiextensions.JSONSchemaProps) {
+	nameable(root)
+	at(root, "spec.resources.*.name", maxLength(317))
+	at(root, "spec.resources.*.guaranteed", maxLength(32))
+	at(root, "spec.resources.*.cap", maxLength(32))
+}
+
 func finishPyTorchJob(root *apiextensions.JSONSchemaProps) {
 	nameable(root)
 	bound(root)

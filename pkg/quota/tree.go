@@ -164,7 +164,7 @@ func (b *builder) checkGuarantees() {
 	for i := 1; i < len(b.nodes); i++ {
 		for r, sum := range sums[i] {
 			if have := b.nodes[i].Guaranteed.Get(r); sum > have {
-				b.fault(b.nodes[i].Name, "guaranteed", r, fmt.Sprintf("its parts are guaranteed %d together, more than its own %d", sum, have))
+				b.fault(b.nodes[i].Name, "guaranteed", r, "its parts together are guaranteed more than it is itself")
 			}
 		}
 	}

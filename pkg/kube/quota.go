@@ -1,0 +1,172 @@
+package kube
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
+
+	lockstepv1alpha1 "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/quota"
+)
+
+// QueueLabel on a PodGroup names the queue of its gang.
+const QueueLabel = "lockstep.dev/queue"
+
+// ModelLabel is the node label that tells the type of its GPUs, and what a pod selects
+// them by.
+const ModelLabel = "nvidia.com/gpu.product"
+
+// ElasticQuotas is the resource of the quota API of scheduler-plugins.
+var ElasticQuotas = schema.GroupVersionResource{Group: "scheduling.x-k8s.io", Version: "v1alpha1", Resource: "elasticquotas"}
+
+// Quota is the queues of a cluster in the planner's terms. It is immutable.
+type Quota struct {
+	*quota.Tree
+	// Faults are what is wrong with objects, each with the object and the field's path.
+	Faults []string
+	// models are the places of types of a resource that some queue speaks of.
+	models map[typed]int
+}
+
+// typed is one type of a resource.
+type typed struct {
+	resource int
+	model    string
+}
+
+// NewQuota reads queues and elastic quotas. An ElasticQuota is a queue of its own for
+// its namespace: min is its guarantee, max its cap. The order of the lists makes no
+// difference.
+func NewQuota(
+	queues []*lockstepv1alpha1.Queue, elastic []*v1alpha1.ElasticQuota, vocabulary *cluster.Vocabulary,
+) *Quota {
+	q := &Quota{models: map[typed]int{}}
+	queues, elastic = slices.Clone(queues), slices.Clone(elastic)
+	slices.SortFunc(queues, byName[*lockstepv1alpha1.Queue])
+	slices.SortFunc(elastic, byName[*v1alpha1.ElasticQuota])
+	var list []quota.Queue
+	objects := map[string]string{}
+	for _, queue := range queues {
+		objects[queue.Name] = "Queue " + queue.Name
+		list = append(list, q.queue(queue, vocabulary))
+	}
+	for _, e := range elastic {
+		name := elasticName(e)
+		objects[name] = "ElasticQuota " + e.Namespace + "/" + e.Name
+		list = append(list, quota.Queue{
+			Name: name, Namespaces: []string{e.Namespace}, Guaranteed: Resources(e.Spec.Min, vocabulary), Cap: caps(e.Spec.Max, vocabulary),
+		})
+	}
+	tree, faults := quota.New(list)
+	q.Tree = tree
+	for _, fault := range faults {
+		q.Faults = append(q.Faults, sentence(fault, objects[fault.Queue], vocabulary))
+	}
+	return q
+}
+
+// elasticName is one that no Queue can have.
+func elasticName(e *v1alpha1.ElasticQuota) string {
+	return "elasticquota/" + e.Namespace + "/" + e.Name
+}
+
+// caps are the limits of resources, by place; what is not listed has none.
+func caps(list v1.ResourceList, vocabulary *cluster.Vocabulary) map[int]int64 {
+	limits, amounts := map[int]int64{}, Resources(list, vocabulary)
+	for name := range list {
+		place := vocabulary.Index(string(name))
+		limits[place] = amounts.Get(place)
+	}
+	return limits
+}
+
+func (q *Quota) queue(queue *lockstepv1alpha1.Queue, vocabulary *cluster.Vocabulary) quota.Queue {
+	out := quota.Queue{
+		Name: queue.Name, Parent: queue.Spec.Parent, Namespaces: queue.Spec.Namespaces, Weight: queue.Spec.Weight, Cap: map[int]int64{},
+	}
+	for _, r := range queue.Spec.Resources {
+		place := vocabulary.Index(string(r.Name))
+		if r.Model != "" {
+			of := typed{place, r.Model}
+			place = vocabulary.Index(string(r.Name) + " of type " + r.Model)
+			q.models[of] = place
+		}
+		if r.Guaranteed != nil {
+			out.Guaranteed = out.Guaranteed.Set(place, Amount(r.Name, *r.Guaranteed))
+		}
+		if r.Cap != nil {
+			out.Cap[place] = Amount(r.Name, *r.Cap)
+		}
+	}
+	return out
+}
+
+// sentence puts a fault into words, with the path of the field.
+func sentence(fault quota.Fault, object string, vocabulary *cluster.Vocabulary) string {
+	path := field.NewPath("spec", fault.Field)
+	switch {
+	case fault.Field == "name":
+		path = field.NewPath("metadata", "name")
+	case fault.Resource < 0:
+	case strings.HasPrefix(object, "ElasticQuota "):
+		path = field.NewPath("spec", map[string]string{"guaranteed": "min", "cap": "max"}[fault.Field]).Key(vocabulary.Name(fault.Resource))
+	default:
+		path = field.NewPath("spec", "resources").Key(vocabulary.Name(fault.Resource)).Child(fault.Field)
+	}
+	return fmt.Sprintf("%s: %s: %s", object, path, fault.Text)
+}
+
+// QueueOf is the queue of a gang: the one that its PodGroup names, else the first that
+// its namespace is bound to, else quota.Nobody. It is an error that names what to mend
+// where the named queue is not there or not for the namespace.
+func (q *Quota) QueueOf(pg *v1alpha1.PodGroup) (string, error) {
+	named := pg.Labels[QueueLabel]
+	queue, ok := q.Of(pg.Namespace, named)
+	if ok {
+		return queue, nil
+	}
+	path := field.NewPath("metadata", "labels").Key(QueueLabel)
+	if _, exists := q.Queue(named); exists {
+		return "", field.Forbidden(path, fmt.Sprintf("Queue %s is not for namespace %s: add it to the queue's spec.namespaces", named, pg.Namespace))
+	}
+	return "", field.NotFound(path, named)
+}
+
+// Charge is what amounts count as in the terms of the queues: beside the plain ones,
+// those of a type of GPU that some queue speaks of. model is what ModelOf or SelectedModel
+// says; "" where it is not known.
+func (q *Quota) Charge(amounts cluster.Resources, model string) cluster.Resources {
+	out := amounts.Clone()
+	if model == "" {
+		return out
+	}
+	for place, amount := range amounts {
+		if of, spoken := q.models[typed{place, model}]; spoken && amount > 0 {
+			out = out.Set(of, amount)
+		}
+	}
+	return out
+}
+
+// Models lists the types of GPU that some queue speaks of.
+func (q *Quota) Models() []string {
+	var list []string
+	for of := range q.models {
+		list = append(list, of.model)
+	}
+	slices.SortFunc(list, cmp.Compare[string])
+	return slices.Compact(list)
+}
+
+// ModelOf is the type of a node's GPUs; "" where it does not say.
+func ModelOf(node *v1.Node) string { return node.Labels[ModelLabel] }
+
+// SelectedModel is the type of GPU that a pod asks for by its nodeSelector; "" for any.
+func SelectedModel(pod *v1.Pod) string { return pod.Spec.NodeSelector[ModelLabel] }
