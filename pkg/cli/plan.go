@@ -46,8 +46,9 @@ A gang whose preemptionPolicy is Never has none.
 With --from-cluster the nodes, pods and pod groups of the current context are there as
 well. If there are manifests then, only their gangs are told of, each in its turn.
 
-Taken for granted is what only the scheduler's own filters know: affinity between pods,
-spread constraints, volumes, host ports and devices; a note says where pods ask for that.
+Taken for granted is what only the scheduler's own filters know: affinity between pods
+(one pod to a host is planned for), spread constraints, volumes and devices; a note says
+where pods ask for that.
 
 In -o json, amounts of cpu are in cores, all others in the unit of the resource.
 Exit codes: 0 every gang fits, 2 some gang does not, 1 an error.`,

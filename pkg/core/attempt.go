@@ -6,13 +6,14 @@ import (
 
 	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/placement"
+	"lockstep.dev/lockstep/pkg/topology"
 )
 
 // maxMisses bounds how often a gang is planned again because the scheduler's
-// filters refused a node, before it is refused itself for a while.
+// filters refused a node, before they are left to choose the nodes themselves.
 const maxMisses = 32
 
-// attempt answers with a Pin or a Refuse. The first member that is tried plans
+// attempt answers with a Pin, a Roam or a Refuse. The first member that is tried plans
 // for all members that wait; the others find their place held.
 func (c *Core) attempt(now time.Time, e Attempt) {
 	m := c.members[e.UID]
@@ -38,16 +39,25 @@ func (c *Core) attempt(now time.Time, e Attempt) {
 	}
 	c.act()
 	g.lastAttempt = now
-	if g.misses > 0 && now.Sub(g.missedAt) >= c.opts.WakeAfter {
-		g.forgive()
+	if g.rests(now, e.View) {
+		c.emit(Refuse{e.UID, g.refusal.reason})
+		return
+	}
+	if !c.opts.PlanAll && (g.roaming || g.trial.begun || g.sums().beyond != "") {
+		c.roam(now, g, m, e.View)
+		return
 	}
 	anew := !g.stillRefused(c, now, e.View)
 	if anew {
 		c.plan(now, g, e.View)
 	}
-	if m.state == gang.Held {
+	switch {
+	case m.state == gang.Held:
 		c.emit(Pin{e.UID, m.node})
-	} else {
+	case g.misses > 0 && g.refusal.stands && g.reservation == nil: // a node that was refused may be right for another member, or later
+		c.roam(now, g, m, e.View)
+		return
+	default:
 		c.emit(Refuse{e.UID, g.refusal.reason})
 	}
 	if anew {
@@ -70,55 +80,74 @@ func (g *group) stillRefused(c *Core, now time.Time, view View) bool {
 	return r != nil && r.stands && r.viewEpoch == view.Epoch && r.coreEpoch == c.epoch && (r.until.IsZero() || now.Before(r.until))
 }
 
-// plan holds a node for every waiting member, or for as many as fit and are
-// enough, or refuses the gang. Members that have a node already are fixed points.
-func (c *Core) plan(now time.Time, g *group, view View) {
-	g.replanning = false
-	problem, reason := g.problem(view)
-	var rejection *placement.Rejection
-	if reason.Code == "" {
-		waiting, counts := g.ranked(gang.Waiting), g.counts()
-		need := max(1, g.floor()-counts.Placed())
-		if problem.view.Index == nil {
-			problem.view.Index = placement.NewIndex(view.Nodes, view.Tree)
-		}
-		putBack := c.promised(now, g).takeOff(problem.view)
-		var plan *placement.Plan
-		var n int
-		plan, n, rejection = problem.solveMost(waiting, need)
-		contention := ""
-		if plan == nil && rejection != nil {
-			contention = c.contend(now, g, problem, waiting[:n], rejection)
-		} else {
-			c.unreserve(g)
-		}
-		putBack()
-		g.refusal = nil
-		switch {
-		case rejection != nil:
-			if g.misses > 0 && rejection.Kind == placement.Impossible {
-				rejection.Kind = placement.DoesNotFit // on the nodes that were not refused
-			}
-			reason = explain(rejection, problem, c.opts.Vocabulary)
-			if contention != "" {
-				reason.Message += "; " + contention
-			}
-		case n < len(waiting):
-			reason = problem.slicing.incomplete(g, view, waiting[n:])
-		}
-		if plan != nil {
-			problem.assign(c, waiting[:n], plan)
-		}
-		if plan != nil && reason.Code != "" {
-			reason.Message = fmt.Sprintf("%d of %d members got a place; %s", n, len(waiting), reason.Message)
-		}
+// proposal is what the planner says of the members that wait.
+type proposal struct {
+	problem
+	waiting   []*member       // in rank order
+	plan      *placement.Plan // for the first fits of them; nil where there is none
+	fits      int
+	rejection *placement.Rejection // what the planner said; nil where it was not asked, or all fit
+	reason    Reason               // why not all fit; zero where they do
+}
+
+// propose plans for every waiting member, or for as many as fit and are enough.
+// Members that have a node already are fixed points. Where the floor does not fit it
+// looks for room that others hold.
+func (c *Core) propose(now time.Time, g *group, view View) proposal {
+	p := proposal{waiting: g.ranked(gang.Waiting)}
+	if p.problem, p.reason = g.problem(view); p.reason.Code != "" {
+		return p
 	}
-	if reason.Code != "" {
-		c.refuse(g, view, reason)
-		g.refusal.rejection = rejection
-		if rejection != nil && view.Others != nil {
-			g.refusal.until = now.Add(c.opts.WakeAfter) // who runs, and for how long, changes by itself
+	if p.view.Index == nil {
+		p.view.Index = placement.NewIndex(view.Nodes, view.Tree)
+	}
+	putBack := c.promised(now, g).takeOff(p.view)
+	p.plan, p.fits, p.rejection = p.solveMost(p.waiting, max(1, g.floor()-g.counts().Placed()))
+	contention := ""
+	switch {
+	case p.plan != nil || p.rejection == nil:
+		c.unreserve(g)
+	case !g.roaming && (g.misses == 0 && len(p.ruledOut) == 0 || g.trial.rests > 0):
+		contention = c.contend(now, g, p.problem, p.waiting[:p.fits], p.rejection)
+	}
+	putBack()
+	switch {
+	case p.rejection != nil:
+		if (g.misses > 0 || len(p.ruledOut) > 0) && p.rejection.Kind == placement.Impossible {
+			p.rejection.Kind = placement.DoesNotFit // on the nodes that were not refused
 		}
+		p.reason = explain(p.rejection, p.problem, c.opts.Vocabulary)
+		if contention != "" {
+			p.reason.Message += "; " + contention
+		}
+	case p.fits < len(p.waiting):
+		p.reason = p.slicing.incomplete(g, view, p.waiting[p.fits:])
+	}
+	if p.plan != nil && p.reason.Code != "" {
+		p.reason.Message = fmt.Sprintf("%d of %d members got a place; %s", p.fits, len(p.waiting), p.reason.Message)
+	}
+	return p
+}
+
+// plan holds a node for every waiting member, or for as many as fit and are
+// enough, or refuses the gang.
+func (c *Core) plan(now time.Time, g *group, view View) {
+	g.replanning, g.refusal = false, nil
+	p := c.propose(now, g, view)
+	if p.plan != nil {
+		p.assign(c)
+	}
+	if p.reason.Code != "" {
+		c.refuseFor(now, g, p)
+	}
+}
+
+// refuseFor refuses the members that a proposal has no place for.
+func (c *Core) refuseFor(now time.Time, g *group, p proposal) {
+	c.refuse(g, p.view, p.reason)
+	g.refusal.rejection = p.rejection
+	if p.rejection != nil && p.view.Others != nil {
+		g.refusal.until = now.Add(c.opts.WakeAfter) // who runs, and for how long, changes by itself
 	}
 }
 
@@ -150,13 +179,12 @@ type problem struct {
 	preferred int
 	slicing   slicing
 	excluded  map[string]map[string]bool // by class: nodes that were refused
+	ruledOut  map[string]bool            // domains of the required level, by path
+	apart     apart
 }
 
 func (g *group) problem(view View) (problem, Reason) {
-	p := problem{view: view, excluded: g.excluded}
-	if g.misses > maxMisses {
-		return p, Reason{NodeRefused, fmt.Sprintf("%d nodes were refused one after another", g.misses)}
-	}
+	p := problem{view: view, excluded: g.excluded, ruledOut: g.trial.ruledOut, apart: g.apart(view)}
 	var reason Reason
 	if p.required, reason = g.level(g.spec.Required, view); reason.Code != "" {
 		return p, reason
@@ -219,12 +247,21 @@ func (p problem) request(members []*member) (req placement.Request, index []int)
 func (p problem) class(m *member) placement.Class {
 	name, refused := m.Class, p.excluded[m.Class]
 	class := placement.Class{Requests: m.Requests, Key: name}
+	class.Apart, class.Excluded = p.apart.of(m)
 	class.Eligible = func(node int) bool { return p.view.Eligible(name, node) }
-	if len(refused) > 0 {
+	if len(refused)+len(p.ruledOut) > 0 {
 		class.Key = ""
-		class.Eligible = func(node int) bool { return !refused[p.view.Nodes[node].Name] && p.view.Eligible(name, node) }
+		class.Eligible = func(node int) bool {
+			return !refused[p.view.Nodes[node].Name] && !p.ruledOut[p.domain(node, p.required).Path] && p.view.Eligible(name, node)
+		}
 	}
 	return class
+}
+
+// domain is the one of a level that a node stands in.
+func (p problem) domain(node, level int) topology.Domain {
+	tree := p.view.Tree
+	return tree.Domains[tree.Ancestor(tree.Leaf(node), level)]
 }
 
 func (p problem) solve(members []*member) (*placement.Plan, *placement.Rejection) {
@@ -260,11 +297,16 @@ func (p problem) solveMost(waiting []*member, need int) (best *placement.Plan, f
 	return best, steps[fits], why
 }
 
-// assign turns a plan into holds.
-func (p problem) assign(c *Core, members []*member, plan *placement.Plan) {
-	_, index := p.request(members)
-	for i, node := range plan.Assign(index) {
-		c.hold(members[i], p.view.Nodes[node].Name)
+// nodes are the places of the nodes that the plan gives to the members, in their order.
+func (p proposal) nodes() []int {
+	_, index := p.request(p.waiting[:p.fits])
+	return p.plan.Assign(index)
+}
+
+// assign turns the plan into holds.
+func (p proposal) assign(c *Core) {
+	for i, node := range p.nodes() {
+		c.hold(p.waiting[i], p.view.Nodes[node].Name)
 	}
 }
 
@@ -273,6 +315,10 @@ func (p problem) assign(c *Core, members []*member, plan *placement.Plan) {
 // that are reserved. The next attempt does the planning, at once.
 func (c *Core) missed(now time.Time, e Missed) {
 	m := c.members[e.UID]
+	if m != nil && m.roams && e.Node == "" {
+		c.nowhere(now, m, e.Why)
+		return
+	}
 	if m == nil || !m.held || m.node != e.Node {
 		return
 	}
@@ -280,7 +326,13 @@ func (c *Core) missed(now time.Time, e Missed) {
 		return // it is tried there once more
 	}
 	g := c.group(m.group.key)
-	g.exclude(m, e, now)
+	g.exclude(m, e)
+	if g.misses > maxMisses {
+		g.trial.begun = true
+		c.giveBack(g, Reason{NodeRefused, g.lastMiss})
+		c.activateLeader(g)
+		return
+	}
 	c.drop(m)
 	for _, held := range g.ranked(gang.Held) {
 		c.drop(held)
@@ -292,7 +344,7 @@ func (c *Core) missed(now time.Time, e Missed) {
 	c.activateLeader(g)
 }
 
-func (g *group) exclude(m *member, e Missed, now time.Time) {
+func (g *group) exclude(m *member, e Missed) {
 	if g.excluded == nil {
 		g.excluded = map[string]map[string]bool{}
 	}
@@ -300,7 +352,7 @@ func (g *group) exclude(m *member, e Missed, now time.Time) {
 		g.excluded[m.Class] = map[string]bool{}
 	}
 	g.excluded[m.Class][e.Node] = true
-	g.misses, g.missedAt = g.misses+1, now
+	g.misses++
 	g.lastMiss = fmt.Sprintf("%s refused %s: %s", e.Node, m.Name, e.Why)
 }
 

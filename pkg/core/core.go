@@ -16,20 +16,27 @@ type Options struct {
 	// before it is evicted whole.
 	HealTimeout time.Duration
 	// WakeAfter is how long a gang may go untried; a wake-up that got lost costs
-	// no more than this.
+	// no more than this. It is also how long a gang rests for which every node was
+	// refused; that doubles each time, up to MaxRest.
 	WakeAfter time.Duration
 	// ReserveAfter is how long a gang waits before room is drained for it; zero for ever.
 	ReserveAfter time.Duration
 	// NoPreemption leaves everybody who runs alone.
 	NoPreemption bool
+	MaxRest      time.Duration
+	// PlanAll has gangs planned whose constraints the planner cannot judge, instead of
+	// letting the scheduler's own filters choose nodes for them. It is for shells that
+	// have no such filters.
+	PlanAll bool
 	// Vocabulary names the resources in messages.
 	Vocabulary *cluster.Vocabulary
 }
 
-// DefaultHealTimeout and DefaultWakeAfter are the values of the zero Options.
+// The values of the zero Options.
 const (
 	DefaultHealTimeout = 5 * time.Minute
 	DefaultWakeAfter   = 20 * time.Second
+	DefaultMaxRest     = 2 * time.Minute
 )
 
 // Core is the state of all gangs. It is not safe for concurrent use.
@@ -42,6 +49,7 @@ type Core struct {
 	holders      []*group
 	reservations uint64 // made so far
 	acting       bool   // the shell carries out what the core decides
+	roaming      *group // the one gang that the scheduler's own filters are choosing nodes for
 	// epoch changes whenever the ledger gives capacity back.
 	epoch   uint64
 	effects []Effect
@@ -55,6 +63,9 @@ func New(opts Options) *Core {
 	}
 	if opts.WakeAfter == 0 {
 		opts.WakeAfter = DefaultWakeAfter
+	}
+	if opts.MaxRest == 0 {
+		opts.MaxRest = DefaultMaxRest
 	}
 	if opts.Vocabulary == nil {
 		opts.Vocabulary = cluster.NewVocabulary()
@@ -87,7 +98,7 @@ func (c *Core) Step(now time.Time, event Event) []Effect {
 	case Missed:
 		c.missed(now, e)
 	case Reserved:
-		c.reserved(e.UID)
+		c.reserved(e)
 	case Permit:
 		c.permit(e.UID)
 	case Unreserved:
@@ -126,6 +137,7 @@ func (c *Core) settle(now time.Time) {
 	for _, g := range c.sorted(c.touched) {
 		if !g.known && len(g.members) == 0 && len(g.finished) == 0 {
 			delete(c.groups, g.key)
+			c.stopRoaming(g)
 			continue
 		}
 		if g.reservation != nil && !g.wantsRoom() {
@@ -134,6 +146,9 @@ func (c *Core) settle(now time.Time) {
 		if reason := g.untenable(); reason.Code != "" {
 			c.giveBack(g, reason)
 			c.activateLeader(g)
+		}
+		if g.roaming && g.counts().Reserved+g.sums().roams == 0 {
+			c.stopRoaming(g)
 		}
 		switch g.phase() {
 		case gang.Healing:
@@ -159,7 +174,7 @@ func (g *group) untenable() Reason {
 	if reason := g.gate(); reason.Code != "" {
 		return reason
 	}
-	if counts.Placed() < g.floor() && !g.replanning {
+	if counts.Placed() < g.floor() && !g.replanning && !g.roaming {
 		return Reason{MemberLost, "the gang lost members before it was complete"}
 	}
 	return Reason{}
@@ -216,7 +231,7 @@ func (c *Core) QueueKey(uid string) (queue.Key, bool) {
 	}
 	g := m.group
 	return queue.Key{
-		Settled: m.held || g.torn(), Priority: m.Priority, Since: g.spec.Created,
+		Settled: m.held || g.roaming || g.torn(), Priority: m.Priority, Since: g.spec.Created,
 		Group: g.key.String(), Rank: g.rank(m), UID: uid,
 	}, true
 }

@@ -23,6 +23,10 @@
 // the scheduler's filters refuse a node, members that are reserved keep theirs
 // until the next attempt has planned the others around them.
 //
+// A gang whose constraints the planner cannot judge, or whose nodes were refused until
+// no plan was left, roams: an Attempt is answered with a Roam, the scheduler's filters
+// choose the node, and the member goes from Waiting to Reserved at once. See roam.go.
+//
 // A binding cannot be undone; if it stays incomplete the gang heals: bound members
 // are fixed points and the others are planned close to them, until HealTimeout ends
 // the gang. A bind of which nobody knows whether it took place counts as on its
@@ -31,8 +35,9 @@
 // Invariants, checked by [Core.Check] after every step of the tests:
 //
 //   - The ledger is the sum of what is held for members, node by node.
-//   - Members of a gang are Held or Reserved only if its floor has places: a gang
-//     that does not fit, or may not be tried, holds nothing.
+//   - Members of a gang are Held or Reserved only if its floor has places, or, one gang
+//     at a time, while it roams: a gang that does not fit, or may not be tried, holds
+//     nothing.
 //   - Members are released as soon as the floor may be bound, and not before.
 //   - The same events in the same order give the same effects, byte for byte.
 //

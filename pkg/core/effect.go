@@ -8,6 +8,13 @@ type Effect interface{ effect() }
 // Pin answers an Attempt: the member goes to this node and no other.
 type Pin struct{ UID, Node string }
 
+// Roam answers an Attempt: the scheduler's own filters choose a node for the member,
+// from those listed, or from all where none is. Near is where the planner would put it.
+type Roam struct {
+	UID, Near string
+	Nodes     []string
+}
+
 // Refuse answers an Attempt: there is no place for the member now.
 type Refuse struct {
 	UID    string
@@ -41,6 +48,7 @@ type Report struct {
 }
 
 func (Pin) effect()      {}
+func (Roam) effect()     {}
 func (Refuse) effect()   {}
 func (Activate) effect() {}
 func (Release) effect()  {}

@@ -52,7 +52,7 @@ type FinishedForgotten struct {
 	UID string
 }
 
-// Attempt asks for a place for one member. The answer is a Pin or a Refuse.
+// Attempt asks for a place for one member. The answer is a Pin, a Roam or a Refuse.
 type Attempt struct {
 	UID  string
 	View View
@@ -71,6 +71,9 @@ type View struct {
 	// Epoch changes whenever a node came, was freed or changed in a way that
 	// could make a gang fit.
 	Epoch uint64
+	// Attributes changes whenever a node came, went, or changed otherwise than in what
+	// is free on it.
+	Attributes uint64
 	// Eligible says whether a member of the class may run on the node, resources apart.
 	Eligible func(class string, node int) bool
 	// Others lists the pods on nodes that are no members, or members on their way out.
@@ -81,11 +84,12 @@ type View struct {
 }
 
 // Missed says that the scheduler's own filters refused the node that a member
-// was pinned to, and why.
+// was pinned to, or, with no node, all that it was free to choose from, and why.
 type Missed struct{ UID, Node, Why string }
 
-// Reserved says that the scheduler has assumed a member on its node.
-type Reserved struct{ UID string }
+// Reserved says that the scheduler has assumed a member on a node: the one it was
+// pinned to, or the one that was chosen for it.
+type Reserved struct{ UID, Node string }
 
 // Permit asks whether a reserved member may go on to be bound.
 type Permit struct{ UID string }

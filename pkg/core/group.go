@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -24,12 +25,13 @@ type group struct {
 	why Reason
 	// refusal is the answer to the last attempt, nil since that had a plan.
 	refusal *refusal
-	// excluded are the nodes that the scheduler's filters refused for a class. They
-	// are forgiven a while after the last miss, or when the gang is placed.
+	// excluded are the nodes that the scheduler's filters refused for a class, until
+	// the gang is placed or they are asked for every node.
 	excluded map[string]map[string]bool
 	misses   int
 	lastMiss string
-	missedAt time.Time
+	trial    trial
+	roaming  bool // since the first member was left to the filters, until the floor has its place
 	// replanning is set from a miss until the next attempt: members that are
 	// reserved keep their nodes although the others have none.
 	replanning   bool
@@ -58,6 +60,7 @@ type member struct {
 	state  gang.State
 	node   string // where it is held, reserved or bound; empty while it waits
 	barred string
+	roams  bool // it waits, and the scheduler's own filters choose a node for it
 	// held: the ledger counts it on its node. That is so in state Held, and in
 	// state Binding when the scheduler has let go of it and nobody knows whether
 	// it was bound.
@@ -69,7 +72,7 @@ type member struct {
 
 // move brings a member to another state.
 func (m *member) move(state gang.State, node string) {
-	m.state, m.node, m.permitted, m.doubted = state, node, false, time.Time{}
+	m.state, m.node, m.permitted, m.roams, m.doubted = state, node, false, false, time.Time{}
 	m.group.tally = nil
 }
 
@@ -79,6 +82,8 @@ type tally struct {
 	permitted int         // of the reserved
 	leader    *member     // the first that waits
 	odd       *member     // the first whose priority is not the first member's
+	roams     int         // of those that wait
+	beyond    string      // a constraint of one that waits which the planner cannot judge
 }
 
 func (g *group) sums() *tally {
@@ -100,6 +105,10 @@ func (g *group) count() *tally {
 				continue
 			}
 			t.counts.Waiting++
+			t.beyond = cmp.Or(t.beyond, m.Beyond)
+			if m.roams {
+				t.roams++
+			}
 			if t.leader == nil {
 				t.leader = m
 			}

@@ -29,6 +29,9 @@ func (c *Core) elected(now time.Time) {
 // not been tried for a while, in case the event that should have done so got lost,
 // and those that were refused before the core gave capacity back.
 func (c *Core) tick(now time.Time) {
+	if g := c.roaming; g != nil && g.counts().Reserved == 0 && now.Sub(g.lastAttempt) >= c.opts.WakeAfter {
+		c.stopRoaming(g) // nobody has said what became of the member that was tried
+	}
 	for _, g := range c.sorted(c.groups) {
 		if g.gate().Code == GroupNotFound {
 			continue
@@ -43,7 +46,10 @@ func (c *Core) tick(now time.Time) {
 			continue
 		case gang.Queued, gang.Planned, gang.Releasing, gang.Placed:
 		}
-		if now.Sub(g.lastAttempt) >= c.opts.WakeAfter || g.refusal != nil && g.refusal.stands && g.refusal.coreEpoch != c.epoch {
+		if now.Before(g.trial.until) {
+			continue
+		}
+		if now.Sub(g.lastAttempt) >= c.opts.WakeAfter || !g.trial.until.IsZero() || g.refusal != nil && g.refusal.stands && g.refusal.coreEpoch != c.epoch {
 			g.lastAttempt = now
 			c.activateLeader(g)
 			c.activateHeld(g, nil)

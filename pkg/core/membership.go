@@ -21,7 +21,7 @@ func (c *Core) groupSeen(e GroupSeen) {
 	if g.known && (g.spec.Required.Name != e.Spec.Required.Name || g.spec.Slices != e.Spec.Slices) {
 		c.giveBack(g, Reason{GroupChanged, "the pod group asks for another topology now"})
 	}
-	g.spec, g.known, g.why = e.Spec, true, Reason{}
+	g.spec, g.known, g.why, g.trial = e.Spec, true, Reason{}, trial{}
 	g.changed()
 	if open {
 		c.activateLeader(g)
@@ -54,6 +54,7 @@ func (c *Core) memberSeen(e MemberSeen) {
 		m = &member{Member: e.Member, group: g, barred: e.Barred}
 		c.members[uid] = m
 		g.insert(m)
+		g.trial = trial{}
 	} else {
 		c.updated(m, e)
 	}
@@ -124,7 +125,8 @@ func (c *Core) bound(m *member, node string) {
 	m.move(gang.Bound, node)
 	if g.phase() == gang.Placed {
 		g.forgive()
-		g.refusal, g.why = nil, Reason{}
+		c.stopRoaming(g)
+		g.refusal, g.why, g.trial = nil, Reason{}, trial{}
 	}
 	if !planned {
 		g.changed()

@@ -27,6 +27,7 @@ const (
 	MemberLost           Code = "MemberLost"
 	NodeLost             Code = "NodeLost"
 	NodeRefused          Code = "NodeRefused"
+	OneByOne             Code = "AnotherGangIsTried"
 	BindFailed           Code = "BindFailed"
 	NotHealed            Code = "GangNotCompleted"
 	Preempted            Code = "PreemptedByGang"

@@ -9,8 +9,12 @@ import (
 
 // reserved: the shell's view of the node counts the member from now on. One that
 // may be bound already stays on its way to be bound.
-func (c *Core) reserved(uid string) {
-	m := c.members[uid]
+func (c *Core) reserved(e Reserved) {
+	m := c.members[e.UID]
+	if m != nil && m.roams && m.state == gang.Waiting {
+		c.settledOn(m, e.Node)
+		return
+	}
 	if m == nil || !m.held {
 		return
 	}
@@ -50,6 +54,7 @@ func (c *Core) releaseReady(g *group) {
 // its way to be bound cannot be taken back.
 func (c *Core) giveBack(g *group, reason Reason) {
 	g.replanning = false
+	c.stopRoaming(g)
 	held, reserved := g.ranked(gang.Held), g.ranked(gang.Reserved)
 	for _, m := range slices.Concat(held, reserved) {
 		c.drop(m)

@@ -24,12 +24,12 @@ import (
 //	nodes                    a node a line: NAME [rack=R] [block=b1] [gpus=8] [pods=N] [gone] [cordoned]
 //	pods                     pods without a gang: NAME node=N [gpus=1] [priority=P] [leaving] [protected] [revocable] [duration=D] [budget=N] [gone]
 //	gang NAME floor=N [duration=D] [revocable] [required=LEVEL] [preferred=LEVEL] [slices=N slice-level=LEVEL] [uid=U] [gone]
-//	members                  a pod a line: NAME gang=G [role=R] [index=I] [gpus=1] [cpu=N] [priority=P] [node=N] [barred=WHY] [patient]
+//	members                  a pod a line: NAME gang=G [role=R] [index=I] [gpus=1] [cpu=N] [priority=P] [node=N] [barred=WHY] [patient] [apart=GROUP] [beyond=FIELD]
 //	attempt NAME…            a scheduling cycle's question, pod by pod
 //	reserve NAME…            the scheduler assumes the pod on the node it was pinned to
 //	permit NAME…
 //	place GANG               all three for each member in rank order, as often as it takes no longer than once around
-//	miss NAME why=…          the scheduler's filters refuse the pinned node
+//	miss NAME why=… [at=all] the scheduler's filters refuse the pinned node, or all
 //	bound NAME… [node=N]     the API says the pod is bound: where it was assumed, or elsewhere
 //	unreserve NAME… [why=…] [unknown]
 //	gone NAME…, finished NAME…, forgotten NAME… gang=G
@@ -65,6 +65,7 @@ type world struct {
 	nodes    map[string]cluster.Node // Free is computed for each view
 	cordoned map[string]bool
 	epoch    uint64
+	altered  uint64
 	gangs    map[gang.Key]gang.Spec
 	pods     map[string]*pod
 	others   map[string]core.Occupant // by name; the node is found for each view
@@ -134,7 +135,11 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) {
 		}
 	case "miss":
 		each(func(p *pod, uid string) {
-			w.step(core.Missed{UID: uid, Node: p.pinned, Why: option(d, "why", "it has a taint")})
+			node := p.pinned
+			if d.HasArg("at") {
+				node = ""
+			}
+			w.step(core.Missed{UID: uid, Node: node, Why: option(d, "why", "it has a taint")})
 			p.pinned = ""
 		})
 	case "bound":
@@ -195,8 +200,11 @@ func (w *world) step(event core.Event) []core.Effect {
 
 func (w *world) attempt(uid string) (pinned bool) {
 	for _, e := range w.step(core.Attempt{UID: uid, View: w.view()}) {
-		if pin, ok := e.(core.Pin); ok {
-			w.pods[uid].pinned, pinned = pin.Node, true
+		switch e := e.(type) {
+		case core.Pin:
+			w.pods[uid].pinned, pinned = e.Node, true
+		case core.Roam: // the scheduler follows the planner's advice
+			w.pods[uid].pinned, pinned = e.Near, true
 		}
 	}
 	return pinned
@@ -205,7 +213,7 @@ func (w *world) attempt(uid string) (pinned bool) {
 func (w *world) reserve(uid string) {
 	p := w.pods[uid]
 	p.assumed, p.pinned = p.pinned, ""
-	w.step(core.Reserved{UID: uid})
+	w.step(core.Reserved{UID: uid, Node: p.assumed})
 }
 
 func (w *world) view() core.View {
@@ -226,7 +234,7 @@ func (w *world) view() core.View {
 	}
 	sort.Slice(nodes, func(i, j int) bool { return nodes[i].Name < nodes[j].Name })
 	return core.View{
-		Nodes: nodes, Epoch: w.epoch,
+		Nodes: nodes, Epoch: w.epoch, Attributes: w.altered,
 		Tree:     topology.Build([]topology.Level{{Name: "block", Key: "block"}, {Name: "rack", Key: "rack"}}, nodes),
 		Eligible: func(_ string, node int) bool { return !w.cordoned[nodes[node].Name] },
 		Others:   func() []core.Occupant { return w.occupants(nodes) },
@@ -293,7 +301,7 @@ func (w *world) setOther(t *testing.T, d *datadriven.TestData, line string) {
 }
 
 func (w *world) setNodes(t *testing.T, d *datadriven.TestData) {
-	w.epoch++
+	w.epoch, w.altered = w.epoch+1, w.altered+1
 	for line := range strings.SplitSeq(strings.TrimSpace(d.Input), "\n") {
 		words := strings.Fields(line)
 		n := cluster.Node{Name: words[0], Labels: map[string]string{"block": "b1"}}
@@ -380,12 +388,16 @@ func (w *world) setMember(t *testing.T, d *datadriven.TestData, line string) {
 			p.Member.Patient = true
 		case "barred":
 			p.Barred = "the pod is held back by scheduling gate " + value
+		case "apart":
+			p.Member.Apart = []string{value}
+		case "beyond":
+			p.Member.Beyond = value
 		default:
 			d.Fatalf(t, "no option %q", name)
 		}
 	}
 	p.Member.Requests = cluster.Resources(nil).Set(cluster.CPU, cpu).Set(cluster.Pods, 1).Set(w.gpu, gpus)
-	p.Member.Class = fmt.Sprintf("%d gpus, %dm cpu", gpus, cpu)
+	p.Member.Class = fmt.Sprintf("%d gpus, %dm cpu %v %s", gpus, cpu, p.Member.Apart, p.Member.Beyond)
 	w.pods[words[0]] = p
 	w.step(p.MemberSeen)
 }
@@ -491,6 +503,12 @@ func describe(e core.Effect) string {
 	switch e := e.(type) {
 	case core.Pin:
 		return fmt.Sprintf("pin %s to %s", e.UID, e.Node)
+	case core.Roam:
+		where := "everywhere"
+		if e.Nodes != nil {
+			where = list(e.Nodes)
+		}
+		return fmt.Sprintf("let %s roam near %s, allowed is %s", e.UID, e.Near, where)
 	case core.Refuse:
 		return fmt.Sprintf("refuse %s | %s: %s", e.UID, e.Reason.Code, e.Reason.Message)
 	case core.Activate:

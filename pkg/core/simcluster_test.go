@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"lockstep.dev/lockstep/pkg/cluster"
@@ -40,6 +41,8 @@ type job struct {
 	requests []cluster.Resources // of the Master, of the Workers
 	priority int32
 	ended    bool
+	apart    []string // groups that all of its pods are in
+	beyond   string
 }
 
 type watch int
@@ -242,11 +245,17 @@ func (s *sim) createPod(j *job, index int) {
 	name := fmt.Sprintf("%s-%d", j.key.Name, index)
 	p := simPod{uid: fmt.Sprintf("%s.%d", name, s.api.created), key: j.key}
 	requests := j.requests[min(index, 1)]
-	p.member = gang.Member{UID: p.uid, Name: name, Role: "Worker", Index: index, Requests: requests, Class: fmt.Sprint(requests), Priority: j.priority}
+	p.member = gang.Member{UID: p.uid, Name: name, Role: "Worker", Index: index, Requests: requests, Class: classOf(requests, j.apart), Priority: j.priority,
+		Apart: j.apart, Beyond: j.beyond}
 	if index == 0 {
 		p.member.Role = "Master"
 	}
 	s.putPod(p)
+}
+
+// classOf is equal for members that ask for the same.
+func classOf(requests cluster.Resources, apart []string) string {
+	return fmt.Sprint(requests) + strings.Join(apart, ",")
 }
 
 // disturb is everything that can happen to a cluster.
@@ -341,14 +350,14 @@ func (s *sim) disturb() {
 				p.member.Priority++
 			} else {
 				p.member.Requests = s.requests(int64(r.IntN(4)), 1)
-				p.member.Class = fmt.Sprint(p.member.Requests)
+				p.member.Class = classOf(p.member.Requests, p.member.Apart)
 			}
 			s.putPod(p)
 		}
 	case 17: // resized in place
 		if p.node != "" && !p.finished {
 			p.member.Requests = s.requests(int64(r.IntN(4)), 1)
-			p.member.Class = fmt.Sprint(p.member.Requests)
+			p.member.Class = classOf(p.member.Requests, p.member.Apart)
 			s.putPod(p)
 		}
 	}
@@ -414,6 +423,12 @@ func (s *sim) newJob(i int) *job {
 	j.spec = gang.Spec{Key: j.key, Floor: 1 + r.IntN(j.pods), Required: gang.Level{Name: pick(r, "", "", "", "rack", "host")},
 		Created: s.now.Add(time.Duration(r.IntN(3)) * time.Second)}
 	j.requests = []cluster.Resources{s.requests(int64(r.IntN(3)), 1), s.requests(int64(1+r.IntN(2)), 1)}
+	switch r.IntN(6) {
+	case 0:
+		j.apart = []string{"host port 80"}
+	case 1:
+		j.beyond = "spec.topologySpreadConstraints"
+	}
 	if i == 1 && r.IntN(4) == 0 { // equal names in two namespaces
 		j.key = gang.Key{Namespace: "c", Name: "job0"}
 		j.spec.Key = j.key

@@ -13,13 +13,17 @@ func (s *sim) cycle(q *queued) {
 	uid := q.pod.uid
 	q.until = s.now.Add(flushAfter)
 	node, pinned := s.core.Pinned(uid)
+	var roam *core.Roam
 	if _, exists := s.nodes[node]; !pinned || !exists {
-		if node = s.plan(uid); node == "" {
+		if node, roam = s.plan(uid); roam != nil {
+			node = s.choose(q.pod, roam)
+		}
+		if node == "" {
 			q.place = unschedulable
 			return
 		}
 	}
-	if why := s.filter(q.pod, node); why != "" {
+	if why := s.filter(q.pod, node); why != "" && roam == nil {
 		q.place, s.learnt[q.pod.key] = unschedulable, true
 		s.step(core.Missed{UID: uid, Node: node, Why: why})
 		return
@@ -28,7 +32,7 @@ func (s *sim) cycle(q *queued) {
 	p.node = node
 	s.assumed[uid] = p
 	q.place = cycling
-	s.step(core.Reserved{UID: uid})
+	s.step(core.Reserved{UID: uid, Node: node})
 	s.meanwhile()
 	if s.fault(40) {
 		s.letGo(q, false, "another plugin could not reserve", unschedulable)
@@ -59,8 +63,26 @@ func (s *sim) meanwhile() {
 	}
 }
 
+// choose is what the scheduler does with a pod that no plan pins: the first node that
+// its filters let through and that leaves room for what is held.
+func (s *sim) choose(p simPod, roam *core.Roam) string {
+	nodes := roam.Nodes
+	if nodes == nil {
+		nodes = sorted(s.nodes)
+	}
+	for _, node := range append([]string{roam.Near}, nodes...) {
+		held := s.core.HeldOn(node, p.uid)
+		if s.refuses(p, node) == "" && p.member.Requests.Fits(s.freeOn(node).Sub(held)) {
+			return node
+		}
+	}
+	s.learnt[p.key] = true
+	s.step(core.Missed{UID: p.uid, Why: "none of the nodes is right"})
+	return ""
+}
+
 // plan asks the core, and checks that what it newly holds was free.
-func (s *sim) plan(uid string) (node string) {
+func (s *sim) plan(uid string) (node string, roam *core.Roam) {
 	view := s.view()
 	before := map[string]cluster.Resources{}
 	for _, n := range view.Nodes {
@@ -71,6 +93,9 @@ func (s *sim) plan(uid string) (node string) {
 		switch e := e.(type) {
 		case core.Pin:
 			node = e.Node
+			answers++
+		case core.Roam:
+			roam = &e
 			answers++
 		case core.Refuse:
 			answers++
@@ -90,31 +115,53 @@ func (s *sim) plan(uid string) (node string) {
 			}
 		}
 	}
-	return node
+	return node, roam
 }
 
 // filter is what the scheduler's own filters say about a pinned node.
 func (s *sim) filter(p simPod, node string) string {
-	n := s.nodes[node]
-	free := n.Allocatable.Clone()
-	for _, of := range []map[string]simPod{s.bound, s.assumed} {
-		for _, other := range of {
-			if other.node == node {
-				free = free.Sub(other.member.Requests)
-			}
-		}
+	why := s.refuses(p, node)
+	if why == "" && s.fault(30) {
+		return "no luck"
 	}
+	return why
+}
+
+func (s *sim) refuses(p simPod, node string) string {
 	switch {
-	case n.cordoned:
+	case s.nodes[node].cordoned:
 		return "the node is unschedulable"
-	case !p.member.Requests.Fits(free):
+	case !p.member.Requests.Fits(s.freeOn(node)):
 		return "insufficient resources"
 	case s.bad[p.member.Class+" "+node]:
 		return "volume node affinity conflict"
-	case s.fault(30):
-		return "no luck"
+	case len(p.member.Apart) > 0 && s.hasSibling(p, node):
+		return "pod anti-affinity rules"
 	}
 	return ""
+}
+
+// freeOn is what no pod takes on a node.
+func (s *sim) freeOn(node string) cluster.Resources {
+	free := s.nodes[node].Allocatable.Clone()
+	s.podsOn(node, func(p simPod) { free = free.Sub(p.member.Requests) })
+	return free
+}
+
+func (s *sim) hasSibling(p simPod, node string) bool {
+	found := false
+	s.podsOn(node, func(other simPod) { found = found || other.key == p.key && other.uid != p.uid && !other.alien })
+	return found
+}
+
+func (s *sim) podsOn(node string, do func(simPod)) {
+	for _, of := range []map[string]simPod{s.bound, s.assumed} {
+		for _, p := range of {
+			if p.node == node {
+				do(p)
+			}
+		}
+	}
 }
 
 // letGo is Unreserve, forgetting the pod, and putting it back into the queue.

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"slices"
 	"sort"
 	"time"
 
@@ -188,16 +189,21 @@ func (s *sim) fits(j *job, waiting []simPod, n int, fixed []int, view core.View)
 	if j.spec.Required.Name != "" && !known || n > len(waiting) {
 		return false
 	}
-	if j.spec.Slices.Size > 0 {
-		return false // the rule is not written a second time here
+	if j.spec.Slices.Size > 0 || j.beyond != "" && len(s.bad) > 0 {
+		return false // slices are judged elsewhere; one by one pods can stand in each other's way
+	}
+	moved := func(p simPod) bool { return !slices.Equal(p.member.Apart, j.apart) } // from a gang of other ways
+	if slices.ContainsFunc(waiting, moved) {
+		return false
 	}
 	sortByRank(waiting)
 	req := placement.Request{Required: level, Fixed: fixed}
 	for _, p := range waiting[:n] {
 		class := p.member.Class
 		req.Classes = append(req.Classes, placement.Class{Requests: p.member.Requests, Count: 1, Eligible: func(node int) bool {
-			return view.Eligible(class, node) && !s.bad[class+" "+view.Nodes[node].Name]
-		}})
+			sibling := len(j.apart) > 0 && slices.Contains(fixed, node)
+			return view.Eligible(class, node) && !s.bad[class+" "+view.Nodes[node].Name] && !sibling
+		}, Apart: uint64(len(j.apart))})
 	}
 	plan, _ := placement.Solve(req, view.Nodes, view.Tree)
 	return plan != nil

@@ -55,6 +55,7 @@ type scheduler struct {
 	pending  map[string]*queued
 	mail     map[string]bool // wake-ups
 	epoch    uint64
+	altered  uint64 // counts changes of nodes
 	attempts int
 	finished map[string]gang.Key
 	floors   map[gang.Key]int
@@ -82,6 +83,7 @@ func (s *sim) nodeSeen(n simNode) {
 	s.nodes[n.Name] = n
 	delete(s.told, n.Name)
 	s.epoch++
+	s.altered++
 	s.hint()
 }
 
@@ -89,6 +91,7 @@ func (s *sim) nodeGone(name string) {
 	delete(s.nodes, name)
 	s.tree = nil
 	s.epoch++
+	s.altered++
 	s.step(core.NodeGone{Name: name})
 }
 
@@ -270,7 +273,7 @@ func (s *sim) view() core.View {
 	for _, p := range s.assumed {
 		take(p)
 	}
-	view := core.View{Nodes: nodes, Epoch: s.epoch, Eligible: func(_ string, node int) bool {
+	view := core.View{Nodes: nodes, Epoch: s.epoch, Attributes: s.altered, Eligible: func(_ string, node int) bool {
 		return !s.nodes[names[node]].cordoned
 	}}
 	if s.tree == nil {

@@ -77,6 +77,11 @@ type Member struct {
 	Duration time.Duration
 	// Started is when the pod got its node; zero while it has none.
 	Started time.Time
+	// Apart names groups, sorted: two members that have one in common never share a node.
+	Apart []string
+	// Beyond is a constraint of the pod that no planner here can judge, such as
+	// "spec.topologySpreadConstraints"; empty where there is none.
+	Beyond string
 }
 
 // Leads reports whether the member has a leading role: a Master or the like.

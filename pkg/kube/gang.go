@@ -64,6 +64,8 @@ func Member(pod *v1.Pod, vocabulary *cluster.Vocabulary) gang.Member {
 		Patient:  Patient(pod),
 		Duration: Duration(pod),
 		Started:  Started(pod),
+		Apart:    Apart(pod),
+		Beyond:   Beyond(pod),
 	}
 	m.Role, _ = first(pod.Labels, roleLabels)
 	m.Index = number(pod, indexLabels) + outerStride*number(pod, outerLabels)

@@ -10,6 +10,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	podresource "k8s.io/component-helpers/resource"
+	fwk "k8s.io/kube-scheduler/framework"
 	"sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
 	"lockstep.dev/lockstep/pkg/cluster"
@@ -42,6 +43,7 @@ type Offline struct {
 	view       core.View
 	vocabulary *cluster.Vocabulary
 	objects    []*v1.Node             // as view.Nodes
+	ports      []fwk.HostPortInfo     // in use, by node
 	pods       map[gang.Key][]*v1.Pod // members that have not ended, in rank order
 	groups     map[gang.Key]*v1alpha1.PodGroup
 	classes    map[string]*v1.Pod // one of each class
@@ -57,7 +59,7 @@ type Offline struct {
 func NewOffline(l Listing, levels []topology.Level, mine func(schedulerName string) bool) *Offline {
 	vocabulary := cluster.NewVocabulary()
 	o := &Offline{
-		core: core.New(core.Options{Vocabulary: vocabulary}), vocabulary: vocabulary,
+		core: core.New(core.Options{Vocabulary: vocabulary, PlanAll: true}), vocabulary: vocabulary,
 		pods: map[gang.Key][]*v1.Pod{}, groups: map[gang.Key]*v1alpha1.PodGroup{},
 		classes: map[string]*v1.Pod{}, admitted: map[string][]bool{},
 	}
@@ -101,17 +103,25 @@ func byName[T metav1.Object](a, b T) int {
 // takeNodes makes the view: what is allocatable less what pods that have not ended take.
 func (o *Offline) takeNodes(l Listing, levels []topology.Level) {
 	nodes := make([]cluster.Node, len(l.Nodes))
+	o.ports = make([]fwk.HostPortInfo, len(l.Nodes))
 	for i, node := range l.Nodes {
-		nodes[i] = Node(node, o.vocabulary)
+		nodes[i], o.ports[i] = Node(node, o.vocabulary), fwk.HostPortInfo{}
 	}
 	for _, pod := range l.Pods {
 		if i, ok := cluster.Find(nodes, pod.Spec.NodeName); ok && !ended(pod) {
+			o.takePorts(i, pod)
 			nodes[i].Free = nodes[i].Free.Sub(Occupied(pod, o.vocabulary))
 		}
 	}
 	o.objects = l.Nodes
 	tree := topology.Build(levels, nodes)
 	o.view = core.View{Nodes: nodes, Tree: tree, Index: placement.NewIndex(nodes, tree), Epoch: 1, Eligible: o.eligible}
+}
+
+func (o *Offline) takePorts(node int, pod *v1.Pod) {
+	for _, p := range HostPorts(pod) {
+		o.ports[node].Add(p.HostIP, string(p.Protocol), p.HostPort)
+	}
 }
 
 // Occupied is what a pod takes from the node that it is bound to: while it is being
@@ -154,7 +164,7 @@ func (o *Offline) eligible(class string, node int) bool {
 		}
 		o.admitted[class] = admits
 	}
-	return admits[node]
+	return admits[node] && PortsFree(HostPorts(o.classes[class]), o.ports[node])
 }
 
 // Tree of the nodes.
@@ -247,7 +257,16 @@ func (o *Offline) leader(key gang.Key) *v1.Pod {
 // Try asks for a place for the waiting members of a gang, as the scheduler does at
 // the gang's turn.
 func (o *Offline) Try(key gang.Key) {
-	if leader := o.leader(key); leader != nil {
-		o.step(core.Attempt{UID: string(leader.UID), View: o.view})
+	leader := o.leader(key)
+	if leader == nil {
+		return
+	}
+	o.step(core.Attempt{UID: string(leader.UID), View: o.view})
+	for _, pod := range o.pods[key] {
+		name, _ := o.core.Pinned(string(pod.UID))
+		if node, ok := cluster.Find(o.view.Nodes, name); ok && len(HostPorts(pod)) > 0 {
+			o.takePorts(node, pod)
+			o.view.Index.Update(node, o.view.Nodes[node]) // who is eligible there has changed
+		}
 	}
 }

@@ -1,8 +1,6 @@
 package kube
 
 import (
-	"slices"
-
 	v1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
@@ -83,27 +81,4 @@ func (o *Offline) span(places []Place) (domain int, used []int) {
 		}
 	}
 	return domain, used
-}
-
-// Unchecked names what a pod asks for that the planner does not judge: the
-// scheduler's filters do, node by node, when it is there.
-func Unchecked(pod *v1.Pod) []string {
-	var names []string
-	add := func(name string, present bool) {
-		if present {
-			names = append(names, name)
-		}
-	}
-	affinity := pod.Spec.Affinity
-	add("spec.affinity.podAffinity", affinity != nil && affinity.PodAffinity != nil)
-	add("spec.affinity.podAntiAffinity", affinity != nil && affinity.PodAntiAffinity != nil)
-	add("spec.topologySpreadConstraints", len(pod.Spec.TopologySpreadConstraints) > 0)
-	add("spec.resourceClaims", len(pod.Spec.ResourceClaims) > 0)
-	add("spec.volumes (persistent volume claims)", slices.ContainsFunc(pod.Spec.Volumes, func(v v1.Volume) bool {
-		return v.PersistentVolumeClaim != nil || v.Ephemeral != nil
-	}))
-	add("spec.containers (host ports)", slices.ContainsFunc(pod.Spec.Containers, func(c v1.Container) bool {
-		return slices.ContainsFunc(c.Ports, func(p v1.ContainerPort) bool { return p.HostPort != 0 })
-	}))
-	return names
 }

@@ -167,15 +167,3 @@ func TestAmountsThatCannotBeCounted(t *testing.T) {
 		}
 	}
 }
-
-func TestUnchecked(t *testing.T) {
-	pod := newPod("x", 0, 1)
-	if got := Unchecked(pod); len(got) > 0 {
-		t.Errorf("a plain pod: %v", got)
-	}
-	pod.Spec.Affinity = &v1.Affinity{PodAntiAffinity: &v1.PodAntiAffinity{}, NodeAffinity: &v1.NodeAffinity{}}
-	pod.Spec.Containers[0].Ports = []v1.ContainerPort{{HostPort: 1}}
-	if got := Unchecked(pod); len(got) != 2 {
-		t.Errorf("anti-affinity and a host port: %v", got)
-	}
-}

@@ -50,18 +50,10 @@ func Amount(name v1.ResourceName, q resource.Quantity) int64 {
 // Class is equal for pods that the planner may treat alike: everything that
 // decides where a pod may run.
 func Class(pod *v1.Pod) string {
-	var ports []v1.ContainerPort
-	for i := range pod.Spec.Containers {
-		for _, port := range pod.Spec.Containers[i].Ports {
-			if port.HostPort != 0 {
-				ports = append(ports, v1.ContainerPort{HostPort: port.HostPort, HostIP: port.HostIP, Protocol: port.Protocol})
-			}
-		}
-	}
-	var claims []string
+	claims := 0
 	for i := range pod.Spec.Volumes {
-		if claim := pod.Spec.Volumes[i].PersistentVolumeClaim; claim != nil {
-			claims = append(claims, claim.ClaimName)
+		if pod.Spec.Volumes[i].PersistentVolumeClaim != nil {
+			claims++ // which ones it is only the scheduler's filters know to judge
 		}
 	}
 	text, err := json.Marshal(struct {
@@ -71,11 +63,12 @@ func Class(pod *v1.Pod) string {
 		Tolerations []v1.Toleration
 		Spread      []v1.TopologySpreadConstraint
 		Ports       []v1.ContainerPort
-		Claims      []string
+		Claims      int
 		Devices     []v1.PodResourceClaim
+		Apart       []string
 	}{
 		podresource.PodRequests(pod, podresource.PodResourcesOptions{}), pod.Spec.NodeSelector, pod.Spec.Affinity,
-		pod.Spec.Tolerations, pod.Spec.TopologySpreadConstraints, ports, claims, pod.Spec.ResourceClaims,
+		pod.Spec.Tolerations, pod.Spec.TopologySpreadConstraints, HostPorts(pod), claims, pod.Spec.ResourceClaims, Apart(pod),
 	})
 	if err != nil {
 		return string(pod.UID) // cannot happen for a decoded pod; then it is like no other

@@ -193,6 +193,11 @@ func (g *greedySearch) inOrder(places, order []int) *Plan {
 	for _, c := range order {
 		one := req.only(c, places, local)
 		one.Fixed = fixed
+		for i := range counts {
+			if req.apartFrom(c, counts[i]) {
+				one.Classes[0].Excluded = append(one.Classes[0].Excluded, i)
+			}
+		}
 		plan := part.planWith(one, g.sparing)
 		if plan == nil {
 			return nil
@@ -219,6 +224,17 @@ func (g *greedySearch) inOrder(places, order []int) *Plan {
 	return plan
 }
 
+// apartFrom reports whether a class keeps apart from members of other classes, given
+// their counts on a node; nil for none.
+func (r Request) apartFrom(c int, counts []int) bool {
+	for other, n := range counts {
+		if n > 0 && other != c && r.Classes[other].Apart&r.Classes[c].Apart != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // lowest is the lowest domain that holds a plan's members and the fixed ones.
 func (x *Index) lowest(plan *Plan, req Request) int {
 	nodes := slices.Clone(req.Fixed)
@@ -232,7 +248,7 @@ func (x *Index) lowest(plan *Plan, req Request) int {
 // their numbers in the whole, local the other way round.
 func (r Request) only(c int, places []int, local map[int]int) Request {
 	class := r.Classes[c]
-	one := Class{Requests: class.Requests, Count: class.Count, Key: class.Key}
+	one := Class{Requests: class.Requests, Count: class.Count, Key: class.Key, Apart: class.Apart}
 	if class.Eligible != nil {
 		one.Eligible = func(node int) bool { return class.Eligible(places[node]) }
 	}

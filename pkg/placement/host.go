@@ -31,35 +31,51 @@ func (s *shape) host(node int, capacity []int64, fixed bool) *front {
 	raw := string(key)
 	s.build.begin(s.minors, int32(min(int64(s.clamp), capacity[s.major])))
 	s.build.offer(0, 0, cost{}, -1)
-	s.stairs(node, 0, 0, free, capacity, fixed)
+	s.stairs(node, 0, stair{room: free}, capacity, fixed)
 	f := s.kind(s.build.finish())
 	s.hosts[raw] = f
 	return f
 }
 
+// stair is a vector of minor counts in the making: its number, what is free beside
+// the members so far, and the groups of those that keep apart.
+type stair struct {
+	u     int
+	room  cluster.Resources
+	apart uint64
+}
+
 // stairs offers the largest major count for every vector of minor counts that
 // fits on the node, from the given place of the vector on.
-func (s *shape) stairs(node, place, u int, free cluster.Resources, capacity []int64, fixed bool) {
+func (s *shape) stairs(node, place int, at stair, capacity []int64, fixed bool) {
 	if place == len(s.minors.class) {
+		major := s.classes[s.major]
 		n := int32(min(int64(s.clamp), capacity[s.major]))
 		if place > 0 {
-			n = int32(s.classes[s.major].Requests.Slots(free, int(n)))
+			n = int32(major.Requests.Slots(at.room, major.perNode(int(n))))
 		}
-		u, n = s.round(s.x.tree.Hosts(), u, n)
+		if major.Apart&at.apart != 0 {
+			n = 0
+		}
+		u, n := s.round(s.x.tree.Hosts(), at.u, n)
 		s.build.offer(u, n, s.opening(s.x.tree.Leaf(node), u, n, fixed), -1)
 		return
 	}
-	class := s.minors.class[place]
-	most := int(min(capacity[class], int64(s.minors.count[place])))
-	room := append(s.room[place][:0], free...)
+	class := &s.classes[s.minors.class[place]]
+	most := int(min(capacity[s.minors.class[place]], int64(s.minors.count[place])))
+	if class.Apart&at.apart != 0 {
+		most = 0
+	}
+	room := append(s.room[place][:0], at.room...)
 	s.room[place] = room
 	for v := 0; ; v++ {
-		s.stairs(node, place+1, u+v*s.minors.stride[place], room, capacity, fixed)
-		if v >= most || !s.classes[class].Requests.Fits(room) {
+		s.stairs(node, place+1, stair{at.u + v*s.minors.stride[place], room, at.apart}, capacity, fixed)
+		if v >= most || !class.Requests.Fits(room) {
 			return
 		}
-		room = room.Sub(s.classes[class].Requests)
+		room = room.Sub(class.Requests)
 		s.room[place] = room
+		at.apart |= class.Apart
 	}
 }
 

@@ -45,6 +45,9 @@ func (o *oracle) node(n int, left []int) {
 
 func (o *oracle) class(n, c int, counts, left []int, free cluster.Resources) {
 	if c == len(counts) {
+		if !mayMeet(o.req, counts) {
+			return
+		}
 		rest := slices.Clone(left)
 		for i := range rest {
 			rest[i] -= counts[i]
@@ -67,6 +70,22 @@ func (o *oracle) class(n, c int, counts, left []int, free cluster.Resources) {
 		o.class(n, c+1, counts, left, free)
 		counts[c] = 0
 	}
+}
+
+// mayMeet reports whether members with these counts by class may share a node.
+func mayMeet(req Request, counts []int) bool {
+	for group := range 64 {
+		n := 0
+		for c, k := range counts {
+			if req.Classes[c].Apart>>group&1 == 1 {
+				n += k
+			}
+		}
+		if n > 1 {
+			return false
+		}
+	}
+	return true
 }
 
 // judge keeps the placement if it is allowed and better than the best so far.
@@ -195,6 +214,9 @@ func (w drawing) draw(t *rapid.T) ([]cluster.Node, Request) {
 		if w.extras && rapid.IntRange(0, 3).Draw(t, "picky") == 0 {
 			barred := rapid.IntRange(0, n-1).Draw(t, "barred")
 			c.Eligible, c.Key = func(node int) bool { return node != barred }, fmt.Sprint("not ", barred)
+		}
+		if w.extras && rapid.IntRange(0, 2).Draw(t, "keeps apart") == 0 {
+			c.Apart = rapid.Uint64Range(0, 3).Draw(t, "from")
 		}
 		if w.extras && rapid.IntRange(0, 3).Draw(t, "refused") == 0 {
 			c.Excluded = []int{rapid.IntRange(0, n-1).Draw(t, "excluded")}

@@ -154,8 +154,16 @@ func (x *Index) count(node, n int) {
 // fits reports whether a share has room on its node.
 func (x *Index) fits(req Request, share Share) bool {
 	var total cluster.Resources
+	var apart uint64
 	for c, n := range share.Counts {
-		total = addTimes(total, req.Classes[c].Requests, n)
+		class := req.Classes[c]
+		if n > class.perNode(n) || n > 0 && class.Apart&apart != 0 {
+			return false
+		}
+		if n > 0 {
+			apart |= class.Apart
+		}
+		total = addTimes(total, class.Requests, n)
 	}
 	return total.Fits(x.nodes[share.Node].Free)
 }

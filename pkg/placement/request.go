@@ -21,6 +21,9 @@ type Class struct {
 	// node is given to Index.Update again. An Index remembers what it found for a
 	// key; with an Eligible and no key it has to ask for every node in every plan.
 	Key string
+	// Apart is a set of up to 64 groups, a bit for each: two members that have a group
+	// in common, also members of one class, never share a node.
+	Apart uint64
 	// Within, if not 0, is the number of the domain that has to hold the members: they
 	// complete slices of which others are there already, and are not cut into slices
 	// themselves. A class of its own for each such domain.

@@ -10,6 +10,7 @@ import (
 // else is placed there.
 type slots struct {
 	requests cluster.Resources
+	most     int // on one node
 	eligible func(node int) bool
 	sparing  bool    // without the nodes that pods should avoid
 	at       []int64 // by domain
@@ -22,7 +23,7 @@ const maxSlots = 1 << 24
 
 func newSlots(x *Index, class Class, sparing bool) *slots {
 	return &slots{
-		requests: class.Requests.Clone(), sparing: sparing,
+		requests: class.Requests.Clone(), sparing: sparing, most: class.perNode(maxSlots),
 		at: make([]int64, len(x.tree.Domains)), seen: -1,
 	}
 }
@@ -47,7 +48,7 @@ func (s *slots) count(x *Index, node int) {
 	leaf := x.tree.Leaf(node)
 	var n int64
 	if !(s.sparing && x.nodes[node].Discouraged) && (s.eligible == nil || s.eligible(node)) {
-		n = int64(s.requests.Slots(x.nodes[node].Free, maxSlots))
+		n = int64(s.requests.Slots(x.nodes[node].Free, s.most))
 	}
 	change := n - s.at[leaf]
 	if change == 0 {
@@ -76,6 +77,14 @@ func (x *Index) slotsOf(class Class, sparing bool) *slots {
 	return s
 }
 
+// perNode is how many members may share a node, at most limit, as far as Apart goes.
+func (c Class) perNode(limit int) int {
+	if c.Apart != 0 {
+		return min(limit, 1)
+	}
+	return limit
+}
+
 // opaque classes cannot be told from others.
 func (c Class) opaque() bool { return c.Eligible != nil && c.Key == "" }
 
@@ -85,6 +94,7 @@ func (c Class) appendKey(key []byte, sparing bool) []byte {
 	for _, amount := range c.Requests {
 		key = binary.AppendVarint(key, amount)
 	}
+	key = binary.AppendUvarint(key, c.Apart)
 	if sparing {
 		key = append(key, 1)
 	}

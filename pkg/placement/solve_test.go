@@ -48,6 +48,9 @@ func check(t fataler, req Request, nodes []cluster.Node, plan *Plan) {
 	placed := make([]int, len(req.Classes))
 	for _, share := range plan.Shares {
 		free := nodes[share.Node].Free.Clone()
+		if !mayMeet(req, share.Counts) {
+			t.Fatalf("node %s holds %v, which keep apart", nodes[share.Node].Name, share.Counts)
+		}
 		for c, n := range share.Counts {
 			placed[c] += n
 			if n > 0 && req.Classes[c].Eligible != nil && !req.Classes[c].Eligible(share.Node) {

@@ -153,14 +153,14 @@ func (e *engine) worthTrying(uid string) bool {
 	return e.core.Leads(uid) && e.core.Gate(uid).Code == ""
 }
 
-// place returns the node of a member, planning for its gang if need be.
-func (e *engine) place(pod *v1.Pod, nodes []fwk.NodeInfo, exists func(string) bool) (string, core.Reason) {
+// place returns where a member may go, planning for its gang if need be.
+func (e *engine) place(pod *v1.Pod, nodes []fwk.NodeInfo, exists func(string) bool) (*place, core.Reason) {
 	uid := string(pod.UID)
 	e.asked.Store(true)
 	e.mu.Lock()
 	if node, ok := e.core.Pinned(uid); ok && exists(node) {
 		e.mu.Unlock()
-		return node, core.Reason{}
+		return &place{node: node}, core.Reason{}
 	}
 	begin := time.Now()
 	e.mirror.update(nodes)
@@ -168,15 +168,7 @@ func (e *engine) place(pod *v1.Pod, nodes []fwk.NodeInfo, exists func(string) bo
 	e.mu.Unlock()
 	observePlan(time.Since(begin), effects)
 	e.apply(effects)
-	for _, effect := range effects {
-		switch effect := effect.(type) {
-		case core.Pin:
-			return effect.Node, core.Reason{}
-		case core.Refuse:
-			return "", effect.Reason
-		}
-	}
-	return "", core.Reason{Code: core.Starting, Message: "no answer"} // the core answers every attempt
+	return placeIn(effects)
 }
 
 // maxClasses bounds the pods that are kept for their class; beyond it the classes of

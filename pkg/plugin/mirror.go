@@ -23,6 +23,7 @@ type mirror struct {
 	levels      []topology.Level // as configured; empty: found from labels
 	nodes       []cluster.Node   // by name
 	objects     []*v1.Node
+	infos       []fwk.NodeInfo // of the last snapshot
 	generations []int64
 	places      map[string]int
 	tree        *topology.Tree
@@ -37,6 +38,7 @@ type mirror struct {
 type admissions struct {
 	attributes uint64
 	admits     []bool
+	ports      []v1.ContainerPort // that the pods want; what is in use changes with every pod
 }
 
 // maxAdmissions bounds the cache; a class not seen for that long is asked again.
@@ -91,6 +93,7 @@ func (m *mirror) rebuild(infos []fwk.NodeInfo) {
 	sort.Slice(infos, func(i, j int) bool { return infos[i].Node().Name < infos[j].Node().Name })
 	n := len(infos)
 	m.nodes, m.objects, m.generations = make([]cluster.Node, n), make([]*v1.Node, n), make([]int64, n)
+	m.infos = make([]fwk.NodeInfo, n)
 	m.places = make(map[string]int, n)
 	for i, info := range infos {
 		m.set(i, info)
@@ -117,7 +120,7 @@ func (m *mirror) arrange() {
 func (m *mirror) set(i int, info fwk.NodeInfo) {
 	node := kube.Node(info.Node(), m.vocabulary)
 	node.Free = node.Free.Sub(m.requested(info)).Sub(cluster.Resources(nil).Set(cluster.Pods, int64(len(info.GetPods()))))
-	m.nodes[i], m.objects[i], m.generations[i] = node, info.Node(), info.GetGeneration()
+	m.nodes[i], m.objects[i], m.generations[i], m.infos[i] = node, info.Node(), info.GetGeneration(), info
 }
 
 func (m *mirror) requested(info fwk.NodeInfo) cluster.Resources {
@@ -146,14 +149,18 @@ func roomier(before, after cluster.Resources) bool {
 
 // view is what the core plans with. pods finds a pod of a class.
 func (m *mirror) view(podOf func(class string) *v1.Pod) core.View {
-	return core.View{Nodes: m.nodes, Tree: m.tree, Index: m.index, Epoch: m.epoch, Eligible: func(class string, node int) bool {
-		return m.admitted(class, podOf)[node]
-	}}
+	return core.View{
+		Nodes: m.nodes, Tree: m.tree, Index: m.index, Epoch: m.epoch, Attributes: m.attributes,
+		Eligible: func(class string, node int) bool {
+			a := m.admitted(class, podOf)
+			return a.admits[node] && (len(a.ports) == 0 || kube.PortsFree(a.ports, m.infos[node].GetUsedPorts()))
+		},
+	}
 }
 
-func (m *mirror) admitted(class string, podOf func(class string) *v1.Pod) []bool {
+func (m *mirror) admitted(class string, podOf func(class string) *v1.Pod) *admissions {
 	if a := m.admissions[class]; a != nil && a.attributes == m.attributes {
-		return a.admits
+		return a
 	}
 	if len(m.admissions) >= maxAdmissions {
 		clear(m.admissions)
@@ -161,10 +168,11 @@ func (m *mirror) admitted(class string, podOf func(class string) *v1.Pod) []bool
 	a := &admissions{attributes: m.attributes, admits: make([]bool, len(m.nodes))}
 	if pod := podOf(class); pod != nil {
 		admission := kube.NewAdmission(pod)
+		a.ports = kube.HostPorts(pod)
 		for i := range m.objects {
 			a.admits[i] = admission.Admits(m.objects[i])
 		}
 	}
 	m.admissions[class] = a
-	return a.admits
+	return a
 }

@@ -115,21 +115,31 @@ func (p *Lockstep) SignPod(_ context.Context, pod *v1.Pod) ([]fwk.SignFragment, 
 	return nil, nil
 }
 
-// pin is the node that a member was given in this cycle.
-type pin struct{ node string }
+// place is where a member may go in this cycle.
+type place struct {
+	node string           // that it is pinned to; empty for one that roams
+	near string           // where the planner would put one that roams
+	any  bool             // it roams everywhere
+	in   sets.Set[string] // or on these nodes
+}
 
 // Clone implements fwk.StateData.
-func (p *pin) Clone() fwk.StateData { return p }
+func (p *place) Clone() fwk.StateData { return p }
 
-const pinKey = Name + "/pin"
+func (p *place) allows(node string) bool { return p.node == node || p.any || p.in.Has(node) }
 
-func pinOf(state fwk.CycleState) string {
-	if data, err := state.Read(pinKey); err == nil {
-		if p, ok := data.(*pin); ok {
-			return p.node
+const placeKey = Name + "/place"
+
+// nowhere is the place of a member that was given none.
+var nowhere = &place{}
+
+func placeOf(state fwk.CycleState) *place {
+	if data, err := state.Read(placeKey); err == nil {
+		if p, ok := data.(*place); ok {
+			return p
 		}
 	}
-	return ""
+	return nowhere
 }
 
 // PreFilter plans for the whole gang with its first member; the others only look
@@ -141,12 +151,18 @@ func (p *Lockstep) PreFilter(_ context.Context, state fwk.CycleState, pod *v1.Po
 		}
 		return nil, nil
 	}
-	node, reason := p.place(pod, nodes, p.inSnapshot)
-	if node == "" {
+	at, reason := p.place(pod, nodes, p.inSnapshot)
+	if at == nil {
 		return nil, fwk.NewStatus(fwk.UnschedulableAndUnresolvable, reason.Message)
 	}
-	state.Write(pinKey, &pin{node})
-	return &fwk.PreFilterResult{NodeNames: sets.New(node)}, nil
+	state.Write(placeKey, at)
+	switch {
+	case at.any:
+		return nil, nil
+	case at.node != "":
+		return &fwk.PreFilterResult{NodeNames: sets.New(at.node)}, nil
+	}
+	return &fwk.PreFilterResult{NodeNames: at.in}, nil
 }
 
 // inSnapshot says whether the node is in this cycle's snapshot.
@@ -158,14 +174,17 @@ func (p *Lockstep) inSnapshot(node string) bool {
 // PreFilterExtensions implements fwk.PreFilterPlugin.
 func (p *Lockstep) PreFilterExtensions() fwk.PreFilterExtensions { return nil }
 
-// Filter holds a member to its node, and hides from other pods what is held for
-// gangs, and what is reserved for them. The result of PreFilter is not enough: a nominated node bypasses it.
+// Filter holds a member to where it may go, and hides from other pods what is held for
+// gangs, and what is reserved for them. The result of PreFilter is not enough: a
+// nominated node bypasses it.
 func (p *Lockstep) Filter(_ context.Context, state fwk.CycleState, pod *v1.Pod, info fwk.NodeInfo) *fwk.Status {
 	if _, member := kube.GangOf(pod); member {
-		if node := pinOf(state); node != info.Node().Name {
-			return fwk.NewStatus(fwk.UnschedulableAndUnresolvable, "the gang's plan puts the pod on "+node)
+		switch at := placeOf(state); {
+		case !at.allows(info.Node().Name):
+			return fwk.NewStatus(fwk.UnschedulableAndUnresolvable, "the gang's plan puts the pod elsewhere")
+		case at.node != "":
+			return nil
 		}
-		return nil
 	}
 	if p.fitsBesidePromises(pod, info) {
 		return nil
@@ -179,16 +198,20 @@ func (p *Lockstep) PostFilter(_ context.Context, state fwk.CycleState, pod *v1.P
 	if _, member := kube.GangOf(pod); !member {
 		return nil, fwk.NewStatus(fwk.Unschedulable)
 	}
-	if node := pinOf(state); node != "" {
-		p.step(core.Missed{UID: string(pod.UID), Node: node, Why: nodes.Get(node).Message()})
+	switch at := placeOf(state); {
+	case at == nowhere:
+	case at.node != "":
+		p.step(core.Missed{UID: string(pod.UID), Node: at.node, Why: nodes.Get(at.node).Message()})
+	default:
+		p.step(core.Missed{UID: string(pod.UID), Why: p.whyNowhere(pod, at, nodes)})
 	}
 	return nil, fwk.NewStatus(fwk.UnschedulableAndUnresolvable)
 }
 
 // Reserve is called when the scheduler has assumed the member on its node.
-func (p *Lockstep) Reserve(_ context.Context, _ fwk.CycleState, pod *v1.Pod, _ string) *fwk.Status {
+func (p *Lockstep) Reserve(_ context.Context, _ fwk.CycleState, pod *v1.Pod, node string) *fwk.Status {
 	if _, member := kube.GangOf(pod); member {
-		p.step(core.Reserved{UID: string(pod.UID)})
+		p.step(core.Reserved{UID: string(pod.UID), Node: node})
 	}
 	return nil
 }

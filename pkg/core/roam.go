@@ -1,0 +1,182 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/gang"
+)
+
+// A gang roams when the planner cannot judge all of its constraints, or when the
+// nodes that it chose were refused. Then the scheduler's own filters choose a node
+// for one member after the other, in rank order, and the gang is bound when its
+// floor has places. The planner still says what cannot fit, which domain of a
+// required level is tried, and where members should be. One gang roams at a time,
+// so that two cannot wait for each other's nodes.
+
+// trial is how far a gang has got in having its nodes chosen by the filters.
+type trial struct {
+	begun      bool            // planning has led nowhere
+	domain     string          // path of the domain of the required level that is tried
+	ruledOut   map[string]bool // those that were tried
+	rests      int             // how often all was refused in a row
+	until      time.Time       // the gang rests till then
+	attributes uint64          // of the nodes, when it was tried
+}
+
+// rests reports whether the gang is not worth trying yet: all was refused not long
+// ago, and no node has changed since.
+func (g *group) rests(now time.Time, view View) bool {
+	t := &g.trial
+	switch {
+	case t.until.IsZero():
+		return false
+	case view.Attributes != t.attributes:
+		*t = trial{}
+	case now.Before(t.until):
+		return true
+	default:
+		*t = trial{rests: t.rests}
+	}
+	g.forgive()
+	return false
+}
+
+// rest is called when all was refused. The rests grow as long as nothing changes.
+func (c *Core) rest(now time.Time, g *group, view uint64) string {
+	t := &g.trial
+	long := min(c.opts.WakeAfter<<min(t.rests, 16), c.opts.MaxRest)
+	t.rests, t.until, t.attributes = t.rests+1, now.Add(long), view
+	return fmt.Sprintf("; it is tried again in %s, or when nodes change", long)
+}
+
+// roam answers an attempt of a member of a gang that roams.
+func (c *Core) roam(now time.Time, g *group, m *member, view View) {
+	if g.misses > 0 {
+		g.trial.begun = true
+		g.forgive()
+	}
+	if !g.roaming && c.roaming != nil {
+		reason := Reason{OneByOne, fmt.Sprintf("gang %s is being placed pod by pod, and one gang is at a time", c.roaming.key)}
+		c.refuse(g, view, reason)
+		c.emit(Refuse{m.UID, reason})
+		return
+	}
+	if g.stillRefused(c, now, view) {
+		c.emit(Refuse{m.UID, g.refusal.reason})
+		return
+	}
+	if !g.roaming {
+		for _, held := range g.ranked(gang.Held) {
+			c.drop(held)
+		}
+	}
+	g.replanning, g.refusal = false, nil
+	p := c.propose(now, g, view)
+	if p.plan == nil && g.roaming { // as its members have settled now
+		c.deadEnd(now, g, p.reason)
+		c.emit(Refuse{m.UID, g.refusal.reason})
+		return
+	}
+	if p.plan == nil {
+		if len(g.trial.ruledOut) > 0 {
+			p.reason.Message += "; " + g.lastMiss + c.rest(now, g, view.Attributes)
+		}
+		c.refuseFor(now, g, p)
+		c.emit(Refuse{m.UID, p.reason})
+		return
+	}
+	at := slices.Index(p.waiting[:p.fits], m)
+	if at < 0 { // others come first
+		g.refusal = &refusal{reason: p.reason, rejection: p.rejection}
+		c.emit(Refuse{m.UID, p.reason})
+		c.activateLeader(g)
+		return
+	}
+	g.trial.attributes = view.Attributes
+	node := p.nodes()[at]
+	m.roams, g.tally = true, nil
+	c.emit(Roam{UID: m.UID, Near: view.Nodes[node].Name, Nodes: p.allowed(m, node)})
+	if p.required > 0 {
+		g.trial.domain = p.domain(node, p.required).Path
+	}
+	if others := slices.Delete(slices.Clone(p.waiting[:p.fits]), at, at+1); !g.roaming && len(others) > 0 {
+		c.emit(Activate{UIDs: uids(others)})
+	}
+	if g.counts().Placed() < g.floor() {
+		g.roaming, c.roaming = true, g
+	}
+}
+
+// allowed are the nodes that a member may go to, given where the plan puts it: those
+// of its domain of the required level and of the slice level; nil means all.
+func (p proposal) allowed(m *member, node int) []string {
+	level := p.required
+	if p.slicing.of[m] != nil {
+		level = max(level, p.slicing.level)
+	}
+	if level == 0 {
+		return nil
+	}
+	tree := p.view.Tree
+	within := tree.Ancestor(tree.Leaf(node), level)
+	var names []string
+	for i := range p.view.Nodes {
+		if tree.Ancestor(tree.Leaf(i), level) == within {
+			names = append(names, p.view.Nodes[i].Name)
+		}
+	}
+	return names
+}
+
+// settledOn: the scheduler has chosen a node for a member that roams.
+func (c *Core) settledOn(m *member, node string) {
+	g := c.group(m.group.key)
+	m.move(gang.Reserved, node)
+	if g.counts().Placed() >= g.floor() {
+		c.stopRoaming(g)
+	}
+}
+
+// nowhere: no node that a roaming member may go to is right for it.
+func (c *Core) nowhere(now time.Time, m *member, why string) {
+	g := c.group(m.group.key)
+	m.roams, g.tally = false, nil
+	g.lastMiss = fmt.Sprintf("no node is right for %s: %s", m.Name, why)
+	c.deadEnd(now, g, Reason{NodeRefused, g.lastMiss})
+}
+
+// deadEnd: a member has no place beside those that have settled. If that concerns the
+// floor, the gang gives back everything and tries the next domain of the level that
+// it requires. When there is no other it rests.
+func (c *Core) deadEnd(now time.Time, g *group, reason Reason) {
+	short := g.counts().Placed() < g.floor()
+	another := short && g.trial.domain != ""
+	if another {
+		if g.trial.ruledOut == nil {
+			g.trial.ruledOut = map[string]bool{}
+		}
+		g.trial.ruledOut[g.trial.domain] = true
+		g.lastMiss = reason.Message
+	} else {
+		reason.Message += c.rest(now, g, g.trial.attributes)
+	}
+	if short {
+		g.why = reason
+		c.giveBack(g, reason)
+	}
+	g.refusal = &refusal{reason: reason, stands: !another, coreEpoch: c.epoch}
+	if another {
+		c.activateLeader(g)
+	}
+}
+
+// stopRoaming lets other gangs have their turn.
+func (c *Core) stopRoaming(g *group) {
+	g.roaming = false
+	if c.roaming == g {
+		c.roaming = nil
+		c.epoch++
+	}
+}
