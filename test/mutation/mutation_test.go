@@ -24,7 +24,7 @@ type defect struct{ name, file, right, wrong string }
 
 var defects = []defect{
 	{"holds are never given back", "membership.go", "c.held.sub(m.node, m.Requests)\n\t\tm.held = false", "m.held = false"},
-	{"plans do not see the holds of other gangs", "attempt.go", "c.held.takeOff(p.view)", "ledger{}.takeOff(p.view)"},
+	{"plans do not see the holds of other gangs", "attempt.go", "c.promised(now, g).takeOff(p.view)", "ledger{}.takeOff(p.view)"},
 	{"holds are not put back into the index", "attempt.go", "\tputBack()\n", "\t_ = putBack\n"},
 	{"a gang is released one short of its floor", "group.go", "counts.Ready(g.floor())", "counts.Ready(g.floor()-1)"},
 	{"members are released while a plugin can still fail them", "group.go", "\tcounts.Reserved = g.sums().permitted\n", ""},
