@@ -19,7 +19,7 @@ PROGRAMS = $(notdir $(patsubst %/main.go,%,$(wildcard cmd/*/main.go)))
 export LOCKSTEP_BIN_DIR = $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-short test-race soak bench bench-quick peers lint generate manifests image kind clean
+.PHONY: help build demo test test-peers test-short test-race soak bench bench-quick peers lint generate manifests image kind clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,8 +32,11 @@ build: ## build every program into bin/
 demo: build ## run the sample job from nothing to Succeeded, leave nothing running
 	$(BIN)/lockstep demo
 
-test: build ## run every test
+test: build test-peers ## run every test
 	$(GO) test -p 2 -timeout 30m ./...
+
+test-peers: ## run the tests against other projects' types, in modules of their own
+	cd test/peers/trainingoperator && $(GO) test ./...
 
 test-short: ## run the tests that need no control plane
 	$(GO) test -p 2 -short ./...
@@ -44,10 +47,12 @@ test-race: ## run the tests of what is concurrent under the race detector
 soak: ## simulate 1,000,000 gangs under faults (SOAK_GANGS), twenty minutes or so on two processors
 	$(GO) test ./pkg/core -run TestSoak -soak=$(SOAK_GANGS) -timeout 0 -v
 
-bench: build peers ## run the benchmarks with their peers; JSON goes to bench/out/
+bench: build ## run the benchmarks with their peers; JSON goes to bench/out/
+	-@$(MAKE) --no-print-directory peers
 	$(BIN)/lockstep bench all --out bench/out
 
-bench-quick: build peers ## the same with fewer and smaller cases
+bench-quick: build ## the same with fewer and smaller cases
+	-@$(MAKE) --no-print-directory peers
 	$(BIN)/lockstep bench all --quick --out bench/out
 
 peers: ## build what the benchmarks measure Lockstep beside, on its own Kubernetes
