@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,28 @@ import (
 // callTimeout bounds one request of a bind.
 const callTimeout = 15 * time.Second
 
+// bindsAtOnce is how many binds are under way at a time. An apiserver that is sent
+// thousands at once answers that they are too many and is slower with the rest;
+// and with the others waiting in line, one gang after the other gets whole.
+const bindsAtOnce = 64
+
+// lanes let so many requests through at a time, first come, first served.
+type lanes chan struct{}
+
+func (l lanes) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case l <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l lanes) leave() { <-l }
+
 // bind binds a member, for as long as it takes within the bind time-out. When it
 // is not known at the end whether the bind took place, that is noted, so that the
 // node stays held for the pod.
@@ -25,7 +48,7 @@ func (e *engine) bind(ctx context.Context, pod *v1.Pod, node string) error {
 		e.noteFailure(pod, err, false)
 		return err
 	}
-	b := binder{client: e.handle.ClientSet(), timeout: time.Duration(*e.args.BindTimeoutSeconds) * time.Second}
+	b := binder{client: e.handle.ClientSet(), lanes: e.lanes, timeout: time.Duration(*e.args.BindTimeoutSeconds) * time.Second}
 	begin := time.Now()
 	unknown, err := b.bind(ctx, pod, node)
 	observeBind(time.Since(begin), err)
@@ -49,18 +72,22 @@ func (e *engine) noteFailure(pod *v1.Pod, err error, unknown bool) {
 // would leave gangs bound in part.
 type binder struct {
 	client  kubernetes.Interface
-	timeout time.Duration
+	lanes   lanes
+	timeout time.Duration // of requests and pauses; waiting in line does not count
 }
 
 // bind returns nil when the pod is on the node. unknown is true when the last
 // answer did not tell whether it is.
 func (b binder) bind(ctx context.Context, pod *v1.Pod, node string) (unknown bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, b.timeout)
-	defer cancel()
 	backoff := wait.Backoff{Duration: 20 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 1 << 20, Cap: 2 * time.Second}
 	doubt := false // an earlier bind may have taken place
-	for {
-		err = b.try(ctx, pod, node, doubt)
+	for left := b.timeout; ; {
+		if ended := b.lanes.enter(ctx); ended != nil {
+			return unknown, cmp.Or(err, ended)
+		}
+		begin := time.Now()
+		err = b.try(ctx, pod, node, min(left, callTimeout), doubt)
+		b.lanes.leave()
 		if err == nil {
 			return false, nil
 		}
@@ -73,10 +100,12 @@ func (b binder) bind(ctx context.Context, pod *v1.Pod, node string) (unknown boo
 		if seconds, ok := apierrors.SuggestsClientDelay(err); ok {
 			pause = max(pause, time.Duration(seconds)*time.Second)
 		}
+		if left -= time.Since(begin) + pause; left <= 0 {
+			return unknown, fmt.Errorf("bind to %s was tried for %s: %w", node, b.timeout, err)
+		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return unknown, fmt.Errorf("bind to %s was tried for %s: %w", node, b.timeout, err)
 		}
 	}
 }
@@ -86,8 +115,8 @@ type finalError struct{ error }
 
 // try binds once. After an earlier bind of which nobody knows whether it took place,
 // every refusal is looked into.
-func (b binder) try(ctx context.Context, pod *v1.Pod, node string, doubt bool) error {
-	call, cancel := context.WithTimeout(ctx, callTimeout)
+func (b binder) try(ctx context.Context, pod *v1.Pod, node string, timeout time.Duration, doubt bool) error {
+	call, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := b.client.CoreV1().Pods(pod.Namespace).Bind(call, &v1.Binding{
 		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID},

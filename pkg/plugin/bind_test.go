@@ -3,7 +3,9 @@ package plugin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,7 +15,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
+	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/ktesting"
@@ -71,7 +75,7 @@ func TestBind(t *testing.T) {
 					binds++
 					return true, nil, answer
 				})
-				unknown, err := binder{client: client, timeout: time.Minute}.bind(context.Background(), pod, "n")
+				unknown, err := binder{client: client, lanes: make(lanes, 1), timeout: time.Minute}.bind(context.Background(), pod, "n")
 				if (err == nil) != (tt.wantErr == "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
 					t.Errorf("error %v, want %q in it", err, tt.wantErr)
 				}
@@ -95,7 +99,7 @@ func TestBindThatNobodyCanSee(t *testing.T) {
 		}
 		client.PrependReactor("*", "pods", nothing)
 		pod := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "u"}}
-		unknown, err := binder{client: client, timeout: time.Minute}.bind(context.Background(), pod, "n")
+		unknown, err := binder{client: client, lanes: make(lanes, 1), timeout: time.Minute}.bind(context.Background(), pod, "n")
 		if err == nil || !unknown {
 			t.Errorf("error %v, unknown %t", err, unknown)
 		}
@@ -123,8 +127,67 @@ func TestBindRefusedAfterADoubtfulOne(t *testing.T) {
 			}
 			return false, nil, nil
 		})
-		if unknown, err := (binder{client: client, timeout: time.Minute}).bind(context.Background(), pod, "n"); err != nil || unknown {
+		if unknown, err := (binder{client: client, lanes: make(lanes, 1), timeout: time.Minute}).bind(context.Background(), pod, "n"); err != nil || unknown {
 			t.Errorf("error %v, unknown %t; the pod is on its node", err, unknown)
+		}
+	})
+}
+
+// slowBinds is a client of which each bind takes ten seconds, and the first is one
+// too many.
+type slowBinds struct {
+	kubernetes.Interface
+	corev1.CoreV1Interface
+	corev1.PodInterface
+
+	mu               sync.Mutex
+	calls, now, peak int
+}
+
+func (s *slowBinds) CoreV1() corev1.CoreV1Interface { return s }
+
+func (s *slowBinds) Pods(string) corev1.PodInterface { return s }
+
+func (s *slowBinds) Bind(context.Context, *v1.Binding, metav1.CreateOptions) error {
+	s.mu.Lock()
+	s.calls++
+	s.now++
+	s.peak = max(s.peak, s.now)
+	first := s.calls == 1
+	s.mu.Unlock()
+	time.Sleep(10 * time.Second)
+	s.mu.Lock()
+	s.now--
+	s.mu.Unlock()
+	if first {
+		return apierrors.NewTooManyRequests("slow", 30)
+	}
+	return nil
+}
+
+// Binds beyond the bound wait in line, and a pod that is tried again lets others
+// pass meanwhile. The time that a pod waits in line is not taken from its bind.
+func TestBindsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const pods, most = 40, 4
+		client := &slowBinds{}
+		line := make(lanes, most)
+		var wg sync.WaitGroup
+		for i := range pods {
+			wg.Go(func() {
+				pod := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: fmt.Sprint(i)}}
+				b := binder{client: client, lanes: line, timeout: 51 * time.Second}
+				if _, err := b.bind(t.Context(), pod, "n"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if client.calls != pods+1 || client.peak != most {
+			t.Errorf("%d binds, %d at once; want %d and %d", client.calls, client.peak, pods+1, most)
+		}
+		if len(line) != 0 {
+			t.Errorf("%d lanes are still taken", len(line))
 		}
 	})
 }
