@@ -3,14 +3,13 @@ package bench
 // Scenarios are all of them, in the order of "all".
 func Scenarios() []Scenario {
 	gangs := []string{Ceiling, Default, Native, NativeTAS, Coscheduling}
+	few := []string{Ceiling, Default, NativeTAS}
 	return []Scenario{
 		{
 			Name: "gang", About: "gangs created at once; each asks for the lowest level that holds it, which is a rack for up to 128 GPUs",
 			run: measureGang,
-			Defaults: Settings{Nodes: 1000, GPUs: 1, Repeat: 3, Peers: gangs, Shapes: []Shape{
-				{256, 4}, {64, 16}, {8, 64}, {4, 128}, {1, 1000},
-			}},
-			Quick: Settings{Nodes: 200, GPUs: 1, Repeat: 1, Peers: gangs, Shapes: []Shape{{16, 16}, {4, 64}}},
+			Defaults: Settings{Nodes: 1000, GPUs: 1, Repeat: 3, Peers: gangs, Shapes: []Shape{{64, 16}, {8, 64}, {1, 1000}}},
+			Quick:    Settings{Nodes: 200, GPUs: 1, Repeat: 1, Peers: few, Shapes: []Shape{{16, 16}, {4, 64}}},
 		},
 		{
 			Name: "latency", About: "one gang at a time, from its last create to its last bind",
@@ -28,7 +27,7 @@ func Scenarios() []Scenario {
 			Name: "deadlock", About: "gangs for 2.5 times the GPUs, each created one pod at a time beside all the others",
 			run: measureDeadlock,
 			Defaults: Settings{
-				Nodes: 32, GPUs: 1, Repeat: 3, Shapes: []Shape{{20, 32}},
+				Nodes: 32, GPUs: 1, Repeat: 2, Shapes: []Shape{{20, 32}},
 				Peers: []string{Default, Native, Coscheduling, CoschedulingTuned},
 			},
 			Quick: Settings{Nodes: 32, GPUs: 1, Repeat: 1, Peers: []string{Native}, Shapes: []Shape{{20, 32}}},
@@ -36,7 +35,7 @@ func Scenarios() []Scenario {
 		{
 			Name: "locality", About: "gangs on a cluster with holes: racks and nodes in use over the fewest that there could be",
 			run:      measureLocality,
-			Defaults: Settings{Nodes: 400, Repeat: 2, Peers: []string{Default, Native, NativeTAS, Coscheduling}},
+			Defaults: Settings{Nodes: 400, Repeat: 1, Peers: []string{Default, Native, NativeTAS}},
 			Quick:    Settings{Nodes: 400, Repeat: 1, Peers: []string{Native}},
 		},
 		{
