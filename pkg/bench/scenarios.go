@@ -7,7 +7,7 @@ func Scenarios() []Scenario {
 	return []Scenario{
 		{
 			Name: "gang", About: "gangs created at once; each asks for the lowest level that holds it, which is a rack for up to 128 GPUs",
-			run: measureGang,
+			run:      measureGang,
 			Defaults: Settings{Nodes: 1000, GPUs: 1, Repeat: 3, Peers: gangs, Shapes: []Shape{{64, 16}, {8, 64}, {1, 1000}}},
 			Quick:    Settings{Nodes: 200, GPUs: 1, Repeat: 1, Peers: few, Shapes: []Shape{{16, 16}, {4, 64}}},
 		},
