@@ -1,9 +1,6 @@
 package preemption
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // greedy finds a good answer quickly: the units, or the units of one node, that make
 // the most room for their price go until the gang fits.
@@ -42,16 +39,16 @@ func (h *hunt) greedily() {
 			g.everything()
 			break
 		}
-		// What made room may make less by now; then another may be better.
-		if now := g.moveAt(best); now.gain != g.moves[best].gain || now.cost != g.moves[best].cost {
-			g.moves[best] = now
+		// What made room may make less by now, or be no longer allowed: then another may
+		// be better.
+		then, now := g.moves[best], g.moveAt(best)
+		if g.moves[best] = now; now.gain != then.gain || now.cost != then.cost {
 			continue
 		}
-		set := g.moves[best].set
-		for _, u := range set {
+		for _, u := range now.set {
 			g.add(u)
 		}
-		g.weighAgain(set)
+		g.weighAgain(now.set)
 	}
 	set := g.set()
 	clear(g.in)
@@ -251,61 +248,4 @@ func (g *greedy) everything() {
 			g.add(u)
 		}
 	}
-}
-
-// maxContenders is the number of units that are tried in exchange for others.
-const maxContenders = 64
-
-// contenders are the units that make the most room for their price by themselves.
-func (g *greedy) contenders() []int {
-	var list []int
-	for u := range g.units {
-		if g.moves[len(g.nodes)+u].gain > 0 {
-			list = append(list, u)
-		}
-	}
-	slices.SortStableFunc(list, func(a, b int) int {
-		ma, mb := g.moves[len(g.nodes)+a], g.moves[len(g.nodes)+b]
-		return cmp.Compare(int64(mb.gain)*ma.weight(), int64(ma.gain)*mb.weight())
-	})
-	return list[:min(len(list), maxContenders)]
-}
-
-// exchange lets one unit more go and drops what is not needed then, as long as that
-// makes the best answer cheaper.
-func (h *hunt) exchange() {
-	if h.best.set == nil {
-		return
-	}
-	contenders := h.newGreedy().contenders()
-	for improved := true; improved; {
-		improved = false
-		for _, u := range contenders {
-			if h.work > 2*h.limit {
-				return
-			}
-			improved = h.withUnit(u) || improved
-		}
-	}
-}
-
-// withUnit tries the best answer with one unit more.
-func (h *hunt) withUnit(u int) (better bool) {
-	set := h.best.set
-	for _, v := range set {
-		if v == u || slices.Contains(h.units[v].rivals, u) {
-			return false
-		}
-	}
-	if unit := &h.units[u]; !unit.whole && h.shrinks(set, unit.rivals[0]) == h.units[unit.rivals[0]].spare {
-		return false
-	}
-	before := h.best.price
-	set = append(slices.Clone(set), u)
-	for _, v := range set {
-		h.trial.shift(v, 1)
-	}
-	h.accept(h.trim(set, u))
-	h.work += len(set)
-	return h.best.price.less(before)
 }

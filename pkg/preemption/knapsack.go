@@ -1,5 +1,7 @@
 package preemption
 
+import "slices"
+
 // pick is how a vector was reached: a way of this place and the vector before.
 type pick struct {
 	before int32
@@ -67,9 +69,8 @@ type taking struct{ unit, parts int }
 func (h *hunt) walk() []taking {
 	var taken []taking
 	at := int32(h.vectors.full())
-	for i := len(h.choices) - 1; i >= 0; i-- {
-		p := h.tables[i][at]
-		w := h.choices[i].ways
+	for i, c := range slices.Backward(h.choices) {
+		p, w := h.tables[i][at], c.ways
 		for bit, open := range w.open {
 			if w.list[p.way].take&(1<<bit) == 0 {
 				continue

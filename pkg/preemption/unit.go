@@ -49,8 +49,8 @@ func units(candidates []Candidate, o Options) []unit {
 		if spare <= 0 {
 			continue
 		}
-		for p := len(c.Pods) - 1; p >= 0; p-- {
-			if c.Pods[p].Firm {
+		for p, pod := range slices.Backward(c.Pods) {
+			if pod.Firm {
 				continue
 			}
 			u := newUnit(candidates, i, []int{p}, false, o)
