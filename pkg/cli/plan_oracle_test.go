@@ -135,11 +135,11 @@ func (c smallCluster) best() (cost []int) {
 	}
 }
 
-func planned(t *testing.T, manifests string) (plan gangPlan, code int) {
+func planned(t *testing.T, manifests string, flags ...string) (plan gangPlan, code int) {
 	t.Helper()
 	dir := t.TempDir()
 	writeFile(t, dir, "all.yaml", manifests)
-	code, out, errOut := invoke("plan", "-o", "json", "-f", filepath.Join(dir, "all.yaml"))
+	code, out, errOut := invoke(append([]string{"plan", "-o", "json", "-f", filepath.Join(dir, "all.yaml")}, flags...)...)
 	var result struct{ Gangs []gangPlan }
 	if err := json.Unmarshal([]byte(out), &result); err != nil || len(result.Gangs) != 1 {
 		t.Fatalf("%v: %s%s", err, out, errOut)
