@@ -65,6 +65,9 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	fs.StringVar(&o.otherOperator, "stand-aside-for", o.otherOperator,
 		"do nothing while a running pod has these labels; empty: never stand aside")
 
+	fs.StringVar(&o.settings.ProvisioningClass, "provisioning-class", "",
+		"ask cluster autoscalers for machines by ProvisioningRequests of this class, such as check-capacity.autoscaling.x-k8s.io;\n"+
+			"needs the rights of manifests/rbac/controller-provisioning.yaml (default: ask for none)")
 	fs.DurationVar(&o.advise, "autoscale-interval", o.advise,
 		"how often jobs with the annotation lockstep.dev/autoscale: cluster get another size; 0, or with --namespace: never")
 

@@ -17,6 +17,7 @@ func (p *pass) afterEnd() {
 	p.cleanUp()
 	p.dropGang()
 	p.dropHPA()
+	p.dropProvisioning()
 	p.expire()
 }
 

@@ -23,6 +23,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
@@ -88,7 +89,9 @@ func (c *calls) about(namespace string) []string {
 
 func startShared() error {
 	ctx, cancel := context.WithCancel(context.Background())
-	cluster, err := devcluster.Start(ctx, devcluster.Options{})
+	cluster, err := devcluster.Start(ctx, devcluster.Options{ControllerManagerArgs: []string{
+		"--horizontal-pod-autoscaler-sync-period=1s", "--horizontal-pod-autoscaler-downscale-stabilization=1s",
+	}})
 	if err != nil {
 		cancel()
 		return err
@@ -106,7 +109,7 @@ func startShared() error {
 		done <- err
 		return err
 	}
-	mgr, err := newController(ctx, cluster)
+	mgr, err := newController(ctx, cluster, DefaultSettings())
 	if err != nil {
 		done <- err
 		return err
@@ -116,7 +119,7 @@ func startShared() error {
 }
 
 // newController is the controller as its command runs it, with the shipped account's rights.
-func newController(ctx context.Context, cluster *devcluster.Cluster) (ctrl.Manager, error) {
+func newController(ctx context.Context, cluster *devcluster.Cluster, settings Settings) (ctrl.Manager, error) {
 	seconds := int64(3600)
 	token, err := cluster.Client().CoreV1().ServiceAccounts("lockstep-system").CreateToken(ctx, "lockstep-controller",
 		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}}, metav1.CreateOptions{})
@@ -127,7 +130,8 @@ func newController(ctx context.Context, cluster *devcluster.Cluster) (ctrl.Manag
 	config.BearerToken = token.Status.Token
 	config.QPS, config.Burst = 200, 400
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return counting{next, &shared.calls} })
-	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: Scheme(), Cache: Cache(), Metrics: server.Options{BindAddress: "0"}})
+	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: Scheme(), Cache: Cache(), Metrics: server.Options{BindAddress: "0"},
+		Controller: ctrlconfig.Controller{SkipNameValidation: new(true)}}) // there is one for each set of settings
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +142,7 @@ func newController(ctx context.Context, cluster *devcluster.Cluster) (ctrl.Manag
 	broadcaster := record.NewBroadcaster(record.WithCorrelatorOptions(record.CorrelatorOptions{BurstSize: 500, QPS: 1, MaxEvents: 200}))
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: events.CoreV1().Events("")})
 	return mgr, Add(ctx, mgr, Options{
-		Settings:      DefaultSettings(),
+		Settings:      settings,
 		Recorder:      broadcaster.NewRecorder(Scheme(), corev1.EventSource{Component: OperatorName}),
 		Workers:       8,
 		OtherOperator: DefaultOtherOperator,

@@ -195,6 +195,7 @@ func (p *pass) run() {
 	if !p.wantPodGroup() {
 		return
 	}
+	p.wantProvisioning()
 	p.wantServices()
 	p.wantPods()
 	p.wantHPA()

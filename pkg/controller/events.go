@@ -7,6 +7,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	scheduling "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
@@ -62,6 +63,10 @@ func kindOf(object client.Object) string {
 		return "PodGroup"
 	case *autoscalingv2.HorizontalPodAutoscaler:
 		return "HorizontalPodAutoscaler"
+	case *corev1.PodTemplate:
+		return "PodTemplate"
+	case *unstructured.Unstructured:
+		return ProvisioningRequestKind.Kind
 	}
 	return strings.TrimPrefix(fmt.Sprintf("%T", object), "*")
 }

@@ -23,6 +23,11 @@ const (
 	OperatorName = "pytorchjob-controller"
 )
 
+// jobLabels are on what belongs to the job as a whole.
+func jobLabels(job string) map[string]string {
+	return map[string]string{LabelJobName: job, LabelOperatorName: OperatorName}
+}
+
 // memberLabels select exactly one pod of a job.
 func memberLabels(job string, role v1.ReplicaType, index int32) map[string]string {
 	return map[string]string{

@@ -5,6 +5,7 @@ import (
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	scheduling "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
@@ -24,6 +25,9 @@ type Observed struct {
 	PodGroup *scheduling.PodGroup
 	// HPA of the job's name, whoever controls it.
 	HPA *autoscalingv2.HorizontalPodAutoscaler
+	// Requests for machines and their Templates that the job controls; none where that is off.
+	Requests  []*unstructured.Unstructured
+	Templates []*corev1.PodTemplate
 	// Rival is the name of an autoscaler that is not the job's own, yet scales the job.
 	Rival string
 	// Advice on the size, nil when there is none.
@@ -81,6 +85,8 @@ type Settings struct {
 	InitContainer func(master string) corev1.Container
 	// StaticRendezvous gives Workers-only jobs addresses and ranks without being asked.
 	StaticRendezvous bool
+	// ProvisioningClass makes ProvisioningRequests of this class; empty: none.
+	ProvisioningClass string
 	// LegacyLabels adds the labels of the pytorch-operator era to pods.
 	LegacyLabels bool
 	// MaxGangSize is the largest number of pods of a job.

@@ -75,6 +75,13 @@ func (p *pass) buildPod(m member) *corev1.Pod {
 	if m.role == v1.Worker && p.hasMaster() && p.InitContainer != nil {
 		pod.Spec.InitContainers = append(pod.Spec.InitContainers, p.InitContainer(v1.PodName(p.job.Name, v1.Master, 0)))
 	}
+	if p.ProvisioningClass != "" {
+		pod.Annotations = maps.Clone(pod.Annotations)
+		if pod.Annotations == nil {
+			pod.Annotations = map[string]string{}
+		}
+		pod.Annotations[annotationConsumes], pod.Annotations[annotationClass] = p.requestName(m), p.ProvisioningClass
+	}
 	for i := range pod.Spec.Containers {
 		container := &pod.Spec.Containers[i]
 		container.Env = mergeEnv(container.Env, p.env(m, container.Env))

@@ -8,6 +8,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -22,7 +23,9 @@ type Reconciler struct {
 	// Client reads from caches and writes to the apiserver.
 	Client client.Client
 	// Live reads from the apiserver; used where a cache can't have the answer.
-	Live     client.Reader
+	Live client.Reader
+	// Cached reads kinds without Go types, which Client reads from the apiserver.
+	Cached   client.Reader
 	Recorder record.EventRecorder
 	Settings Settings
 	Now      func() time.Time
@@ -90,6 +93,11 @@ func (r *Reconciler) observe(ctx context.Context, job *v1.PyTorchJob, now time.T
 	if err := r.observeAutoscalers(ctx, job, &o); err != nil {
 		return o, err
 	}
+	if r.Settings.ProvisioningClass != "" {
+		if err := r.observeProvisioning(ctx, &o, mine); err != nil {
+			return o, err
+		}
+	}
 	r.notes.on(client.ObjectKeyFromObject(job), func(p *page) {
 		o.Gone = slices.Clip(p.gone)
 		if p.trouble != nil && p.generation == job.Generation {
@@ -97,6 +105,35 @@ func (r *Reconciler) observe(ctx context.Context, job *v1.PyTorchJob, now time.T
 		}
 	})
 	return o, nil
+}
+
+// observeProvisioning finds the job's requests for machines.
+func (r *Reconciler) observeProvisioning(ctx context.Context, o *Observed, mine []client.ListOption) error {
+	requests, templates := newRequestList(), &corev1.PodTemplateList{}
+	for _, list := range []client.ObjectList{requests, templates} {
+		if err := r.Cached.List(ctx, list, mine...); err != nil {
+			return err
+		}
+	}
+	for i := range requests.Items {
+		o.Requests = append(o.Requests, &requests.Items[i])
+	}
+	for i := range templates.Items {
+		o.Templates = append(o.Templates, &templates.Items[i])
+	}
+	return nil
+}
+
+func newRequestList() *unstructured.UnstructuredList {
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(ProvisioningRequestKind.GroupVersion().WithKind(ProvisioningRequestKind.Kind + "List"))
+	return list
+}
+
+func newRequest() *unstructured.Unstructured {
+	request := &unstructured.Unstructured{}
+	request.SetGroupVersionKind(ProvisioningRequestKind)
+	return request
 }
 
 // observeAutoscalers finds the job's own autoscaler, and one of somebody else. (KEDA

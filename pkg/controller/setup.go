@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -62,7 +63,9 @@ func Cache() cache.Options {
 	mine := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{LabelOperatorName: OperatorName})}
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject:         map[client.Object]cache.ByObject{&corev1.Pod{}: mine, &corev1.Service{}: mine},
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Pod{}: mine, &corev1.Service{}: mine, &corev1.PodTemplate{}: mine,
+		},
 	}
 }
 
@@ -74,6 +77,7 @@ func Add(ctx context.Context, mgr manager.Manager, options Options) error {
 	r := &Reconciler{
 		Client:   mgr.GetClient(),
 		Live:     mgr.GetAPIReader(),
+		Cached:   mgr.GetCache(),
 		Recorder: options.Recorder,
 		Settings: options.Settings,
 		Now:      time.Now,
@@ -93,7 +97,13 @@ func Add(ctx context.Context, mgr manager.Manager, options Options) error {
 	if workers == 0 {
 		workers = 4
 	}
-	return ctrl.NewControllerManagedBy(mgr).
+	build := ctrl.NewControllerManagedBy(mgr)
+	if options.Settings.ProvisioningClass != "" {
+		if err := r.watchProvisioning(ctx, mgr, build); err != nil {
+			return err
+		}
+	}
+	return build.
 		Named("pytorchjob").
 		Watches(&v1.PyTorchJob{}, jobHandler()).
 		Watches(&corev1.Pod{}, r.ownedHandler()).
@@ -118,13 +128,29 @@ func (r *Reconciler) standAsideFor(ctx context.Context, mgr manager.Manager, sel
 	return mgr.Add(other)
 }
 
-func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
-	byController := func(object client.Object) []string {
-		if owner := controllerOf(object); owner != nil {
-			return []string{string(owner.UID)}
-		}
-		return nil
+// watchProvisioning is only for clusters that know the foreign kind.
+func (r *Reconciler) watchProvisioning(ctx context.Context, mgr manager.Manager, build *builder.Builder) error {
+	if _, err := mgr.GetRESTMapper().RESTMapping(ProvisioningRequestKind.GroupKind(), ProvisioningRequestKind.Version); err != nil {
+		return fmt.Errorf("a provisioning class is set, but the cluster does not serve %s: %w", ProvisioningRequestKind, err)
 	}
+	for _, object := range []client.Object{newRequest(), &corev1.PodTemplate{}} {
+		if err := mgr.GetFieldIndexer().IndexField(ctx, object, indexController, byController); err != nil {
+			return err
+		}
+		build.Watches(object, r.ownedHandler())
+	}
+	return nil
+}
+
+// byController is the key of an object that a job controls.
+func byController(object client.Object) []string {
+	if owner := controllerOf(object); owner != nil {
+		return []string{string(owner.UID)}
+	}
+	return nil
+}
+
+func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	for _, object := range []client.Object{&corev1.Pod{}, &corev1.Service{}} {
 		if err := indexer.IndexField(ctx, object, indexController, byController); err != nil {
 			return err

@@ -27,6 +27,7 @@ func (p *pass) suspend() {
 	}
 	p.dropGang()
 	p.dropHPA()
+	p.dropProvisioning()
 }
 
 // resume begins a suspended job anew: the incidents of its earlier life don't count, and

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	scheduling "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
@@ -178,6 +179,10 @@ func (w *world) delete() {
 			w.PodGroup = nil
 		case *autoscalingv2.HorizontalPodAutoscaler:
 			w.HPA = nil
+		case *unstructured.Unstructured:
+			w.Requests = without(w.Requests, object)
+		case *corev1.PodTemplate:
+			w.Templates = without(w.Templates, object)
 		}
 	}
 	w.news = append(w.news, manyEvents("SuccessfulDelete", "Deleted", done)...)
@@ -205,6 +210,10 @@ func (w *world) create() {
 			w.PodGroup = object
 		case *autoscalingv2.HorizontalPodAutoscaler:
 			w.HPA = object
+		case *unstructured.Unstructured:
+			w.Requests = append(w.Requests, object)
+		case *corev1.PodTemplate:
+			w.Templates = append(w.Templates, object)
 		}
 	}
 	w.news = append(w.news, manyEvents("SuccessfulCreate", "Created", done)...)

@@ -150,6 +150,11 @@ type Progress struct {
 	// +optional
 	Granted *Grant `json:"granted,omitempty"`
 
+	// Provisioning is there when a request for machines has failed and is made again.
+	//
+	// +optional
+	Provisioning *Provisioning `json:"provisioning,omitempty"`
+
 	// Resizes counts the changes of Workers since the start or the last resume, and
 	// LastResize is the time of the last one.
 	//
@@ -162,7 +167,7 @@ type Progress struct {
 // IsZero is true when there is nothing to remember.
 func (p *Progress) IsZero() bool {
 	return p.Restarts == 0 && p.Crashes == 0 && len(p.Counted) == 0 && p.Incident == nil && len(p.Completed) == 0 &&
-		len(p.Replacing) == 0 && !p.Stopped && p.Workers == nil && p.Granted == nil && p.Resizes == 0 && p.LastResize == nil
+		len(p.Replacing) == 0 && !p.Stopped && p.Workers == nil && p.Granted == nil && p.Provisioning == nil && p.Resizes == 0 && p.LastResize == nil
 }
 
 // Incident is a death that others may be a consequence of: peers of a distributed
@@ -189,4 +194,13 @@ type Grant struct {
 	//
 	// +optional
 	Reason string `json:"reason,omitempty"`
+}
+
+// Provisioning is the back-off of requests for machines.
+type Provisioning struct {
+	// Attempts have ended without machines.
+	Attempts int32 `json:"attempts"`
+
+	// Retry is when the next one begins.
+	Retry metav1.Time `json:"retry"`
 }
