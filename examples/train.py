@@ -299,6 +299,9 @@ def train(trainer, samples, options):
         time.sleep(max(0.0, options.epoch_seconds - (time.monotonic() - begin)))
         say(f"epoch {epoch}/{options.epochs}  step {step}  loss {loss:.4f}  ranks {trainer.world}  "
             f"{time.monotonic() - begin:.2f}s")
+        if options.until and trainer.broadcast(os.path.exists(options.until)):
+            say(f"{options.until} is there: it is enough")
+            break
     return step
 
 
@@ -309,6 +312,7 @@ def main():
     parser.add_argument("--rate", type=float, default=0.1, metavar="X", help="learning rate (default 0.1)")
     parser.add_argument("--epoch-seconds", type=float, default=0, metavar="S",
                         help="let an epoch take at least this long, to have time to watch (default 0)")
+    parser.add_argument("--until", metavar="FILE", help="end after the epoch in which rank 0 finds this file")
     parser.add_argument("--no-torch", action="store_true", help="train in plain Python even where torch is installed")
     options = parser.parse_args()
 
