@@ -147,6 +147,12 @@ func TestLiveProvisioning(t *testing.T) {
 		err := c.List(ctx, newRequestList())
 		return err == nil, err
 	})
+	for _, object := range documented(t, "autoscaling.md") {
+		if object.GetKind() == ProvisioningRequestKind.Kind {
+			object.SetNamespace(l.namespace)
+			l.must(c.Create(ctx, object, client.DryRunAll, client.FieldValidation("Strict")))
+		}
+	}
 	settings := DefaultSettings()
 	settings.ProvisioningClass = provisioningClass
 	mgr, err := newController(ctx, cluster, settings)
