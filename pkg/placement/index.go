@@ -103,6 +103,10 @@ func (x *Index) Node(i int) cluster.Node { return x.nodes[i] }
 // Len is the number of nodes.
 func (x *Index) Len() int { return len(x.nodes) }
 
+// FreeIn is what is free of a resource in a domain: the sum over its nodes, of which
+// none counts as less than nothing.
+func (x *Index) FreeIn(resource, domain int) int64 { return x.free.of(resource, domain) }
+
 // Update takes in what has become of the node at place i: its free and
 // allocatable amounts, whether it is to be avoided, or anything that the classes'
 // Eligible looks at. Its name and the labels the tree is made from have to be as

@@ -26,6 +26,9 @@ type mirror struct {
 	infos       []fwk.NodeInfo // of the last snapshot
 	generations []int64
 	places      map[string]int
+	order       []int // by the place in the snapshot's list: the place here
+	typical     *placement.Mix
+	changes     int // nodes translated since typical was counted
 	tree        *topology.Tree
 	index       *placement.Index
 	// epoch changes with everything that could make a gang fit, attributes with
@@ -50,13 +53,13 @@ func newMirror(vocabulary *cluster.Vocabulary, levels []topology.Level) *mirror 
 
 // update brings the mirror in line with the snapshot.
 func (m *mirror) update(infos []fwk.NodeInfo) {
-	if !m.sameNodes(infos) {
+	if !m.align(infos) {
 		m.rebuild(infos)
 		return
 	}
 	relabelled := false
-	for _, info := range infos {
-		i := m.places[info.Node().Name]
+	for at, info := range infos {
+		i := m.order[at]
 		if m.generations[i] == info.GetGeneration() {
 			continue
 		}
@@ -76,14 +79,22 @@ func (m *mirror) update(infos []fwk.NodeInfo) {
 	}
 }
 
-func (m *mirror) sameNodes(infos []fwk.NodeInfo) bool {
+// align finds the places of the nodes in the snapshot's list, which stands still most
+// of the time; false where other nodes are there.
+func (m *mirror) align(infos []fwk.NodeInfo) bool {
 	if len(infos) != len(m.nodes) {
 		return false
 	}
-	for _, info := range infos {
-		if _, known := m.places[info.Node().Name]; !known {
+	for at, info := range infos {
+		name := info.Node().Name
+		if m.nodes[m.order[at]].Name == name {
+			continue
+		}
+		place, known := m.places[name]
+		if !known {
 			return false
 		}
+		m.order[at] = place
 	}
 	return true
 }
@@ -93,7 +104,7 @@ func (m *mirror) rebuild(infos []fwk.NodeInfo) {
 	sort.Slice(infos, func(i, j int) bool { return infos[i].Node().Name < infos[j].Node().Name })
 	n := len(infos)
 	m.nodes, m.objects, m.generations = make([]cluster.Node, n), make([]*v1.Node, n), make([]int64, n)
-	m.infos = make([]fwk.NodeInfo, n)
+	m.infos, m.order = make([]fwk.NodeInfo, n), make([]int, n)
 	m.places = make(map[string]int, n)
 	for i, info := range infos {
 		m.set(i, info)
@@ -121,6 +132,7 @@ func (m *mirror) set(i int, info fwk.NodeInfo) {
 	node := kube.Node(info.Node(), m.vocabulary)
 	node.Free = node.Free.Sub(m.requested(info)).Sub(cluster.Resources(nil).Set(cluster.Pods, int64(len(info.GetPods()))))
 	m.nodes[i], m.objects[i], m.generations[i], m.infos[i] = node, info.Node(), info.GetGeneration(), info
+	m.changes++
 }
 
 func (m *mirror) requested(info fwk.NodeInfo) cluster.Resources {

@@ -107,7 +107,8 @@ func (p *Lockstep) hint(_ klog.Logger, pod *v1.Pod, _, _ any) (fwk.QueueingHint,
 }
 
 // SignPod keeps members out of the framework's batches, which reuse one pod's
-// result for the next; other pods are not affected by the plugin.
+// result for the next. What decides over other pods, their requests and the nodes, is
+// in the signatures of the scheduler's own plugins.
 func (p *Lockstep) SignPod(_ context.Context, pod *v1.Pod) ([]fwk.SignFragment, *fwk.Status) {
 	if _, member := kube.GangOf(pod); member {
 		return nil, fwk.NewStatus(fwk.Unschedulable, "member of a gang")

@@ -43,7 +43,27 @@ type LockstepArgs struct {
 	// PreemptOtherSchedulers lets gangs preempt pods that another scheduler has placed.
 	// Default false.
 	PreemptOtherSchedulers *bool `json:"preemptOtherSchedulers,omitempty"`
+
+	// Packing says which node a pod without a gang that asks for GPUs should get of
+	// those that are right for it. Pods that ask for none are scored by the scheduler's
+	// own plugins alone, and with Off those with GPUs as well. Default BestFit.
+	Packing Packing `json:"packing,omitempty"`
 }
+
+// Packing is a way to keep whole nodes and racks free for gangs.
+type Packing string
+
+// The ways of packing.
+const (
+	// BestFit takes the node on which the fewest GPUs are left, then the one in the
+	// rack, block, … with the fewest.
+	BestFit Packing = "BestFit"
+	// FGD takes the node on which the least becomes of no use to the pods that the
+	// cluster runs (fragmentation gradient descent), coarsely, and then as BestFit does.
+	FGD Packing = "FGD"
+	// Off leaves it to the scheduler's own plugins.
+	Off Packing = "Off"
+)
 
 // TopologyLevel is one level of the topology.
 type TopologyLevel struct {

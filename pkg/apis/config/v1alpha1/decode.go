@@ -1,7 +1,9 @@
 package v1alpha1
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -28,6 +30,7 @@ func Decode(raw []byte) (*LockstepArgs, error) {
 }
 
 func setDefaults(args *LockstepArgs) {
+	args.Packing = cmp.Or(args.Packing, BestFit)
 	for _, f := range []struct {
 		value     **int32
 		otherwise int32
@@ -77,5 +80,8 @@ func Validate(args *LockstepArgs) field.ErrorList {
 	within("healTimeoutSeconds", args.HealTimeoutSeconds, 1, 1<<30)
 	within("bindTimeoutSeconds", args.BindTimeoutSeconds, 1, 600)
 	within("reserveAfterSeconds", args.ReserveAfterSeconds, 0, 1<<30)
+	if known := []Packing{BestFit, FGD, Off}; !slices.Contains(known, args.Packing) {
+		errs = append(errs, field.NotSupported(field.NewPath("packing"), args.Packing, known))
+	}
 	return errs
 }
