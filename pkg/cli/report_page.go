@@ -24,10 +24,12 @@ type reportTable struct {
 	Rows  [][]string
 }
 
-// chart is lines over a common axis.
+// chart is lines over a common axis or, with categories, bars side by side.
 type chart struct {
 	Title, X, Y string
 	Series      []series
+	// Categories name groups of bars: a series has a point for each, with its place as X.
+	Categories []string
 }
 
 type series struct {
@@ -67,13 +69,17 @@ const (
 	chartRight  = 12
 )
 
+// colours is the number of colours that the page has.
+const colours = 8
+
 // drawing is a chart laid out.
 type drawing struct {
 	chart
 	Width, Height           int
 	Left, Right, Top, Floor float64
 	XTicks, YTicks          []tick
-	Lines                   []line
+	Lines                   []line // what the legend names
+	Bars                    []bar
 }
 
 type tick struct {
@@ -93,10 +99,36 @@ func draw(c chart) drawing {
 		chart: c, Width: chartWidth, Height: chartHeight,
 		Left: chartLeft, Right: chartWidth - chartRight, Top: chartTop, Floor: chartHeight - chartBottom,
 	}
-	xMin, xMax, yMax := math.Inf(1), math.Inf(-1), 0.0
-	for _, s := range c.Series {
+	if len(c.Categories) > 0 {
+		d.bars()
+	} else {
+		d.lines()
+	}
+	return d
+}
+
+// vertical lays the vertical axis out and returns where on it an amount is.
+func (d *drawing) vertical() func(amount float64) float64 {
+	most := 0.0
+	for _, s := range d.Series {
 		for _, p := range s.Points {
-			xMin, xMax, yMax = min(xMin, p.X), max(xMax, p.X), max(yMax, p.Y)
+			most = max(most, p.Y)
+		}
+	}
+	step := roundStep(most / 5)
+	most = step * math.Ceil(most/step)
+	y := func(v float64) float64 { return d.Floor - v/max(most, 1e-9)*(d.Floor-d.Top) }
+	for v := 0.0; v <= most+step/1e6; v += step {
+		d.YTicks = append(d.YTicks, tick{y(v), strconv.FormatFloat(v, 'g', 6, 64)})
+	}
+	return y
+}
+
+func (d *drawing) lines() {
+	xMin, xMax := math.Inf(1), math.Inf(-1)
+	for _, s := range d.Series {
+		for _, p := range s.Points {
+			xMin, xMax = min(xMin, p.X), max(xMax, p.X)
 		}
 	}
 	if xMin > xMax { // nothing to draw
@@ -105,24 +137,19 @@ func draw(c chart) drawing {
 	if xMin < xMax/2 {
 		xMin = 0
 	}
-	yStep, xStep := roundStep(yMax/5), roundStep((xMax-xMin)/8)
-	yMax = yStep * math.Ceil(yMax/yStep)
+	step := roundStep((xMax - xMin) / 8)
 	x := func(v float64) float64 { return d.Left + (v-xMin)/max(xMax-xMin, 1e-9)*(d.Right-d.Left) }
-	y := func(v float64) float64 { return d.Floor - v/max(yMax, 1e-9)*(d.Floor-d.Top) }
-	for v := xStep * math.Ceil(xMin/xStep); v <= xMax+xStep/1e6; v += xStep {
+	for v := step * math.Ceil(xMin/step); v <= xMax+step/1e6; v += step {
 		d.XTicks = append(d.XTicks, tick{x(v), strconv.FormatFloat(v, 'g', 6, 64)})
 	}
-	for v := 0.0; v <= yMax+yStep/1e6; v += yStep {
-		d.YTicks = append(d.YTicks, tick{y(v), strconv.FormatFloat(v, 'g', 6, 64)})
-	}
-	for i, s := range c.Series {
+	y := d.vertical()
+	for i, s := range d.Series {
 		var points strings.Builder
 		for _, p := range s.Points {
 			fmt.Fprintf(&points, "%.1f,%.1f ", x(p.X), y(p.Y))
 		}
-		d.Lines = append(d.Lines, line{s.Name, i % 8, points.String()})
+		d.Lines = append(d.Lines, line{s.Name, i % colours, points.String()})
 	}
-	return d
 }
 
 // roundStep is the next of 1, 2, 5, 10, 20, … times a power of ten.

@@ -103,6 +103,39 @@ func (r *gangsResult) page() reportPage {
 	return reportPage{
 		Title:  "Gangs on a cluster",
 		Intro:  fmt.Sprintf("Jobs arrive, wait, run and leave. One that does not fit lets younger ones pass for %v.", time.Duration(r.PatienceSeconds)*time.Second),
-		Charts: []chart{allocated, waiting, nodes}, Tables: r.tables(),
+		Charts: []chart{allocated, waiting, nodes, r.waits(), r.stretch(), r.usable()}, Tables: r.tables(),
 	}
+}
+
+// waits is a chart of the mean waits by size, the last group being all jobs.
+func (r *gangsResult) waits() chart {
+	c := chart{Title: "Mean wait, by the GPUs that a job asks for", X: "GPUs", Y: "hours"}
+	for _, p := range r.Policies {
+		for i, class := range p.Waiting {
+			c.add(p.Policy, i, class.GPUs, class.MeanSeconds/3600)
+		}
+	}
+	return c
+}
+
+// stretch is a chart of how far gangs are spread, by level.
+func (r *gangsResult) stretch() chart {
+	c := chart{Title: "Domains of a gang, over the fewest on an empty cluster", X: "level", Y: "ratio"}
+	for _, p := range r.Policies {
+		for i, level := range p.Stretch {
+			c.add(p.Policy, i, level.Level, level.MeanOverEmpty)
+		}
+	}
+	return c
+}
+
+// usable is a chart of fragmentation: how much of what is free one gang can use.
+func (r *gangsResult) usable() chart {
+	c := chart{Title: "Free GPUs of the best domain that one gang could use", X: "GPUs of a pod", Y: "%"}
+	for _, p := range r.Policies {
+		for i, share := range p.Fragmentation.Usable {
+			c.add(p.Policy, i, fmt.Sprint(share.GPUsPerPod), share.Percent)
+		}
+	}
+	return c
 }
