@@ -27,6 +27,8 @@ type simulateFlags struct {
 	elastic                       string
 	loads                         []float64
 	restart, checkpoint           time.Duration
+	reserveAfter                  time.Duration
+	preemption, declare           bool
 }
 
 func newSimulateCommand() *cobra.Command {
@@ -86,18 +88,22 @@ The same files and the same seed give the same result on every machine.`,
 	f.Float64Var(&flags.arrive, "arrive", 1.3, "how much GPU single pods ask for together, times the cluster's")
 	f.Int64Var(&flags.seed, "seed", 42, "makes the order in which single pods arrive, and random choices")
 	f.IntVar(&flags.seeds, "seeds", 1, "how many runs with seeds from --seed on, for single pods")
-	f.DurationVar(&flags.patience, "patience", time.Hour, "how long a gang lets younger ones start before it while it does not fit")
+	f.DurationVar(&flags.patience, "patience", time.Hour, "how long a gang lets younger ones start before it while it does not fit; lockstep has --reserve-after")
+	f.DurationVar(&flags.reserveAfter, "reserve-after", 10*time.Minute, "how long a gang waits before lockstep reserves room for it; 0: it never does")
+	f.BoolVar(&flags.preemption, "preemption", false, "let lockstep end gangs for such of higher priority")
+	f.BoolVar(&flags.declare, "declare-durations", false, "let gangs tell lockstep how long they will run, so that it can let others go before a reservation")
 	f.StringVar(&flags.elastic, "elastic", "", "compare elastic jobs with jobs of a fixed size: trace (those with max_workers above min_workers) or "+
 		"all (every job of several workers, from half to twice as many)")
 	f.Float64SliceVar(&flags.loads, "loads", []float64{0.7, 0.95, 1.2}, "with --elastic: GPU time asked for over what there is; arrivals are drawn together or apart")
-	f.DurationVar(&flags.restart, "restart", time.Minute, "with --elastic: how long a change of size stops a job")
-	f.DurationVar(&flags.checkpoint, "checkpoint", 5*time.Minute, "with --elastic: time between checkpoints; a change of size loses the work since the last")
+	f.DurationVar(&flags.restart, "restart", time.Minute, "how long a change of size, or an eviction, stops a job besides")
+	f.DurationVar(&flags.checkpoint, "checkpoint", 5*time.Minute, "time between checkpoints; a change of size, or an eviction, loses the work since the last")
 	f.StringVar(&flags.report, "report", "", "write a page with charts to this file as well (HTML, needs no network)")
 	addOutputFlag(command, &output)
 	_ = command.MarkFlagRequired("nodes")
 	_ = command.MarkFlagRequired("jobs")
 	_ = command.RegisterFlagCompletionFunc("policy",
 		cobra.FixedCompletions(append([]string{"all"}, sim.Policies...), cobra.ShellCompDirectiveNoFileComp))
+	command.AddCommand(newStarvationCommand())
 	return command
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"lockstep.dev/lockstep/pkg/autoscale"
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/sim"
 	"lockstep.dev/lockstep/pkg/topology"
@@ -34,19 +35,18 @@ func (f *simulateFlags) simulateElastic(nodes []cluster.Node, levels []topology.
 			return nil, fmt.Errorf("--loads: %v is not above 0 and at most 10", load)
 		}
 	}
-	terms := sim.DefaultElasticTerms()
-	terms.RestartSeconds, terms.CheckpointSeconds = int64(f.restart/time.Second), int64(f.checkpoint/time.Second)
-	if terms.RestartSeconds < 0 || terms.CheckpointSeconds < 1 {
-		return nil, fmt.Errorf("--restart: %v must not be negative, and --checkpoint: %v must be at least 1s", f.restart, f.checkpoint)
+	options, err := f.replay("lockstep")
+	if err != nil {
+		return nil, err
 	}
+	options.Recommender = autoscale.WaterFilling{}
 	result := &elasticResult{
 		Trace: "elastic", Which: f.elastic, Loads: make([]*sim.ElasticReport, len(f.loads)),
-		Terms: elasticTerms{terms.RestartSeconds, terms.CheckpointSeconds, terms.GraceSeconds},
+		Terms: elasticTerms{options.Costs.RestartSeconds, options.Costs.CheckpointSeconds, options.Costs.GraceSeconds},
 	}
-	err := each(len(f.loads), func(i int) (err error) {
+	err = each(len(f.loads), func(i int) (err error) {
 		result.Loads[i], err = sim.CompareElastic(nodes, levels, jobs, sim.ElasticOptions{
-			Load: f.loads[i], All: f.elastic == "all", Terms: terms,
-			Replay: sim.ReplayOptions{PatienceSeconds: int64(f.patience / time.Second)},
+			Load: f.loads[i], All: f.elastic == "all", Replay: options,
 		})
 		return err
 	})

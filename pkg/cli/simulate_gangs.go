@@ -12,15 +12,14 @@ import (
 
 // gangsResult is a comparison of policies for gangs.
 type gangsResult struct {
-	Trace           string              `json:"trace"` // "gangs"
-	PatienceSeconds int64               `json:"patience_seconds"`
-	Policies        []*sim.ReplayReport `json:"policies"`
+	Trace               string              `json:"trace"` // "gangs"
+	PatienceSeconds     int64               `json:"patience_seconds"`
+	ReserveAfterSeconds int64               `json:"reserve_after_seconds"`
+	Preemption          bool                `json:"preemption"`
+	Policies            []*sim.ReplayReport `json:"policies"`
 }
 
 func (f *simulateFlags) simulateGangs() (simulation, error) {
-	if f.patience < 0 {
-		return nil, fmt.Errorf("--patience: %v is negative", f.patience)
-	}
 	var nodes []cluster.Node
 	var levels []topology.Level
 	var jobs []sim.Job
@@ -41,12 +40,14 @@ func (f *simulateFlags) simulateGangs() (simulation, error) {
 	}
 	result := &gangsResult{
 		Trace: "gangs", PatienceSeconds: int64(f.patience / time.Second),
+		ReserveAfterSeconds: int64(f.reserveAfter / time.Second), Preemption: f.preemption,
 		Policies: make([]*sim.ReplayReport, len(f.policies)),
 	}
 	err = each(len(f.policies), func(i int) (err error) {
-		result.Policies[i], err = sim.Replay(nodes, levels, jobs, sim.ReplayOptions{
-			Policy: f.policies[i], PatienceSeconds: result.PatienceSeconds, Seed: f.seed,
-		})
+		options, err := f.replay(f.policies[i])
+		if err == nil {
+			result.Policies[i], err = sim.Replay(nodes, levels, jobs, options)
+		}
 		return err
 	})
 	if err != nil {
@@ -55,13 +56,32 @@ func (f *simulateFlags) simulateGangs() (simulation, error) {
 	return result, nil
 }
 
+// replay is what the flags say about a replay.
+func (f *simulateFlags) replay(policy string) (sim.ReplayOptions, error) {
+	whole := func(d time.Duration) int64 { return int64(d / time.Second) }
+	options := sim.ReplayOptions{
+		Policy: policy, Seed: f.seed, PatienceSeconds: whole(f.patience), ReserveAfterSeconds: whole(f.reserveAfter),
+		Preemption: f.preemption, DeclareDurations: f.declare, Costs: sim.DefaultCosts(),
+	}
+	options.Costs.RestartSeconds, options.Costs.CheckpointSeconds = whole(f.restart), whole(f.checkpoint)
+	switch {
+	case f.patience < 0:
+		return options, fmt.Errorf("--patience: %v is negative", f.patience)
+	case f.reserveAfter < 0:
+		return options, fmt.Errorf("--reserve-after: %v is negative; 0 means never", f.reserveAfter)
+	case options.Costs.RestartSeconds < 0 || options.Costs.CheckpointSeconds < 1:
+		return options, fmt.Errorf("--restart: %v must not be negative, and --checkpoint: %v must be at least 1s", f.restart, f.checkpoint)
+	}
+	return options, nil
+}
+
 func (r *gangsResult) tables() []reportTable {
-	whole := [][]string{{"POLICY", "FINISHED", "FAILED", "NEVER FIT", "ALLOCATED %", "USEFUL %", "WHOLE NODES FREE", "FREE GPUS ON THEM %"}}
+	whole := [][]string{{"POLICY", "FINISHED", "FAILED", "NEVER FIT", "PREEMPTED", "ALLOCATED %", "USEFUL %", "WHOLE NODES FREE", "FREE GPUS ON THEM %"}}
 	waiting := [][]string{{"POLICY", "GPUS", "JOBS", "MEAN WAIT", "P50", "P99", "MOST", "SLOWDOWN"}}
 	spread := [][]string{{"POLICY", "LEVEL", "GANGS", "DOMAINS", "OVER EMPTY CLUSTER", "OVER BEST THEN"}}
 	for _, p := range r.Policies {
 		whole = append(whole, []string{
-			p.Policy, fmt.Sprint(p.JobsFinished), fmt.Sprint(p.JobsFailed), fmt.Sprint(p.JobsNeverFit), fixed(p.AllocatedPercent),
+			p.Policy, fmt.Sprint(p.JobsFinished), fmt.Sprint(p.JobsFailed), fmt.Sprint(p.JobsNeverFit), fmt.Sprint(p.Preempted.Jobs), fixed(p.AllocatedPercent),
 			fixed(p.UsefulPercent), fixed(p.Fragmentation.WholeNodes), fixed(p.Fragmentation.WholeNodePercent),
 		})
 		for _, c := range p.Waiting {
@@ -102,9 +122,18 @@ func (r *gangsResult) page() reportPage {
 	}
 	return reportPage{
 		Title:  "Gangs on a cluster",
-		Intro:  fmt.Sprintf("Jobs arrive, wait, run and leave. One that does not fit lets younger ones pass for %v.", time.Duration(r.PatienceSeconds)*time.Second),
+		Intro:  r.intro(),
 		Charts: []chart{allocated, waiting, nodes, r.waits(), r.stretch(), r.usable()}, Tables: r.tables(),
 	}
+}
+
+func (r *gangsResult) intro() string {
+	reserve := "never reserves room"
+	if after := time.Duration(r.ReserveAfterSeconds) * time.Second; after > 0 {
+		reserve = fmt.Sprintf("reserves room for a job that has waited for %v", after)
+	}
+	return fmt.Sprintf("Jobs arrive, wait, run and leave. Lockstep %s; with other policies a job that does not fit lets younger ones pass for %v.",
+		reserve, time.Duration(r.PatienceSeconds)*time.Second)
 }
 
 // waits is a chart of the mean waits by size, the last group being all jobs.

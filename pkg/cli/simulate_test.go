@@ -83,6 +83,21 @@ func TestSimulateElastic(t *testing.T) {
 	}
 }
 
+func TestSimulateStarvation(t *testing.T) {
+	var out, errOut bytes.Buffer
+	code := run(t.Context(), "lockstep", []string{"simulate", "starvation", "--hours", "6", "--load", "1.05"}, &out, &errOut)
+	if code != exitYes {
+		t.Fatalf("exit code %d: %s", code, &errOut)
+	}
+	rows := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(rows) != 4 || !strings.Contains(rows[2], "yes") || !strings.Contains(rows[3], "no") {
+		t.Errorf("%s", &out)
+	}
+	if code := run(t.Context(), "lockstep", []string{"simulate", "starvation", "--load", "1"}, &out, &errOut); code != exitError {
+		t.Errorf("exit code %d for a load at which nobody starves", code)
+	}
+}
+
 // TestSimulateReport: the page is well-formed and asks nothing of a network.
 func TestSimulateReport(t *testing.T) {
 	for name, files := range map[string][2]string{"pods": {podNodes, podList}, "gangs": {gangNode, gangList}, "elastic": {gangNode, elasticList}} {

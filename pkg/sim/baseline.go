@@ -7,7 +7,8 @@ import (
 )
 
 // baseline is a scheduler that places gangs pod by pod, in the same order of the
-// queue: what a policy for single pods does to gangs, all-or-nothing apart.
+// queue: what a policy for single pods does to gangs, all-or-nothing apart. A job that
+// does not fit is passed over until it has lost patience; then nothing behind it starts.
 type baseline struct {
 	machine  *Machine
 	pods     podByPod
@@ -31,7 +32,7 @@ func (b *baseline) submit(_ int64, t *task) {
 func (b *baseline) start(now int64, started func(*task)) {
 	kept := b.queue[:0]
 	for i, t := range b.queue {
-		if b.place(t) {
+		if b.place(now, t) {
 			started(t)
 			continue
 		}
@@ -45,20 +46,25 @@ func (b *baseline) start(now int64, started func(*task)) {
 	b.queue = kept
 }
 
-func (b *baseline) place(t *task) bool {
+func (b *baseline) place(now int64, t *task) bool {
 	if t.GPUs() > b.machine.free {
 		return false
 	}
-	t.nodes = b.pods.place(b.machine, t.request)
-	for rank, node := range t.nodes {
-		b.machine.take(node, t.requests(rank))
+	nodes := b.pods.place(b.machine, t.request)
+	if nodes == nil {
+		return false
 	}
-	return t.nodes != nil
+	t.pods = t.make(t.masters(), t.Workers)
+	for i := range t.pods {
+		t.pods[i].node, t.pods[i].since = nodes[i], now
+		b.machine.take(nodes[i], t.requests(t.pods[i]))
+	}
+	return true
 }
 
 func (b *baseline) ended(_ int64, t *task) {
-	for rank, node := range t.nodes {
-		b.machine.give(node, t.requests(rank))
+	for _, p := range t.pods {
+		b.machine.give(p.node, t.requests(p))
 	}
 }
 

@@ -15,9 +15,9 @@ type ElasticOptions struct {
 	Load float64
 	// All lets every job of two Workers or more run with half and twice as many as it
 	// asks for, whatever the trace says.
-	All    bool
-	Replay ReplayOptions // Policy and Elastic are not used
-	Terms  ElasticTerms
+	All bool
+	// Replay says the rest; its Policy is not used, and its Recommender in one replay only.
+	Replay ReplayOptions
 }
 
 // ElasticReport compares two replays of one trace: with elastic jobs, and with all of
@@ -66,12 +66,12 @@ func CompareElastic(nodes []cluster.Node, levels []topology.Level, jobs []Job, o
 		scale(jobs, LoadOf(nodes, jobs)/options.Load)
 	}
 	replay := options.Replay
-	replay.Policy, replay.Elastic = "lockstep", nil
+	replay.Policy, replay.Recommender = "lockstep", nil
 	fixed, err := run(nodes, levels, jobs, replay)
 	if err != nil {
 		return nil, err
 	}
-	replay.Elastic = &options.Terms
+	replay.Recommender = options.Replay.Recommender
 	elastic, err := run(nodes, levels, jobs, replay)
 	if err != nil {
 		return nil, err

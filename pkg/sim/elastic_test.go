@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"lockstep.dev/lockstep/pkg/autoscale"
 )
 
 // elastic is a job that runs with one Worker of 8 GPUs, or two.
@@ -19,8 +21,7 @@ func elastic(name string, submit, duration int64) Job {
 
 func elasticReplay(t fataler, racks int, jobs ...Job) *replay {
 	nodes, levels := smallCluster(t, racks)
-	terms := DefaultElasticTerms()
-	r, err := run(nodes, levels, jobs, ReplayOptions{Policy: "lockstep", PatienceSeconds: 1 << 40, Elastic: &terms})
+	r, err := run(nodes, levels, jobs, ReplayOptions{Policy: "lockstep", Recommender: autoscale.WaterFilling{}})
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -103,7 +104,7 @@ func TestElasticEnds(t *testing.T) {
 
 func TestCompareElastic(t *testing.T) {
 	nodes, levels := smallCluster(t, 1)
-	options := ElasticOptions{Terms: DefaultElasticTerms()}
+	options := ElasticOptions{Replay: ReplayOptions{Recommender: autoscale.WaterFilling{}}}
 	r, err := CompareElastic(nodes, levels, []Job{elastic("e", 0, 7200), job("f", 8000, 10, 1, 1)}, options)
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +119,7 @@ func TestCompareElastic(t *testing.T) {
 	if r, err := CompareElastic(nodes, levels, []Job{job("f", 0, 10, 2, 1), job("g", 20, 10, 2, 1)}, options); err != nil || r.Jobs != 2 {
 		t.Errorf("%+v, %v: all jobs of two Workers are elastic", r, err)
 	}
-	_, err = Replay(nodes, levels, []Job{elastic("e", 0, 1)}, ReplayOptions{Policy: "fgd", Elastic: &ElasticTerms{}})
+	_, err = Replay(nodes, levels, []Job{elastic("e", 0, 1)}, ReplayOptions{Policy: "fgd", Recommender: autoscale.WaterFilling{}})
 	if err == nil || !strings.Contains(err.Error(), `"fgd"`) {
 		t.Errorf("error %v: other policies change no sizes", err)
 	}
@@ -136,7 +137,7 @@ func TestElasticOnTheTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := CompareElastic(nodes, levels, jobs, ElasticOptions{
-		Load: 0.7, Terms: DefaultElasticTerms(), Replay: ReplayOptions{PatienceSeconds: 3600},
+		Load: 0.7, Replay: ReplayOptions{Recommender: autoscale.WaterFilling{}, ReserveAfterSeconds: 600},
 	})
 	if err != nil {
 		t.Fatal(err)

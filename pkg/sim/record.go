@@ -37,7 +37,7 @@ type record struct {
 // outcome is how a job that succeeded fared.
 type outcome struct {
 	*Job
-	started, ended int64
+	started, ended, reserved int64
 }
 
 type wait struct{ waited, ran int64 }
@@ -143,9 +143,8 @@ func (m *Machine) freeIn(d int, size int64) (free, placeable int64) {
 	return free, placeable
 }
 
-// started takes in that a job got nodes.
+// started takes in that a job got nodes for the first time.
 func (r *record) started(now int64, t *task, m *Machine) {
-	t.charged = now
 	class := 0
 	for class+1 < len(sizeBounds) && t.GPUs() >= sizeBounds[class+1] {
 		class++
@@ -154,7 +153,7 @@ func (r *record) started(now int64, t *task, m *Machine) {
 	if t.Workers == 1 && t.MasterCPU == 0 || t.size() != t.Workers {
 		return
 	}
-	used := usedBy(m, t.nodes)
+	used := usedBy(m, nodesOf(t.pods))
 	least, best := r.least(t.request), used
 	if r.rep.Policy != "lockstep" {
 		best = m.leastNow(t)
@@ -171,12 +170,12 @@ func (r *record) started(now int64, t *task, m *Machine) {
 // leastNow is the number of domains by level that a job could have had when it got
 // its nodes.
 func (m *Machine) leastNow(t *task) []int {
-	for rank, node := range t.nodes {
-		m.give(node, t.requests(rank))
+	for _, p := range t.pods {
+		m.give(p.node, t.requests(p))
 	}
 	best, _ := m.Index.Solve(t.request)
-	for rank, node := range t.nodes {
-		m.take(node, t.requests(rank))
+	for _, p := range t.pods {
+		m.take(p.node, t.requests(p))
 	}
 	return best.Used
 }
@@ -202,6 +201,12 @@ func (r *record) resized(t *task, why autoscale.Verdict, lost float64) {
 	e.LostGPUHours += lost * float64(int64(t.size())*t.GPUsPerWorker) / 3600
 }
 
+// preempted takes in that a job was ended for another, which cost seconds of running.
+func (r *record) preempted(t *task, lost float64) {
+	r.rep.Preempted.Jobs++
+	r.rep.Preempted.LostGPUHours += lost * float64(t.GPUs()) / 3600
+}
+
 // ended takes in the end of a run.
 func (r *record) ended(t *task, now int64) {
 	r.rep.MakespanSeconds = now - r.first
@@ -211,7 +216,7 @@ func (r *record) ended(t *task, now int64) {
 	}
 	r.rep.JobsFinished++
 	r.area.useful += t.held
-	r.outcomes = append(r.outcomes, outcome{t.Job, t.started, now})
+	r.outcomes = append(r.outcomes, outcome{t.Job, t.started, now, t.reserved})
 }
 
 // report sums up.

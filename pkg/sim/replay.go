@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"lockstep.dev/lockstep/pkg/autoscale"
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/topology"
 )
@@ -14,15 +15,36 @@ import (
 type ReplayOptions struct {
 	// Policy is one of Policies.
 	Policy string
-	// PatienceSeconds is how long a job lets others that came later start before it.
-	// Once it has waited for longer, nothing behind it starts until it does.
+	// PatienceSeconds is how long a job lets others that came later start before it, with
+	// all policies but lockstep. Once it has waited for longer, nothing behind it starts.
 	PatienceSeconds int64
+	// ReserveAfterSeconds is how long a job waits before lockstep reserves room for it;
+	// 0: for ever. Preemption lets it end jobs for more important ones.
+	ReserveAfterSeconds int64
+	Preemption          bool
+	// DeclareDurations lets jobs tell lockstep for how long they will run.
+	DeclareDurations bool
 	// Seed is that of the policy random.
-	Seed int64
-	// Elastic lets jobs change their size, with the policy lockstep; nil: all keep the
-	// size that they ask for.
-	Elastic *ElasticTerms
+	Seed  int64
+	Costs Costs
+	// Recommender lets lockstep change the size of elastic jobs; nil: all keep the size
+	// that they ask for.
+	Recommender autoscale.Recommender
 }
+
+// Costs are those of stopping a job.
+type Costs struct {
+	// RestartSeconds pass until all Workers have met again after a change of size or an
+	// eviction, and what was done since the last checkpoint is lost; those come every
+	// CheckpointSeconds.
+	RestartSeconds, CheckpointSeconds int64
+	// GraceSeconds is how long pods that have to leave keep their nodes, to save their work.
+	GraceSeconds int64
+}
+
+// DefaultCosts are a minute to start again, a checkpoint every five, and the minute's
+// notice that a PyTorchJob gives if it says nothing.
+func DefaultCosts() Costs { return Costs{RestartSeconds: 60, CheckpointSeconds: 300, GraceSeconds: 60} }
 
 // Replay runs a gang trace on a cluster, from the first submission to the end of
 // the last job. Jobs that would not fit if the cluster were empty are left out.
@@ -60,6 +82,7 @@ func run(nodes []cluster.Node, levels []topology.Level, jobs []Job, options Repl
 			jobs = jobs[1:]
 		}
 		r.scheduler.start(now, r.started)
+		r.evict()
 		r.elastic.consider()
 	}
 	if left := len(r.scheduler.waiting()); left > 0 {
@@ -74,6 +97,8 @@ type replay struct {
 	seq       int
 	machine   *Machine
 	scheduler scheduler
+	live      *live // the scheduler, if it is this one
+	costs     Costs
 	elastic   *resizer // nil: jobs keep their size
 	events    events
 	record    *record
@@ -85,13 +110,16 @@ func (r *replay) employ(jobs []Job, options ReplayOptions) error {
 	case !slices.Contains(Policies, options.Policy):
 		return fmt.Errorf("unknown policy %q: one of %s", options.Policy, strings.Join(Policies, ", "))
 	case options.Policy == "lockstep":
-		live := newLive(r.machine, options.PatienceSeconds)
-		r.scheduler = live
-		if options.Elastic != nil {
-			r.elastic = newResizer(r, live, *options.Elastic)
+		r.live = newLive(r.machine, options)
+		r.scheduler = r.live
+		if r.costs = options.Costs; r.costs == (Costs{}) {
+			r.costs = DefaultCosts()
+		}
+		if options.Recommender != nil {
+			r.elastic = &resizer{replay: r, recommender: options.Recommender, last: -askLater}
 		}
 		return nil
-	case options.Elastic != nil:
+	case options.Recommender != nil:
 		return fmt.Errorf("the policy %q cannot change the size of jobs; lockstep can", options.Policy)
 	}
 	pods, err := newPodByPod(options.Policy, jobs, options.Seed)
@@ -149,19 +177,61 @@ func (r *replay) submit(job *Job) error {
 		r.record.rep.JobsNeverFit++
 		return nil
 	}
-	t := &task{Job: job, request: req, floor: job.Workers, started: -1}
+	t := &task{Job: job, request: req, floor: job.Workers, started: -1, reserved: -1}
 	r.elastic.submitted(t)
 	r.scheduler.submit(r.now, t)
 	return nil
 }
 
-// started takes in that a job got nodes.
+// started takes in that a job got nodes, for the first time or after an eviction.
 func (r *replay) started(t *task) {
-	t.started, t.resized = r.now, r.now
-	t.work = work{at: r.now, since: r.now, rate: t.rate(t.size(), r.machine.largest())}
-	r.record.started(r.now, t, r.machine)
+	if t.started < 0 {
+		t.started = r.now
+		r.record.started(r.now, t, r.machine)
+	}
+	t.charged, t.resized = r.now, r.now
+	t.work = work{done: t.work.done, at: r.now, since: r.now, rate: t.rate(t.size(), r.machine.largest())}
 	r.elastic.started(t)
 	r.expect(t)
+}
+
+// evict ends what the scheduler wants to be ended. A job that loses a part of its floor
+// is ended as a whole, and waits again.
+func (r *replay) evict() {
+	if r.live == nil {
+		return
+	}
+	victims := r.live.victims
+	r.live.victims = nil
+	for _, v := range victims {
+		t := v.task
+		r.record.charge(t, r.now)
+		whole := len(t.pods)-len(v.uids) < t.floor+t.masters()
+		if whole {
+			v.uids = nil
+			for _, p := range t.pods {
+				v.uids = append(v.uids, p.uid)
+			}
+		}
+		r.leave(t, v.uids)
+		if !whole {
+			r.elastic.resize(t, autoscale.GiveWay)
+			continue
+		}
+		t.version++ // it does not end as was expected
+		r.record.preempted(t, t.work.restart(r.now, r.costs))
+		r.elastic.ended(t)
+		r.scheduler.submit(r.now, t)
+	}
+}
+
+// leave lets pods of a job go; their nodes are free when their grace is over.
+func (r *replay) leave(t *task, uids []string) {
+	gone := r.live.remove(r.now, t, uids)
+	r.at(r.now+r.costs.GraceSeconds, func() {
+		r.live.free(gone)
+		r.elastic.note()
+	})
 }
 
 // expect plans the end of a job as it runs now.

@@ -62,7 +62,7 @@ func TestReplay(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r, err := Replay(nodes, levels, tt.jobs, ReplayOptions{Policy: "lockstep", PatienceSeconds: tt.patience})
+			r, err := Replay(nodes, levels, tt.jobs, ReplayOptions{Policy: "best-fit", PatienceSeconds: tt.patience})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -167,7 +167,7 @@ func TestReplayOfTheTrace(t *testing.T) {
 	}
 	stretch := map[string]float64{}
 	for _, policy := range []string{"lockstep", "best-fit"} {
-		r, err := Replay(nodes, levels, jobs, ReplayOptions{Policy: policy, PatienceSeconds: 3600})
+		r, err := Replay(nodes, levels, jobs, ReplayOptions{Policy: policy, PatienceSeconds: 3600, ReserveAfterSeconds: 600})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,13 +20,21 @@ type ReplayReport struct {
 	Timeline      []Moment       `json:"timeline"`
 	// Resizes are the changes of size of elastic jobs.
 	Resizes Resizes `json:"resizes"`
+	// Preempted are the jobs that were ended for more important ones, and went on later.
+	Preempted Preempted `json:"preempted"`
+}
+
+// Preempted counts jobs as often as they were ended.
+type Preempted struct {
+	Jobs         int     `json:"jobs"`
+	LostGPUHours float64 `json:"lost_gpu_hours"`
 }
 
 // Resizes counts changes of size.
 type Resizes struct {
 	Total   int `json:"total"`
 	Grown   int `json:"grown"`
-	GaveWay int `json:"gave_way"` // to gangs that waited
+	GaveWay int `json:"gave_way"` // to gangs that waited, or were more important
 	// LostGPUHours passed in restarts, or were spent on work that had to be done again.
 	LostGPUHours float64 `json:"lost_gpu_hours"`
 }

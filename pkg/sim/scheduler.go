@@ -15,11 +15,11 @@ type scheduler interface {
 	// submit takes in a job that waits.
 	submit(now int64, t *task)
 	// start tries those who wait, in the order of the queue; started hears of each
-	// that got nodes: t.nodes are set.
+	// that got nodes: it has pods then.
 	start(now int64, started func(t *task))
-	// ended takes in that a job's members are gone, and gives their nodes back.
+	// ended takes in that a job's pods are gone, and gives their nodes back.
 	ended(now int64, t *task)
-	// waiting are the jobs that wait as a whole, in the order of the queue.
+	// waiting are the jobs that wait, in the order of the queue.
 	waiting() []*task
 }
 
@@ -30,63 +30,118 @@ func moment(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }
 // in for the scheduler framework around it, in which every filter agrees and every
 // bind succeeds at once.
 type live struct {
-	core     *core.Core
-	machine  *Machine
-	epoch    uint64
-	patience int64
-	queue    []*entry
+	core    *core.Core
+	machine *Machine
+	epoch   uint64
+	queue   []*entry
+	tasks   map[gang.Key]*task
+	leaving []leaver
+	victims []eviction
+	holders int // jobs for which room is reserved
+	// reserveAfter is how long, in seconds, a job waits before it may be one; 0: for ever.
+	reserveAfter int64
+	// declare says that jobs tell for how long they run.
+	declare bool
 }
 
-// entry is the members of one job that wait, in rank order from first on.
+// entry is the pods of one job that wait, in rank order.
 type entry struct {
 	key   queue.Key
 	task  *task
-	first int
-	count int
-	tried int64 // when; 0: never
+	pods  []pod
+	tried int64  // when; 0: never
+	like  string // the same for jobs that are refused together
+}
+
+// leaver is a pod that was deleted and is still on its node.
+type leaver struct {
+	task *task
+	pod  pod
+}
+
+// eviction is what the core wants to be ended for somebody else.
+type eviction struct {
+	task *task
+	uids []string
 }
 
 // retry is how often a gang is tried for which not even the number of free GPUs would
-// do: what is there to be done about it besides placing it (time passes for
-// reservations, too) is done then.
-const retry = 600
+// do: what there is to be done about it besides placing it is done then.
+const retry = 300
 
-func newLive(m *Machine, patience int64) *live {
-	return &live{core: core.New(core.Options{Vocabulary: vocabulary}), machine: m, patience: patience}
+func newLive(m *Machine, options ReplayOptions) *live {
+	s := &live{machine: m, tasks: map[gang.Key]*task{}, declare: options.DeclareDurations, reserveAfter: options.ReserveAfterSeconds, core: core.New(core.Options{
+		Vocabulary: vocabulary, NoPreemption: !options.Preemption,
+		ReserveAfter: time.Duration(options.ReserveAfterSeconds) * time.Second,
+	})}
+	s.step(0, core.Elected{})
+	return s
 }
 
 func groupOf(t *task) gang.Key { return gang.Key{Namespace: "trace", Name: t.Name} }
 
-func uidOf(t *task, rank int) string { return fmt.Sprintf("%s-%d", t.Name, rank) }
-
-// memberOf is the member of a rank as the core sees it.
-func memberOf(t *task, rank int) gang.Member {
-	m := gang.Member{UID: uidOf(t, rank), Role: "worker", Index: rank - t.masters(), Requests: t.requests(rank), Priority: int32(t.Priority)}
-	if rank < t.masters() {
-		m.Role, m.Index = "master", rank
+// memberOf is a pod as the core sees it.
+func memberOf(t *task, p pod) gang.Member {
+	m := gang.Member{UID: p.uid, Name: p.uid, Role: "worker", Index: p.number, Requests: t.requests(p), Priority: int32(t.Priority)}
+	if p.master {
+		m.Role = "master"
 	}
-	m.Name = m.UID
 	m.Class = fmt.Sprint(m.Requests)
 	return m
 }
 
-func (s *live) step(now int64, event core.Event) { s.core.Step(moment(now), event) }
-
-func (s *live) submit(now int64, t *task) {
-	s.step(now, core.GroupSeen{Spec: gang.Spec{
-		Key: groupOf(t), UID: t.Name, Floor: t.floor + t.masters(), Required: gang.Level{Name: t.Required}, Preferred: gang.Level{Name: t.Preferred},
-		Created: moment(t.SubmitSeconds),
-	}})
-	s.enqueue(now, t, 0, t.Workers+t.masters())
+// step hands an event to the core. The replay looks for places at every event anyway,
+// so all that it has to carry out are evictions.
+func (s *live) step(now int64, event core.Event) {
+	for _, effect := range s.core.Step(moment(now), event) {
+		switch e := effect.(type) {
+		case core.Evict:
+			s.victims = append(s.victims, eviction{s.tasks[e.Key], e.UIDs})
+		case core.Report:
+			s.reported(now, s.tasks[e.Key], e.Status.Reservation != nil)
+		}
+	}
 }
 
-// enqueue makes members that wait.
-func (s *live) enqueue(now int64, t *task, first, count int) *entry {
-	for rank := first; rank < first+count; rank++ {
-		s.step(now, core.MemberSeen{Key: groupOf(t), Member: memberOf(t, rank)})
+// reported takes in whether room is reserved for a job.
+func (s *live) reported(now int64, t *task, holds bool) {
+	if t == nil {
+		return
 	}
-	e := &entry{task: t, first: first, count: count}
-	e.key, _ = s.core.QueueKey(uidOf(t, first))
+	if holds != t.holds {
+		s.holders--
+		if t.holds = holds; holds {
+			s.holders += 2
+		}
+	}
+	if holds && t.reserved < 0 {
+		t.reserved = now
+	}
+}
+
+func (s *live) submit(now int64, t *task) {
+	s.tasks[groupOf(t)] = t
+	spec := gang.Spec{
+		Key: groupOf(t), UID: t.Name, Floor: t.floor + t.masters(), Created: moment(t.SubmitSeconds),
+		Required: gang.Level{Name: t.Required}, Preferred: gang.Level{Name: t.Preferred},
+	}
+	if s.declare {
+		spec.Duration = seconds(t.DurationSeconds)
+	}
+	s.step(now, core.GroupSeen{Spec: spec})
+	s.enqueue(now, t, t.make(t.masters(), t.Workers))
+}
+
+// enqueue makes pods wait.
+func (s *live) enqueue(now int64, t *task, pods []pod) *entry {
+	for _, p := range pods {
+		s.step(now, core.MemberSeen{Key: groupOf(t), Member: memberOf(t, p)})
+	}
+	e := &entry{task: t, pods: pods, like: fmt.Sprint(t.request, len(pods), t.floor, t.Priority)}
+	if s.declare {
+		e.like += fmt.Sprint(" ", t.DurationSeconds)
+	}
+	e.key, _ = s.core.QueueKey(pods[0].uid)
 	at, _ := slices.BinarySearchFunc(s.queue, e, func(a, b *entry) int {
 		if queue.Less(a.key, b.key) {
 			return -1
@@ -98,62 +153,68 @@ func (s *live) enqueue(now int64, t *task, first, count int) *entry {
 }
 
 func (s *live) start(now int64, started func(t *task)) {
-	kept := s.queue[:0]
-	for i, e := range s.queue {
-		if s.worthTrying(now, e) && s.attempt(now, e) {
-			started(e.task)
-			continue
+	s.step(now, core.Tick{})
+	refused := map[string]bool{} // what found no place in this pass, in which none comes free
+	s.queue = slices.DeleteFunc(s.queue, func(e *entry) bool {
+		if refused[e.like] && !e.task.holds || !s.worthTrying(now, e) {
+			return false
 		}
-		kept = append(kept, e)
-		if now-e.task.SubmitSeconds > s.patience {
-			kept = append(kept, s.queue[i+1:]...)
-			break
+		if !s.attempt(now, e) {
+			refused[e.like] = true
+			return false
 		}
-	}
-	clear(s.queue[len(kept):])
-	s.queue = kept
+		started(e.task)
+		return true
+	})
 }
 
-// worthTrying spares attempts that are bound to fail.
+// worthTrying spares attempts that are bound to fail. A job for which room may be
+// reserved is tried in its turn while room is reserved for nobody.
 func (s *live) worthTrying(now int64, e *entry) bool {
-	return int64(e.task.floor)*e.task.GPUsPerWorker <= s.machine.free || now >= e.tried+retry
+	return int64(e.task.floor)*e.task.GPUsPerWorker <= s.machine.free || now >= e.tried+retry ||
+		s.reserveAfter > 0 && s.holders == 0 && now >= e.task.SubmitSeconds+s.reserveAfter
 }
 
 // attempt is what the framework does with a gang whose turn it is: the first member
 // is tried, and all that were given a node are reserved, permitted and bound. Those
 // that were not are given up: the job runs without them.
 func (s *live) attempt(now int64, e *entry) bool {
-	t := e.task
+	t, before := e.task, len(e.task.pods)
+	var left []pod
 	e.tried = now
-	s.step(now, core.Attempt{UID: uidOf(t, e.first), View: s.view()})
-	placed := 0
-	for ; placed < e.count; placed++ {
-		name, ok := s.core.Pinned(uidOf(t, e.first+placed))
+	s.step(now, core.Attempt{UID: e.pods[0].uid, View: s.view()})
+	for _, p := range e.pods {
+		name, ok := s.core.Pinned(p.uid)
 		if !ok {
-			break
+			left = append(left, p)
+			continue
 		}
-		node, _ := s.machine.find(name)
-		t.nodes = append(t.nodes, node)
-		s.machine.take(node, t.requests(e.first+placed))
-		s.step(now, core.Reserved{UID: uidOf(t, e.first+placed)})
+		p.node, _ = s.machine.find(name)
+		p.since = now
+		s.machine.take(p.node, t.requests(p))
+		s.step(now, core.Reserved{UID: p.uid})
+		t.pods = append(t.pods, p)
 	}
-	if placed == 0 {
+	fresh := t.pods[before:]
+	if len(fresh) == 0 {
 		return false
 	}
-	for rank := e.first; rank < e.first+placed; rank++ {
-		s.step(now, core.Permit{UID: uidOf(t, rank)})
+	for _, p := range fresh {
+		s.step(now, core.Permit{UID: p.uid})
 	}
-	for rank := e.first; rank < e.first+placed; rank++ {
-		s.step(now, core.MemberSeen{Key: groupOf(t), Member: memberOf(t, rank), Node: s.machine.nodes[t.nodes[rank]].Name})
+	for _, p := range fresh {
+		m := memberOf(t, p)
+		m.Started = moment(now)
+		s.step(now, core.MemberSeen{Key: groupOf(t), Member: m, Node: s.machine.nodes[p.node].Name})
 	}
-	s.withdraw(now, t, e.first+placed, e.first+e.count)
+	s.withdraw(now, t, left)
 	return true
 }
 
-// withdraw deletes members of the given ranks.
-func (s *live) withdraw(now int64, t *task, from, to int) {
-	for rank := from; rank < to; rank++ {
-		s.step(now, core.MemberGone{Key: groupOf(t), UID: uidOf(t, rank)})
+// withdraw deletes pods.
+func (s *live) withdraw(now int64, t *task, pods []pod) {
+	for _, p := range pods {
+		s.step(now, core.MemberGone{Key: groupOf(t), UID: p.uid})
 	}
 }
 
@@ -161,45 +222,67 @@ func (s *live) withdraw(now int64, t *task, from, to int) {
 func (s *live) view() core.View {
 	return core.View{
 		Nodes: s.machine.nodes, Tree: s.machine.tree, Index: s.machine.Index, Epoch: s.epoch,
-		Eligible: func(string, int) bool { return true },
+		Eligible: func(string, int) bool { return true }, Others: s.others,
 	}
+}
+
+// others are the pods that the core does not count as members any more.
+func (s *live) others() []core.Occupant {
+	list := make([]core.Occupant, len(s.leaving))
+	for i, l := range s.leaving {
+		list[i] = core.Occupant{
+			Pod: gang.Key{Namespace: "trace", Name: l.pod.uid}, UID: l.pod.uid, Node: l.pod.node,
+			Requests: l.task.requests(l.pod), Since: moment(l.pod.since), Leaving: true,
+		}
+	}
+	return list
 }
 
 // grow adds Workers to a job that runs, as many of them as find a node now, and says
 // how many those are.
 func (s *live) grow(now int64, t *task, n int) int {
-	before := len(t.nodes)
-	e := s.enqueue(now, t, before, n)
+	before := len(t.pods)
+	e := s.enqueue(now, t, t.make(0, n))
 	if !s.attempt(now, e) {
-		s.withdraw(now, t, before, before+n)
+		s.withdraw(now, t, e.pods)
 	}
 	s.queue = slices.DeleteFunc(s.queue, func(other *entry) bool { return other == e })
-	return len(t.nodes) - before
+	return len(t.pods) - before
 }
 
-// shrink deletes the last Workers of a job. Their nodes, which it returns, are booked
-// until they are freed.
-func (s *live) shrink(now int64, t *task, n int) []int {
-	left := len(t.nodes) - n
-	s.withdraw(now, t, left, len(t.nodes))
-	nodes := t.nodes[left:]
-	t.nodes = t.nodes[:left:left]
-	return nodes
-}
-
-// free gives back nodes of Workers that have left.
-func (s *live) free(t *task, nodes []int) {
-	for _, node := range nodes {
-		s.machine.give(node, t.workerClass().Requests)
+// remove deletes pods of a job that runs. They keep their nodes until they are freed.
+func (s *live) remove(now int64, t *task, uids []string) []leaver {
+	var gone []leaver
+	t.pods = slices.DeleteFunc(t.pods, func(p pod) bool {
+		if !slices.Contains(uids, p.uid) {
+			return false
+		}
+		gone = append(gone, leaver{t, p})
+		return true
+	})
+	for _, l := range gone {
+		s.step(now, core.MemberGone{Key: groupOf(t), UID: l.pod.uid})
 	}
+	s.leaving = append(s.leaving, gone...)
+	return gone
+}
+
+// free gives back the nodes of pods that have left.
+func (s *live) free(gone []leaver) {
+	for _, l := range gone {
+		s.machine.give(l.pod.node, l.task.requests(l.pod))
+	}
+	s.leaving = slices.DeleteFunc(s.leaving, func(l leaver) bool { return slices.Contains(gone, l) })
 	s.epoch++
 }
 
 func (s *live) ended(now int64, t *task) {
-	s.withdraw(now, t, 0, len(t.nodes))
+	s.withdraw(now, t, t.pods)
 	s.step(now, core.GroupGone{Key: groupOf(t)})
-	for rank, node := range t.nodes {
-		s.machine.give(node, t.requests(rank))
+	s.reported(now, t, false)
+	delete(s.tasks, groupOf(t))
+	for _, p := range t.pods {
+		s.machine.give(p.node, t.requests(p))
 	}
 	s.epoch++
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"math"
 
 	"lockstep.dev/lockstep/pkg/autoscale"
@@ -13,15 +14,26 @@ type task struct {
 	*Job
 	request placement.Request // all members at the asked size
 	floor   int               // Workers without which it does not run
-	// nodes are those of the members that run, in rank order: the Master's, if there
-	// is one, and the Workers' by index.
-	nodes   []int
-	started int64 // for the first time; -1: not yet
-	resized int64 // when it came to have its present size
-	work    work
-	version int     // of the expected end
-	held    float64 // GPU seconds, while jobs arrived
-	charged int64   // the moment that held is for
+	pods    []pod             // that run, in rank order: the Master first, if there is one
+	made    int               // pods so far
+	started int64             // for the first time; -1: not yet
+	// holds: room is reserved for it; reserved is when that was so first, -1: never.
+	holds    bool
+	reserved int64
+	resized  int64 // when it came to have its present size
+	work     work
+	version  int     // of the expected end
+	held     float64 // GPU seconds, while jobs arrived
+	charged  int64   // the moment that held is for
+}
+
+// pod is one member.
+type pod struct {
+	uid    string
+	number int // of the job's pods, from 0
+	master bool
+	node   int
+	since  int64 // when it got the node
 }
 
 // masters is 1 if there is a Master apart from the Workers.
@@ -32,9 +44,18 @@ func (j *Job) masters() int {
 	return 0
 }
 
-// requests of the member of a rank.
-func (t *task) requests(rank int) cluster.Resources {
-	if rank < t.masters() {
+// make makes pods that wait: the Master and Workers, or more Workers.
+func (t *task) make(masters, workers int) []pod {
+	pods := make([]pod, masters+workers)
+	for i := range pods {
+		pods[i] = pod{uid: fmt.Sprintf("%s-%d", t.Name, t.made), number: t.made, master: i < masters}
+		t.made++
+	}
+	return pods
+}
+
+func (t *task) requests(p pod) cluster.Resources {
+	if p.master {
 		return t.request.Classes[0].Requests
 	}
 	return t.workerClass().Requests
@@ -43,7 +64,16 @@ func (t *task) requests(rank int) cluster.Resources {
 func (t *task) workerClass() placement.Class { return t.request.Classes[len(t.request.Classes)-1] }
 
 // size is the number of Workers that run.
-func (t *task) size() int { return len(t.nodes) - t.masters() }
+func (t *task) size() int { return len(t.pods) - t.masters() }
+
+// nodes are those of some pods.
+func nodesOf(pods []pod) []int {
+	nodes := make([]int, len(pods))
+	for i, p := range pods {
+		nodes[i] = p.node
+	}
+	return nodes
+}
 
 // sized is what the job asks for with a number of Workers.
 func (t *task) sized(workers int) placement.Request {
@@ -69,17 +99,17 @@ func (w *work) advance(now int64) {
 	w.at = max(w.at, now)
 }
 
-// restart loses what was done since the last checkpoint, and time until it goes on.
-// It returns the seconds of running that are lost.
-func (w *work) restart(now int64, terms ElasticTerms) float64 {
+// restart loses what was done since the last checkpoint, and time until it goes on. It
+// returns the seconds of running that are lost.
+func (w *work) restart(now int64, costs Costs) float64 {
 	w.advance(now)
 	lost := int64(0)
 	if now > w.since {
-		lost = (now - w.since) % terms.CheckpointSeconds
+		lost = (now - w.since) % costs.CheckpointSeconds
 	}
 	w.done = max(0, w.done-w.rate*float64(lost))
-	w.since = now + terms.RestartSeconds
-	return float64(lost + terms.RestartSeconds)
+	w.since = now + costs.RestartSeconds
+	return float64(lost + costs.RestartSeconds)
 }
 
 // end is when an amount of work will be done.
