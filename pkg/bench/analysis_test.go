@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Two racks have 128 free GPUs each, one has 60: four gangs of 64 can be in a rack
@@ -117,5 +120,19 @@ func TestUnknownPeer(t *testing.T) {
 				t.Errorf("%s: %v", s.Name, err)
 			}
 		}
+	}
+}
+
+// A gang is passed on with its last pod, whatever came in between.
+func TestWholeGangs(t *testing.T) {
+	var passed []string
+	seen := wholeGangs(func(pod *v1.Pod) { passed = append(passed, pod.Name) })
+	for _, name := range []string{"a-0", "b-0", "a-1", "b-1", "a-2"} {
+		gang := name[:1]
+		size := map[string]string{"a": "3", "b": "2"}[gang]
+		seen(&v1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{gangAnnotation: gang, sizeAnnotation: size}}})
+	}
+	if got := strings.Join(passed, " "); got != "b-0 b-1 a-0 a-1 a-2" {
+		t.Errorf("passed on: %s", got)
 	}
 }

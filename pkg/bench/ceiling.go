@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"sync"
 
 	v1 "k8s.io/api/core/v1"
@@ -20,9 +21,13 @@ import (
 // the apiserver answers "too many requests", and with fewer it waits.
 const binders = 32
 
-// ceiling is the fastest scheduler that there could be: it has read every answer
-// from the pod itself and only binds, each pod as soon as it sees it. What no
-// scheduler can be faster than is what it takes to create and to bind.
+// ceiling is the fastest scheduler that there could be: it reads every answer from
+// the pod itself and only binds. What no scheduler can be faster than is what it
+// takes to create and to bind.
+//
+// Ceiling binds each pod as soon as it sees it, CeilingWhole when it has seen the
+// whole gang, which is the least that all-or-nothing asks for: what lies between
+// them is the price of not binding a part.
 type ceiling struct {
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -43,9 +48,13 @@ func startCeiling(ctx context.Context, t *turn) (player, error) {
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
 			o.FieldSelector = fields.OneTermEqualSelector("spec.schedulerName", t.contestant.podsName).String()
 		}))
+	seen := func(pod *v1.Pod) { queue <- pod }
+	if t.contestant.name == CeilingWhole {
+		seen = wholeGangs(seen)
+	}
 	_, err = factory.Core().V1().Pods().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: func(o any) {
 		if pod, ok := o.(*v1.Pod); ok && pod.Spec.NodeName == "" {
-			queue <- pod
+			seen(pod)
 		}
 	}})
 	if err != nil {
@@ -58,6 +67,20 @@ func startCeiling(ctx context.Context, t *turn) (player, error) {
 		go c.work(ctx, client, queue)
 	}
 	return c, nil
+}
+
+// wholeGangs passes pods on when all of their gang have come.
+func wholeGangs(pass func(*v1.Pod)) func(*v1.Pod) {
+	gangs := map[string][]*v1.Pod{}
+	return func(pod *v1.Pod) {
+		gang := pod.Annotations[gangAnnotation]
+		gangs[gang] = append(gangs[gang], pod)
+		if strconv.Itoa(len(gangs[gang])) == pod.Annotations[sizeAnnotation] {
+			for _, member := range gangs[gang] {
+				pass(member)
+			}
+		}
+	}
 }
 
 func (c *ceiling) work(ctx context.Context, client kubernetes.Interface, queue <-chan *v1.Pod) {

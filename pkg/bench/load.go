@@ -22,9 +22,13 @@ type load struct {
 	required, preferred string
 }
 
-// answerAnnotation holds a node on which the pod can be, such that all pods can be
-// on theirs. It is there for the ceiling, and on everybody's pods.
-const answerAnnotation = "bench.lockstep.dev/answer"
+// What the ceiling reads, on everybody's pods: a node for the pod, such that all
+// pods can be on theirs, and its gang with the gang's size.
+const (
+	answerAnnotation = "bench.lockstep.dev/answer"
+	gangAnnotation   = "bench.lockstep.dev/gang"
+	sizeAnnotation   = "bench.lockstep.dev/size"
+)
 
 // levels of a stage with the pods that one of their domains takes when it is empty.
 func (s *stage) levels(gpus int) []struct {
@@ -145,9 +149,11 @@ func (t *turn) createPods(ctx context.Context, l load, order []place) error {
 func (t *turn) pod(l load, p place) *v1.Pod {
 	pod := &v1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:        podName(p.gang, p.member),
-			Labels:      map[string]string{"training.kubeflow.org/replica-index": fmt.Sprint(p.member)},
-			Annotations: map[string]string{answerAnnotation: t.answer(l, p.gang, p.member)},
+			Name:   podName(p.gang, p.member),
+			Labels: map[string]string{"training.kubeflow.org/replica-index": fmt.Sprint(p.member)},
+			Annotations: map[string]string{
+				answerAnnotation: t.answer(l, p.gang, p.member), gangAnnotation: gangName(p.gang), sizeAnnotation: fmt.Sprint(l.Size),
+			},
 		},
 		Spec: v1.PodSpec{
 			SchedulerName: t.contestant.podsName,

@@ -44,36 +44,38 @@ func measureLocality(ctx context.Context, s Settings, report *Report) error {
 	}
 	defer stage.close()
 	for _, c := range localityCases() {
-		l := load{Shape: c.Shape, gpus: 1, required: c.required, preferred: c.preferred}
-		err := stage.take(ctx, s, report, c.name, func(ctx context.Context, t *turn) error {
-			free := freeGPUs(s.Nodes, c.taken, int64(t.repeat-1))
-			if err := t.fill(ctx, free); err != nil {
-				return err
-			}
-			if err := t.createGroups(ctx, l); err != nil {
-				return err
-			}
-			if err := t.createPods(ctx, l, l.gangByGang()); err != nil {
-				return err
-			}
-			if _, err := t.awaitQuiet(ctx, l.Gangs*l.Size, quiet); err != nil {
-				return err
-			}
-			outcomes := t.outcomes(l)
-			slices.SortStableFunc(outcomes, func(a, b outcome) int { return a.first.Compare(b.first) })
-			var spreads []spread
-			for _, o := range outcomes {
-				if o.bound == l.Size {
-					spreads = append(spreads, o.nodes)
-				}
-			}
-			recordLocality(t.record, free, c, spreads)
-			return nil
-		})
+		err := stage.take(ctx, s, report, c.name, func(ctx context.Context, t *turn) error { return t.locality(ctx, c) })
 		if err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+func (t *turn) locality(ctx context.Context, c localityCase) error {
+	l := load{Shape: c.Shape, gpus: 1, required: c.required, preferred: c.preferred}
+	free := freeGPUs(t.nodes, c.taken, int64(t.repeat-1))
+	if err := t.fill(ctx, free); err != nil {
+		return err
+	}
+	if err := t.createGroups(ctx, l); err != nil {
+		return err
+	}
+	if err := t.createPods(ctx, l, l.gangByGang()); err != nil {
+		return err
+	}
+	if _, err := t.awaitQuiet(ctx, l.Gangs*l.Size, quiet); err != nil {
+		return err
+	}
+	outcomes := t.outcomes(l)
+	slices.SortStableFunc(outcomes, func(a, b outcome) int { return a.first.Compare(b.first) })
+	var placed []spread
+	for _, o := range outcomes {
+		if o.bound == l.Size {
+			placed = append(placed, o.nodes)
+		}
+	}
+	recordLocality(t.record, free, c, placed)
 	return nil
 }
 

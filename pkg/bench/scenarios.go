@@ -2,8 +2,8 @@ package bench
 
 // Scenarios are all of them, in the order of "all".
 func Scenarios() []Scenario {
-	gangs := []string{Ceiling, Default, Native, NativeTAS, Coscheduling}
-	few := []string{Ceiling, Default, NativeTAS}
+	gangs := []string{Ceiling, CeilingWhole, Default, Native, NativeTAS, Coscheduling}
+	few := []string{Ceiling, CeilingWhole, Default, NativeTAS}
 	return []Scenario{
 		{
 			Name: "gang", About: "gangs created at once; each asks for the lowest level that holds it, which is a rack for up to 128 GPUs",
@@ -14,7 +14,7 @@ func Scenarios() []Scenario {
 		{
 			Name: "latency", About: "one gang at a time, from its last create to its last bind",
 			run:      measureLatency,
-			Defaults: Settings{Nodes: 100, GPUs: 1, Repeat: 3, Peers: []string{Ceiling, Default, Native}, Shapes: []Shape{{50, 3}}},
+			Defaults: Settings{Nodes: 100, GPUs: 1, Repeat: 3, Peers: []string{Ceiling, CeilingWhole, Default, Native}, Shapes: []Shape{{50, 3}}},
 			Quick:    Settings{Nodes: 100, GPUs: 1, Repeat: 1, Peers: []string{Ceiling, Default}, Shapes: []Shape{{30, 3}}},
 		},
 		{

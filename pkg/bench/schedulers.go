@@ -20,6 +20,8 @@ const (
 	Lockstep = "lockstep"
 	// Ceiling knows every answer and only binds; see ceiling.go.
 	Ceiling = "ceiling"
+	// CeilingWhole does so when it has seen the whole gang.
+	CeilingWhole = "ceiling-whole"
 	// Default is kube-scheduler as it is: the same program without the plugin, and
 	// pods that no group binds together.
 	Default = "default"
@@ -38,7 +40,7 @@ const (
 
 // Peers names the schedulers that Lockstep can be measured beside.
 func Peers() []string {
-	return []string{Ceiling, Default, Native, NativeTAS, Coscheduling, CoschedulingTuned}
+	return []string{Ceiling, CeilingWhole, Default, Native, NativeTAS, Coscheduling, CoschedulingTuned}
 }
 
 // scheduler is one contestant.
@@ -103,8 +105,8 @@ const coschedulingProgram = "peer-coscheduling"
 
 var known = map[string]scheduler{
 	Lockstep: {podsName: "lockstep", group: lockstepGroup, join: joinLabel},
-	Ceiling:  {podsName: "bench-ceiling"},
-	Default:  {podsName: "bench-default", config: []byte(plain)},
+	Ceiling:  {podsName: "bench-ceiling"}, CeilingWhole: {podsName: "bench-ceiling"},
+	Default: {podsName: "bench-default", config: []byte(plain)},
 	Native: {
 		podsName: "bench-default", config: []byte(plain), group: nativeGroupObject(false), join: joinNative,
 		args: []string{"--feature-gates=GenericWorkload=true"},
@@ -209,8 +211,11 @@ func (s scheduler) missing() string {
 	return ""
 }
 
+// inProcess says whether the contestant is part of this process.
+func (s scheduler) inProcess() bool { return s.name == Ceiling || s.name == CeilingWhole }
+
 func (s scheduler) start(ctx context.Context, t *turn) (player, error) {
-	if s.name == Ceiling {
+	if s.inProcess() {
 		return startCeiling(ctx, t)
 	}
 	options := devcluster.ProgramOptions{Program: s.program, Config: s.config, Args: s.args}

@@ -60,7 +60,7 @@ func (s *stage) begin(ctx context.Context, contestant scheduler) (*turn, error) 
 	}
 	err := t.poll(ctx, "the service account that pods need", func(ctx context.Context) (bool, error) {
 		_, err := s.client.CoreV1().ServiceAccounts(t.namespace).Get(ctx, "default", metav1.GetOptions{})
-		return err == nil, nil //nolint:nilerr // it is asked again
+		return err == nil, nil // it is asked again
 	})
 	if err != nil {
 		return t, err

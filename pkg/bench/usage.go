@@ -28,7 +28,7 @@ const settle = 2 * time.Second
 func (t *turn) usage(ctx context.Context) (usage, error) {
 	u := usage{cpu: map[string]time.Duration{}}
 	pids := map[string]int{"apiserver": t.cluster.APIServer().Pid(), "etcd": t.cluster.Etcd().Pid()}
-	if t.contestant.name != Ceiling { // it runs in this process, together with the load
+	if !t.contestant.inProcess() { // otherwise it is one with the load
 		pids["scheduler"] = t.player.Pid()
 	}
 	for name, pid := range pids {
@@ -59,7 +59,7 @@ func (t *turn) recordUsage(ctx context.Context, before usage, pods int) error {
 			t.record(name+"_cpu_ms_per_pod", float64((used-before.cpu[name]).Microseconds())/1000/float64(pods))
 		}
 	}
-	if t.contestant.name != Ceiling {
+	if !t.contestant.inProcess() {
 		resident, err := residentBytes(t.player.Pid())
 		if err != nil {
 			return err

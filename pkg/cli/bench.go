@@ -25,10 +25,10 @@ type benchFlags struct {
 func newBenchCommand() *cobra.Command {
 	var flags benchFlags
 	names := []string{"all"}
-	about := ""
+	var about strings.Builder
 	for _, s := range bench.Scenarios() {
 		names = append(names, s.Name)
-		about += fmt.Sprintf("  %-10s %s\n", s.Name, s.About)
+		fmt.Fprintf(&about, "  %-10s %s\n", s.Name, s.About)
 	}
 	command := &cobra.Command{
 		Use:   "bench SCENARIO",
@@ -38,7 +38,7 @@ schedulers take turns on the same nodes, so that what is compared was measured i
 the same run; quote the ratios, not the numbers. The peer "ceiling" is no scheduler:
 it knows every answer and only binds.
 
-` + about + `  all        each of these with its own settings`,
+` + about.String() + `  all        each of these with its own settings`,
 		Example: `  lockstep bench gang --nodes 1000 --shapes 64x16,8x64 --peer ceiling,default
   lockstep bench gang --gangs 100 --size 8 --gpus 4 --repeat 1
   lockstep bench all --quick --out bench/out`,

@@ -12,11 +12,11 @@ import (
 // printReport prints a table per case: a row per metric, a column per scheduler.
 // Where nothing is beside Lockstep, cases are rows and metrics are columns.
 func printReport(s *screen, report *bench.Report) {
-	settings := ""
+	heading := []string{report.Title}
 	for _, name := range slices.Sorted(maps.Keys(report.Settings)) {
-		settings += fmt.Sprintf(", %s %d", name, report.Settings[name])
+		heading = append(heading, fmt.Sprintf("%s %d", name, report.Settings[name]))
 	}
-	s.plain("\n" + s.bold(report.Scenario) + ": " + report.Title + settings)
+	s.plain("\n" + s.bold(report.Scenario) + ": " + strings.Join(heading, ", "))
 	cases, schedulers, cells := pivot(report.Summaries)
 	if len(schedulers) == 1 {
 		printCases(s, cases, cells)
