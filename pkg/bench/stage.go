@@ -39,9 +39,9 @@ type stage struct {
 func newStage(ctx context.Context, s Settings) (*stage, error) {
 	options := devcluster.Options{
 		Log: s.Log,
-		// Nobody renews the nodes' leases, and none is to be lost.
-		NodeLease:             24 * time.Hour,
-		ControllerManagerArgs: []string{"--node-startup-grace-period=24h"},
+		// It would write an event for every new node, beside the first turns, and take
+		// nodes that no kubelet speaks for to be lost.
+		ControllerManagerArgs: []string{"--controllers=-node-lifecycle-controller"},
 	}
 	if slices.Contains(s.Peers, Native) || slices.Contains(s.Peers, NativeTAS) {
 		options.FeatureGates, options.RuntimeConfig = nativeGates, nativeAPIs
