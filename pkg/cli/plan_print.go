@@ -67,7 +67,7 @@ func printVictims(s *screen, plan gangPlan) {
 	}
 	s.table(rows)
 	if plan.Violations > 0 {
-		s.plain(fmt.Sprintf("  %s more than PodDisruptionBudgets allow", plural(plan.Violations, "pod")))
+		s.plain(fmt.Sprintf("  %s more than PodDisruptionBudgets allow: the scheduler would wait", plural(plan.Violations, "pod")))
 	}
 	if !*plan.Minimal {
 		s.plain("  not known to be the fewest possible: too many to try them all")
