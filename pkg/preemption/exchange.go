@@ -5,6 +5,45 @@ import (
 	"slices"
 )
 
+// replace keeps one unit of the best answer after the other and lets the knapsack find
+// what goes in its place, the dearest first, as long as that makes the answer cheaper.
+func (h *hunt) replace() {
+	for improved := true; improved; {
+		improved = false
+		set := slices.Clone(h.best.set)
+		slices.SortStableFunc(set, func(a, b int) int { return h.byPrice(b, a) })
+		for i, u := range set {
+			if h.work > h.limit*3/2 {
+				return
+			}
+			if h.without(slices.Concat(set[:i], set[i+1:]), u) {
+				improved = true
+				break
+			}
+		}
+	}
+}
+
+// without tries the best answer with a unit kept and the others gone.
+func (h *hunt) without(others []int, u int) (better bool) {
+	undo := []func(){h.decide(u, kept)}
+	for _, v := range others {
+		undo = append(undo, h.decide(v, gone))
+	}
+	before := h.best.price
+	if _, taken, ok := h.knapsack(); ok {
+		set := others
+		for _, t := range taken {
+			set = append(set, t.unit)
+		}
+		h.offer(h.mended(set))
+	}
+	for _, back := range slices.Backward(undo) {
+		back()
+	}
+	return h.best.price.less(before)
+}
+
 // maxContenders is the number of units that are tried in exchange for others.
 const maxContenders = 64
 
@@ -33,7 +72,7 @@ func (h *hunt) exchange() {
 	for improved := true; improved; {
 		improved = false
 		for _, u := range contenders {
-			if h.work > 2*h.limit {
+			if h.work > h.limit*3/2 {
 				return
 			}
 			improved = h.withUnit(u) || improved

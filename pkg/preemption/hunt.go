@@ -79,6 +79,7 @@ const (
 func (h *hunt) run() (exact bool) {
 	before := h.best.price
 	if exact = h.branch(nil) && !h.rough; !exact && h.best.price != before {
+		h.replace()
 		h.exchange()
 	}
 	return exact

@@ -61,3 +61,27 @@ func TestEightNodesAreSolvedExactly(t *testing.T) {
 		t.Errorf("%d victims: the sample says little", victims)
 	}
 }
+
+// Thirty-two times the work finds answers that are hardly better on clusters that are too
+// large to be solved exactly.
+func TestMoreWorkHardlyHelps(t *testing.T) {
+	var sum, best int64
+	for seed := range uint64(8) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		nodes, candidates := full(100+r.IntN(100), 4+r.IntN(28), seed)
+		p := occupied(nodes, candidates, 3, classOf(4+r.IntN(32), 16, []int64{2, 4, 8}[r.IntN(3)]))
+		p.req.Required = r.IntN(3)
+		units := units(p.candidates, p.options)
+		victims := func(limit int) int64 {
+			b := newBoard(p.index(), p.req, units, nil)
+			b.limit = limit
+			answer, _ := b.search()
+			return (answer.price[whole] + answer.price[surplus]) / shares
+		}
+		n := victims(maxWork)
+		sum, best = sum+n, best+min(n, victims(32*maxWork))
+	}
+	if sum*10 > best*11 {
+		t.Errorf("%d victims, where more work finds %d: over 1.10 times as many", sum, best)
+	}
+}
