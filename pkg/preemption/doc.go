@@ -36,7 +36,8 @@
 //
 // Choice.Exact says whether the bound was reached within a fixed amount of work.
 // Small clusters and clusters of single pods are solved exactly, large ones full of
-// gangs that lie across each other in part by the greedy method.
+// gangs that lie across each other in part by the greedy method; the best answer is then
+// improved by keeping one unit after the other and asking what goes instead.
 //
 // The package is pure: no clock, no randomness, no Kubernetes. It leaves the index
 // as it was and copies no cluster: what would be free is kept for the nodes of one
