@@ -98,11 +98,19 @@ func (c *Core) propose(now time.Time, g *group, view View) proposal {
 	if p.problem, p.reason = g.problem(view); p.reason.Code != "" {
 		return p
 	}
+	waiting, need := len(p.waiting), max(1, g.floor()-g.counts().Placed())
+	c.weigh(now, &view)
+	var capped Reason
+	if p.waiting, capped = c.within(g, p.waiting); len(p.waiting) < need {
+		c.unreserve(g)
+		p.reason = capped
+		return p
+	}
 	if p.view.Index == nil {
 		p.view.Index = placement.NewIndex(view.Nodes, view.Tree)
 	}
 	putBack := c.promised(now, g).takeOff(p.view)
-	p.plan, p.fits, p.rejection = p.solveMost(p.waiting, max(1, g.floor()-g.counts().Placed()))
+	p.plan, p.fits, p.rejection = p.solveMost(p.waiting, need)
 	contention := ""
 	switch {
 	case p.plan != nil || p.rejection == nil:
@@ -122,9 +130,11 @@ func (c *Core) propose(now time.Time, g *group, view View) proposal {
 		}
 	case p.fits < len(p.waiting):
 		p.reason = p.slicing.incomplete(g, view, p.waiting[p.fits:])
+	default:
+		p.reason = capped
 	}
 	if p.plan != nil && p.reason.Code != "" {
-		p.reason.Message = fmt.Sprintf("%d of %d members got a place; %s", p.fits, len(p.waiting), p.reason.Message)
+		p.reason.Message = fmt.Sprintf("%d of %d members got a place; %s", p.fits, waiting, p.reason.Message)
 	}
 	return p
 }

@@ -48,6 +48,7 @@ type Core struct {
 	// holders are the gangs that have a reservation, by key.
 	holders      []*group
 	reservations uint64 // made so far
+	shares       shares
 	acting       bool   // the shell carries out what the core decides
 	roaming      *group // the one gang that the scheduler's own filters are choosing nodes for
 	// epoch changes whenever the ledger gives capacity back.
@@ -105,6 +106,8 @@ func (c *Core) Step(now time.Time, event Event) []Effect {
 		c.unreserved(now, e)
 	case NodeGone:
 		c.nodeGone(e.Name)
+	case QueuesSeen:
+		c.queuesSeen(e)
 	case Elected:
 		c.elected(now)
 	case Tick:
@@ -231,7 +234,7 @@ func (c *Core) QueueKey(uid string) (queue.Key, bool) {
 	}
 	g := m.group
 	return queue.Key{
-		Settled: m.held || g.roaming || g.torn(), Priority: m.Priority, Since: g.spec.Created,
+		Settled: m.held || g.roaming || g.torn(), Priority: m.Priority, Turn: c.turn(g), Since: g.spec.Created,
 		Group: g.key.String(), Rank: g.rank(m), UID: uid,
 	}, true
 }

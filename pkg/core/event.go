@@ -4,6 +4,7 @@ import (
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/placement"
+	"lockstep.dev/lockstep/pkg/quota"
 	"lockstep.dev/lockstep/pkg/topology"
 )
 
@@ -110,6 +111,15 @@ type NodeGone struct{ Name string }
 // only took in what happened. Heal time-outs start anew: nobody has tried yet.
 type Elected struct{}
 
+// QueuesSeen says which queues there are from now on.
+type QueuesSeen struct {
+	// Tree is nil where there are none.
+	Tree *quota.Tree
+	// Charge is what amounts count as in the terms of the queues: of a member of a
+	// class, or of anybody on a node; either is empty where it is not known.
+	Charge func(amounts cluster.Resources, class, node string) cluster.Resources
+}
+
 // Tick lets time pass: heal time-outs, and waking what was not tried for long.
 type Tick struct{}
 
@@ -126,4 +136,5 @@ func (Permit) event()            {}
 func (Unreserved) event()        {}
 func (NodeGone) event()          {}
 func (Elected) event()           {}
+func (QueuesSeen) event()        {}
 func (Tick) event()              {}

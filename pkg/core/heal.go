@@ -29,6 +29,7 @@ func (c *Core) elected(now time.Time) {
 // not been tried for a while, in case the event that should have done so got lost,
 // and those that were refused before the core gave capacity back.
 func (c *Core) tick(now time.Time) {
+	c.weigh(now, nil)
 	if g := c.roaming; g != nil && g.counts().Reserved == 0 && now.Sub(g.lastAttempt) >= c.opts.WakeAfter {
 		c.stopRoaming(g) // nobody has said what became of the member that was tried
 	}

@@ -72,12 +72,14 @@ func (f *contest) candidates(options *preemption.Options) (list []preemption.Can
 		budgets = f.view.Budgets()
 	}
 	options.Budgets = budgets.Allowed
+	reclaimable := f.core.reclaimable(f.gang)
 	for _, t := range f.tenants {
-		if t.protected || t.key == f.gang.key || !f.core.yields(f.gang, t.Claim) {
+		reclaimed := reclaimable[t.id()]
+		if t.protected || t.key == f.gang.key || !reclaimed && !f.core.yields(f.gang, t.Claim) {
 			continue
 		}
 		candidate := preemption.Candidate{
-			Gang: t.key, Priority: t.Priority, Floor: t.floor, Reclaimed: t.Priority >= options.Priority,
+			Gang: t.key, Priority: t.Priority, Floor: t.floor, Reclaimed: reclaimed || t.Priority >= options.Priority,
 		}
 		for _, o := range t.pods {
 			candidate.Pods = append(candidate.Pods, preemption.Pod{
@@ -113,7 +115,20 @@ func (f *contest) evict(t tenant, v preemption.Victim) Evict {
 	case !v.Whole:
 		what = fmt.Sprintf("%s, above the minimum of %s,", strings.Join(names, ", "), t.key)
 	}
-	e.Reason = Reason{Preempted, fmt.Sprintf("preempted for gang %s of priority %d, which needs room for %s: %s goes, of priority %d (decided %s)",
-		f.gang.key, f.gang.priority(), count(f.request.Size(), "pod"), what, t.Priority, moment(f.now))}
+	code, why := f.right(t)
+	e.Reason = Reason{code, fmt.Sprintf("%s, which needs room for %s: %s goes, of priority %d (decided %s)",
+		why, count(f.request.Size(), "pod"), what, t.Priority, moment(f.now))}
 	return e
+}
+
+// right is what gives the gang the right to somebody's room.
+func (f *contest) right(t tenant) (Code, string) {
+	switch g := f.gang; {
+	case t.Priority < g.priority() && f.core.preempts(g):
+		return Preempted, fmt.Sprintf("preempted for gang %s of priority %d", g.key, g.priority())
+	case t.Revocable && g.reservation != nil:
+		return Revoked, fmt.Sprintf("revocable, and ended for the reservation of gang %s", g.key)
+	default:
+		return Reclaimed, fmt.Sprintf("borrowed, and taken back for what queue %s is guaranteed by gang %s", g.spec.Queue, g.key)
+	}
 }

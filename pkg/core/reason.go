@@ -30,7 +30,10 @@ const (
 	OneByOne             Code = "AnotherGangIsTried"
 	BindFailed           Code = "BindFailed"
 	NotHealed            Code = "GangNotCompleted"
+	QuotaExceeded        Code = "QuotaExceeded"
 	Preempted            Code = "PreemptedByGang"
+	Revoked              Code = "RevokedForGang"
+	Reclaimed            Code = "ReclaimedForQueue"
 )
 
 // Reason is why something waits, once as a name and once in words with numbers.

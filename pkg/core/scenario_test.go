@@ -15,6 +15,7 @@ import (
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/quota"
 	"lockstep.dev/lockstep/pkg/topology"
 )
 
@@ -23,7 +24,8 @@ import (
 //
 //	nodes                    a node a line: NAME [rack=R] [block=b1] [gpus=8] [pods=N] [gone] [cordoned]
 //	pods                     pods without a gang: NAME node=N [gpus=1] [priority=P] [leaving] [protected] [revocable] [duration=D] [budget=N] [gone]
-//	gang NAME floor=N [duration=D] [revocable] [required=LEVEL] [preferred=LEVEL] [slices=N slice-level=LEVEL] [uid=U] [gone]
+//	queues                   a queue a line: NAME [parent=Q] [guaranteed=GPUS] [cap=GPUS] [weight=N]
+//	gang NAME floor=N [queue=Q] [duration=D] [revocable] [required=LEVEL] [preferred=LEVEL] [slices=N slice-level=LEVEL] [uid=U] [gone]
 //	members                  a pod a line: NAME gang=G [role=R] [index=I] [gpus=1] [cpu=N] [priority=P] [node=N] [barred=WHY] [patient] [apart=GROUP] [beyond=FIELD]
 //	attempt NAME…            a scheduling cycle's question, pod by pod
 //	reserve NAME…            the scheduler assumes the pod on the node it was pinned to
@@ -71,6 +73,7 @@ type world struct {
 	others   map[string]core.Occupant // by name; the node is found for each view
 	places   map[string]string        // of others
 	budgets  core.Budgets
+	queues   core.QueuesSeen
 	promises map[gang.Key]*core.Reservation // as last reported
 }
 
@@ -116,6 +119,8 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) {
 		for line := range strings.SplitSeq(strings.TrimSpace(d.Input), "\n") {
 			w.setMember(t, d, line)
 		}
+	case "queues":
+		w.setQueues(t, d)
 	case "pods":
 		for line := range strings.SplitSeq(strings.TrimSpace(d.Input), "\n") {
 			w.setOther(t, d, line)
@@ -300,6 +305,36 @@ func (w *world) setOther(t *testing.T, d *datadriven.TestData, line string) {
 	w.others[name] = o
 }
 
+func (w *world) setQueues(t *testing.T, d *datadriven.TestData) {
+	var list []quota.Queue
+	for line := range strings.SplitSeq(strings.TrimSpace(d.Input), "\n") {
+		words := strings.Fields(line)
+		q := quota.Queue{Name: words[0], Cap: map[int]int64{}}
+		for _, word := range words[1:] {
+			option, value, _ := strings.Cut(word, "=")
+			switch option {
+			case "parent":
+				q.Parent = value
+			case "guaranteed":
+				q.Guaranteed = q.Guaranteed.Set(w.gpu, number(t, d, value))
+			case "cap":
+				q.Cap[w.gpu] = number(t, d, value)
+			case "weight":
+				q.Weight = number(t, d, value)
+			default:
+				d.Fatalf(t, "no option %q", option)
+			}
+		}
+		list = append(list, q)
+	}
+	tree, faults := quota.New(list)
+	if len(faults) > 0 {
+		d.Fatalf(t, "%v", faults)
+	}
+	w.queues = core.QueuesSeen{Tree: tree, Charge: func(amounts cluster.Resources, _, _ string) cluster.Resources { return amounts }}
+	w.step(w.queues)
+}
+
 func (w *world) setNodes(t *testing.T, d *datadriven.TestData) {
 	w.epoch, w.altered = w.epoch+1, w.altered+1
 	for line := range strings.SplitSeq(strings.TrimSpace(d.Input), "\n") {
@@ -350,7 +385,7 @@ func (w *world) setGang(t *testing.T, d *datadriven.TestData, name string) {
 	if text := option(d, "duration", ""); text != "" {
 		spec.Duration = duration(t, d, text)
 	}
-	spec.Revocable = d.HasArg("revocable")
+	spec.Revocable, spec.Queue = d.HasArg("revocable"), option(d, "queue", "")
 	if old, ok := w.gangs[k]; ok {
 		spec.Created = old.Created
 	}
@@ -405,6 +440,7 @@ func (w *world) setMember(t *testing.T, d *datadriven.TestData, line string) {
 // restart: what was assumed is lost, what is bound is not.
 func (w *world) restart() {
 	w.core = w.newCore()
+	w.step(w.queues)
 	for _, uid := range w.members(gang.Key{}) {
 		p := w.pods[uid]
 		p.assumed, p.pinned = "", ""

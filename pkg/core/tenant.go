@@ -10,6 +10,7 @@ import (
 // Occupant is a pod on a node.
 type Occupant struct {
 	Pod      gang.Key // its own namespace and name
+	Queue    string   // that it is charged to; empty for none
 	UID      string
 	Node     int // its place in the view
 	Requests cluster.Resources
@@ -39,6 +40,14 @@ type tenant struct {
 	lone      bool       // a pod without a gang
 	pods      []Occupant // in rank order
 	protected bool       // it is not evicted now
+}
+
+// id tells the tenant from others, as a holder of what queues share.
+func (t tenant) id() string {
+	if t.lone {
+		return t.pods[0].UID
+	}
+	return t.key.String()
 }
 
 // tenants lists who holds room in a view: gangs by key, then other pods in the order

@@ -9,6 +9,8 @@ type Key struct {
 	Settled bool
 	// Priority: the higher goes first.
 	Priority int32
+	// Turn orders queues of equal priority by what they hold: the lower goes first.
+	Turn int
 	// Since: the older goes first. All members of a gang share their gang's age.
 	Since time.Time
 	// Group keeps the members of one gang together; empty for a pod without one.
@@ -26,6 +28,8 @@ func Less(a, b Key) bool {
 		return a.Settled
 	case a.Priority != b.Priority:
 		return a.Priority > b.Priority
+	case a.Turn != b.Turn:
+		return a.Turn < b.Turn
 	case !a.Since.Equal(b.Since):
 		return a.Since.Before(b.Since)
 	case a.Group != b.Group:
