@@ -33,7 +33,9 @@ func (e *engine) others(nodes []fwk.NodeInfo) []core.Occupant {
 				continue
 			}
 			ours := e.profiles[pod.Spec.SchedulerName] || *e.args.PreemptOtherSchedulers
-			list = append(list, kube.Occupant(pod, place, ours, e.vocabulary))
+			occupant := kube.Occupant(pod, place, ours, e.vocabulary)
+			occupant.Queue = e.queueOf(occupant.Pod)
+			list = append(list, occupant)
 		}
 	}
 	return list

@@ -41,6 +41,7 @@ type engine struct {
 	vocabulary *cluster.Vocabulary
 	mirror     *mirror
 	pods       map[string]*v1.Pod // members by UID, as last seen
+	quota      *kube.Quota        // nil where there are no queues
 	classes    map[string]*v1.Pod // a pod of each class, which speaks for all
 	unknown    map[string]bool    // binds that may have succeeded, by UID
 	failures   map[string]string  // why the last bind failed, by UID

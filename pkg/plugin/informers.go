@@ -52,11 +52,16 @@ func (e *engine) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watch PodGroups: %w", err)
 	}
+	queuesSeen, err := e.newQueues().start(ctx)
+	if err != nil {
+		return err
+	}
+	seen := append(queuesSeen, pods.HasSynced, nodes.HasSynced, finishedSeen.HasSynced, groupsSeen.HasSynced)
 	go groups.RunWithContext(ctx)
 	go finished.RunWithContext(ctx)
 	go e.runActivations(ctx)
 	go func() {
-		if cache.WaitForCacheSync(ctx.Done(), pods.HasSynced, nodes.HasSynced, finishedSeen.HasSynced, groupsSeen.HasSynced) {
+		if cache.WaitForCacheSync(ctx.Done(), seen...) {
 			e.becomeReady(logger)
 			if e.awaitElection(ctx) {
 				e.act(ctx)
@@ -237,7 +242,7 @@ func (e *engine) groupHandler() cache.ResourceEventHandler {
 	seen := func(o any) {
 		if g, ok := o.(*group); ok {
 			e.mu.Lock()
-			event := core.GroupSeen{Spec: kube.Spec(g.PodGroup), Reservation: g.status.Reservation.Promise(e.vocabulary)}
+			event := e.groupSeen(g)
 			e.mu.Unlock()
 			e.step(event)
 		}

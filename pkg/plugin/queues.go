@@ -1,0 +1,161 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
+
+	lockstepv1alpha1 "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/core"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/kube"
+)
+
+// queues watches who may have how much: our own Queues and the ElasticQuotas of
+// scheduler-plugins. Either kind may be missing from a cluster, and may come later.
+type queues struct {
+	engine         *engine
+	queue, elastic cache.SharedIndexInformer
+}
+
+// lookAgain is how often a kind that is missing is looked for.
+const lookAgain = time.Minute
+
+func (e *engine) newQueues() *queues {
+	q := &queues{engine: e}
+	factory := dynamicinformer.NewDynamicSharedInformerFactory(e.dynamic, 0)
+	q.queue = factory.ForResource(lockstepv1alpha1.Queues).Informer()
+	q.elastic = factory.ForResource(kube.ElasticQuotas).Informer()
+	return q
+}
+
+// start begins to watch and returns what has to have synced before anything is
+// decided: the kinds that are there.
+func (q *queues) start(ctx context.Context) ([]cache.InformerSynced, error) {
+	var synced []cache.InformerSynced
+	for resource, informer := range map[schema.GroupVersionResource]cache.SharedIndexInformer{
+		lockstepv1alpha1.Queues: q.queue, kube.ElasticQuotas: q.elastic,
+	} {
+		seen, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+			AddFunc:    func(any) { q.changed(ctx) },
+			UpdateFunc: func(_, _ any) { q.changed(ctx) },
+			DeleteFunc: func(any) { q.changed(ctx) },
+		})
+		if err != nil {
+			return nil, fmt.Errorf("watch %s: %w", resource.Resource, err)
+		}
+		if q.served(resource) {
+			synced = append(synced, seen.HasSynced)
+			go informer.RunWithContext(ctx)
+			continue
+		}
+		go func() {
+			there := func(context.Context) (bool, error) { return q.served(resource), nil }
+			if wait.PollUntilContextCancel(ctx, lookAgain, false, there) == nil {
+				informer.RunWithContext(ctx)
+			}
+		}()
+	}
+	return synced, nil
+}
+
+// served reports whether the apiserver knows a kind. Where it does not answer, the
+// informer waits for it.
+func (q *queues) served(resource schema.GroupVersionResource) bool {
+	list, err := q.engine.handle.ClientSet().Discovery().ServerResourcesForGroupVersion(resource.GroupVersion().String())
+	if err != nil {
+		return false
+	}
+	for i := range list.APIResources {
+		if list.APIResources[i].Name == resource.Resource {
+			return true
+		}
+	}
+	return false
+}
+
+// changed reads all queues anew, tells the core, and with it which gang is in which.
+func (q *queues) changed(ctx context.Context) {
+	e := q.engine
+	own, elastic := decodeAll[lockstepv1alpha1.Queue](ctx, q.queue), decodeAll[v1alpha1.ElasticQuota](ctx, q.elastic)
+	e.mu.Lock()
+	event := core.QueuesSeen{}
+	e.quota = nil
+	if len(own)+len(elastic) > 0 {
+		e.quota = kube.NewQuota(own, elastic, e.vocabulary)
+		event = core.QueuesSeen{Tree: e.quota.Tree, Charge: e.charge}
+		for _, fault := range e.quota.Faults {
+			klog.FromContext(ctx).Error(nil, "A queue is wrong and counts as far as it makes sense", "fault", fault)
+		}
+	}
+	effects := e.core.Step(time.Now(), event)
+	for _, o := range e.groups.store.List() {
+		if g, ok := o.(*group); ok {
+			effects = append(effects, e.core.Step(time.Now(), e.groupSeen(g))...)
+		}
+	}
+	e.mu.Unlock()
+	e.apply(effects)
+}
+
+// charge is what amounts count as in the terms of the queues; it needs e.mu.
+func (e *engine) charge(amounts cluster.Resources, class, node string) cluster.Resources {
+	model := ""
+	if place, known := e.mirror.places[node]; known {
+		model = kube.ModelOf(e.mirror.objects[place])
+	} else if pod := e.classes[class]; pod != nil {
+		model = kube.SelectedModel(pod)
+	}
+	return e.quota.Charge(amounts, model)
+}
+
+// groupSeen makes the event of a PodGroup; it needs e.mu. Where there are no queues at
+// all, a gang may name one without effect: it was written for another cluster.
+func (e *engine) groupSeen(g *group) core.Event {
+	spec := kube.Spec(g.PodGroup)
+	if e.quota != nil {
+		queue, err := e.quota.QueueOf(g.PodGroup)
+		if spec.Queue = queue; err != nil && spec.Invalid == "" {
+			spec.Invalid = err.Error()
+		}
+	}
+	return core.GroupSeen{Spec: spec, Reservation: g.status.Reservation.Promise(e.vocabulary)}
+}
+
+// queueOf is the queue that a pod without a gang is charged to; it needs e.mu.
+func (e *engine) queueOf(pod gang.Key) string {
+	if e.quota == nil {
+		return ""
+	}
+	queue, _ := e.quota.Of(pod.Namespace, "")
+	return queue
+}
+
+// decodeAll reads what an informer holds. What cannot be read is left out and logged:
+// the schema should not have let it in.
+func decodeAll[T any](ctx context.Context, informer cache.SharedIndexInformer) []*T {
+	var list []*T
+	for _, o := range informer.GetStore().List() {
+		object, ok := o.(*unstructured.Unstructured)
+		if !ok {
+			continue
+		}
+		out := new(T)
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, out); err != nil {
+			klog.FromContext(ctx).Error(err, "Read a queue", "kind", object.GetKind(), "name", object.GetName())
+			continue
+		}
+		list = append(list, out)
+	}
+	return list
+}
