@@ -48,5 +48,9 @@ func Scenarios() []Scenario {
 			Name: "openb", About: "single pods of a published trace, placed by each policy: GPUs that stay unallocated",
 			run: measureOpenb,
 		},
+		{
+			Name: "elastic", About: "a trace of gangs in this process: the work of elastic jobs over their time, beside the same jobs at a fixed size",
+			run: measureElastic,
+		},
 	}
 }
