@@ -104,6 +104,18 @@ func (p *pass) releaseSurplus() {
 	}
 }
 
+// grantNotice gives pods the notice that their job asks for, so that whoever evicts them
+// keeps to it: kubelets and drains know no other place for it.
+func (p *pass) grantNotice(spec *corev1.PodSpec) {
+	if p.job.Spec.ElasticPolicy == nil || p.Job.Annotations[v1.AnnotationCheckpointGrace] == "" {
+		return
+	}
+	seconds := int64(p.terms.Grace / time.Second)
+	if own := spec.TerminationGracePeriodSeconds; own == nil || *own < seconds {
+		spec.TerminationGracePeriodSeconds = &seconds
+	}
+}
+
 // notice is the grace period for a pod that has to leave; nil: its own.
 func (p *pass) notice(pod *corev1.Pod) *int64 {
 	if p.job.Spec.ElasticPolicy == nil || ended(pod) {

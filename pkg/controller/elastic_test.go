@@ -89,6 +89,21 @@ func TestElasticTerms(t *testing.T) {
 	}
 }
 
+// TestNotice: what a job asks for is in its pods, for those who evict them; the default is
+// in nobody's spec.
+func TestNotice(t *testing.T) {
+	for annotation, want := range map[string]int64{"": 0, "90s": 90, "10s": 60, "20s": 60} {
+		w := newWorld(t, parseJob(t, elasticJob)).edit(annotate(v1.AnnotationCheckpointGrace, annotation)).rest()
+		got := int64(0)
+		if seconds := w.find("worker-0").Spec.TerminationGracePeriodSeconds; seconds != nil {
+			got = *seconds
+		}
+		if got != want {
+			t.Errorf("%q: %d s", annotation, got)
+		}
+	}
+}
+
 // TestStoreLost: with worker-0 goes the store in which the others meet (contract §7.6).
 func TestStoreLost(t *testing.T) {
 	w := running(t, elasticJob)

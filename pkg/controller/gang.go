@@ -11,6 +11,7 @@ import (
 	scheduling "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+	"lockstep.dev/lockstep/pkg/kube"
 )
 
 // handedDown are the beginnings of annotation names that go from the PodGroup when they
@@ -59,17 +60,23 @@ func (p *pass) buildPodGroup() *scheduling.PodGroup {
 	if len(annotations) == 0 {
 		annotations = nil
 	}
+	policy := p.job.Spec.RunPolicy.SchedulingPolicy
+	var labels map[string]string
+	if policy != nil && policy.Queue != "" {
+		labels = map[string]string{kube.QueueLabel: policy.Queue}
+	}
 	group := &scheduling.PodGroup{
 		TypeMeta: metav1.TypeMeta{APIVersion: scheduling.SchemeGroupVersion.String(), Kind: "PodGroup"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            p.job.Name,
 			Namespace:       p.job.Namespace,
+			Labels:          labels,
 			Annotations:     annotations,
 			OwnerReferences: p.owner(),
 		},
 		Spec: scheduling.PodGroupSpec{MinMember: p.floor(), MinResources: p.minResources()},
 	}
-	if policy := p.job.Spec.RunPolicy.SchedulingPolicy; policy != nil && policy.ScheduleTimeoutSeconds != nil {
+	if policy != nil && policy.ScheduleTimeoutSeconds != nil {
 		seconds := min(*policy.ScheduleTimeoutSeconds, v1.MaxScheduleTimeout)
 		group.Spec.ScheduleTimeoutSeconds = &seconds
 	}

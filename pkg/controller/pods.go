@@ -75,6 +75,7 @@ func (p *pass) buildPod(m member) *corev1.Pod {
 	if m.role == v1.Worker && p.hasMaster() && p.InitContainer != nil {
 		pod.Spec.InitContainers = append(pod.Spec.InitContainers, p.InitContainer(v1.PodName(p.job.Name, v1.Master, 0)))
 	}
+	p.grantNotice(&pod.Spec)
 	if p.ProvisioningClass != "" {
 		pod.Annotations = maps.Clone(pod.Annotations)
 		if pod.Annotations == nil {

@@ -141,9 +141,9 @@ func TestWarnings(t *testing.T) {
 		{"elastic annotation without elasticPolicy", change(func(j *PyTorchJob) {
 			j.Annotations = map[string]string{AnnotationResizeCooldown: "5m"}
 		}), []string{"FieldHasNoEffect"}},
-		{"annotations without effect yet", change(func(j *PyTorchJob) {
+		{"sized by the cluster without elasticPolicy", change(func(j *PyTorchJob) {
 			j.Annotations = map[string]string{AnnotationAutoscale: "cluster", AnnotationExpectedDuration: "2h"}
-		}), []string{"FieldHasNoEffect", "FieldHasNoEffect"}},
+		}), []string{"FieldHasNoEffect"}},
 		{"elastic with a Master and the old nproc", change(func(j *PyTorchJob) {
 			j.Spec.ElasticPolicy = &ElasticPolicy{NProcPerNode: new(int32(1)), RDZVBackend: new("foo")}
 		}), []string{"DeprecatedField", "UnknownRendezvousBackend", "MasterOfElasticJob"}},

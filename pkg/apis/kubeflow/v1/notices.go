@@ -45,9 +45,6 @@ func Unsupported(stored *PyTorchJob) []Notice {
 	if policy := stored.Spec.RunPolicy.SchedulingPolicy; policy != nil && policy.Queue != "" {
 		note("spec.runPolicy.schedulingPolicy.queue", "there are no queues yet")
 	}
-	if stored.Annotations[AnnotationExpectedDuration] != "" {
-		note(annotationPath(AnnotationExpectedDuration), "jobs are not backfilled around a reservation yet")
-	}
 	if stored.Spec.ElasticPolicy == nil {
 		for _, name := range []string{AnnotationAutoscale, AnnotationStepsPort, AnnotationWorldSizes, AnnotationWorldSizeStep, AnnotationResizeCooldown,
 			AnnotationMaxResizes, AnnotationCheckpointGrace} {
