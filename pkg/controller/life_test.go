@@ -317,7 +317,7 @@ func TestQuiet(t *testing.T) {
 
 // TestWarnings: what is odd about a job is told once.
 func TestWarnings(t *testing.T) {
-	w := newWorld(t, parseJob(t, `{spec: {cleanPodPolicy: All, runPolicy: {cleanPodPolicy: None, schedulingPolicy: {queue: q}},
+	w := newWorld(t, parseJob(t, `{metadata: {annotations: {lockstep.dev/max-resizes: "1"}}, spec: {cleanPodPolicy: All, runPolicy: {cleanPodPolicy: None},
 		pytorchReplicaSpecs: {Master: {template: {spec: {restartPolicy: Always, schedulerName: other, containers: [
 			{name: pytorch, image: a, env: [{name: RANK, value: "9"}]}]}}}}}}`)).rest()
 	for _, reason := range []string{"LegacyFieldIgnored", "SetPodTemplateRestartPolicy", "SetPodTemplateSchedulerName",

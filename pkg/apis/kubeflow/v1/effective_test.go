@@ -137,7 +137,7 @@ func TestWarnings(t *testing.T) {
 		{"a floor below the size", change(func(j *PyTorchJob) {
 			j.Spec.RunPolicy.SchedulingPolicy = &SchedulingPolicy{MinAvailable: new(int32(2)), Queue: "q",
 				ScheduleTimeoutSeconds: new(int32(1000))}
-		}), []string{"PartialGang", "ScheduleTimeoutClamped", "FieldHasNoEffect"}},
+		}), []string{"PartialGang", "ScheduleTimeoutClamped"}},
 		{"elastic annotation without elasticPolicy", change(func(j *PyTorchJob) {
 			j.Annotations = map[string]string{AnnotationResizeCooldown: "5m"}
 		}), []string{"FieldHasNoEffect"}},

@@ -42,9 +42,6 @@ func Unsupported(stored *PyTorchJob) []Notice {
 	note := func(path, why string) {
 		notices = append(notices, Notice{"FieldHasNoEffect", path + ": accepted, but has no effect: " + why})
 	}
-	if policy := stored.Spec.RunPolicy.SchedulingPolicy; policy != nil && policy.Queue != "" {
-		note("spec.runPolicy.schedulingPolicy.queue", "there are no queues yet")
-	}
 	if stored.Spec.ElasticPolicy == nil {
 		for _, name := range []string{AnnotationAutoscale, AnnotationStepsPort, AnnotationWorldSizes, AnnotationWorldSizeStep, AnnotationResizeCooldown,
 			AnnotationMaxResizes, AnnotationCheckpointGrace} {
