@@ -90,10 +90,14 @@ func (t *turn) end(ctx context.Context) error {
 	if err := t.client.CoreV1().Namespaces().Delete(ctx, t.namespace, metav1.DeleteOptions{}); err != nil {
 		return err
 	}
-	return t.poll(ctx, "the end of namespace "+t.namespace, func(ctx context.Context) (bool, error) {
+	err := t.poll(ctx, "the end of namespace "+t.namespace, func(ctx context.Context) (bool, error) {
 		_, err := t.client.CoreV1().Namespaces().Get(ctx, t.namespace, metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil
 	})
+	if err != nil {
+		t.log(err.Error()) // the next turn has another namespace, and company
+	}
+	return ctx.Err()
 }
 
 func (t *turn) poll(ctx context.Context, what string, done wait.ConditionWithContextFunc) error {
