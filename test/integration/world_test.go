@@ -122,6 +122,7 @@ type gangSpec struct {
 	name        string
 	floor       int
 	annotations map[string]string
+	labels      map[string]string
 	// pods by template: how many of each.
 	members []memberSpec
 }
@@ -144,7 +145,7 @@ func (w *world) createGroup(g gangSpec) {
 	w.t.Helper()
 	pg := &v1alpha1.PodGroup{
 		TypeMeta:   metav1.TypeMeta{APIVersion: kube.PodGroupKind.GroupVersion().String(), Kind: kube.PodGroupKind.Kind},
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: g.name, Annotations: g.annotations},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: g.name, Annotations: g.annotations, Labels: g.labels},
 		Spec:       v1alpha1.PodGroupSpec{MinMember: int32(g.floor)},
 	}
 	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(pg)

@@ -1,0 +1,81 @@
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	lockstepv1alpha1 "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
+	"lockstep.dev/lockstep/pkg/devcluster/fakenodes"
+	"lockstep.dev/lockstep/pkg/kube"
+)
+
+// queue makes a Queue for the test's namespace, named after it, and returns its name.
+func (w *world) queue(name, guaranteed, limit string) string {
+	w.t.Helper()
+	gpus := lockstepv1alpha1.QueueResource{Name: "nvidia.com/gpu"}
+	for _, amount := range []struct {
+		text string
+		into **resource.Quantity
+	}{{guaranteed, &gpus.Guaranteed}, {limit, &gpus.Cap}} {
+		if amount.text != "" {
+			*amount.into = new(resource.MustParse(amount.text))
+		}
+	}
+	queue := &lockstepv1alpha1.Queue{
+		TypeMeta:   metav1.TypeMeta{APIVersion: lockstepv1alpha1.GroupVersion.String(), Kind: lockstepv1alpha1.Kind},
+		ObjectMeta: metav1.ObjectMeta{Name: w.namespace + "-" + name},
+		Spec:       lockstepv1alpha1.QueueSpec{Namespaces: []string{w.namespace}, Resources: []lockstepv1alpha1.QueueResource{gpus}},
+	}
+	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(queue)
+	w.must(err)
+	_, err = env.dynamic.Resource(lockstepv1alpha1.Queues).Create(w.ctx, &unstructured.Unstructured{Object: object}, metav1.CreateOptions{})
+	w.must(err)
+	w.t.Cleanup(func() {
+		_ = env.dynamic.Resource(lockstepv1alpha1.Queues).Delete(w.ctx, queue.Name, metav1.DeleteOptions{})
+	})
+	return queue.Name
+}
+
+// createIn creates a gang in a queue.
+func (w *world) createIn(queue string, g gangSpec) {
+	w.t.Helper()
+	g.labels = map[string]string{kube.QueueLabel: queue}
+	w.create(g)
+}
+
+// A queue ends at its cap although there is room; what it has borrowed goes back to the
+// queue that is guaranteed it, from the gang that started last.
+func TestQueues(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 3)
+	lender, borrower := w.queue("lender", "8", ""), w.queue("borrower", "8", "24")
+	for i := range 3 {
+		name := fmt.Sprintf("borrows-%d", i)
+		w.createIn(borrower, gangOf(name, 1, "8"))
+		w.awaitPlaced(name, 1)
+	}
+	w.createIn(borrower, gangOf("above", 1, "8"))
+	if message := w.awaitReason("above", "QuotaExceeded"); !strings.Contains(message, "queue "+borrower+" may hold 24 nvidia.com/gpu at most") {
+		t.Errorf("the gang above the cap is told %q", message)
+	}
+
+	w.createIn(lender, gangOf("owner", 1, "8"))
+	w.awaitPlaced("owner", 1)
+	kept := 0
+	for i := range 3 {
+		kept += len(w.placed(fmt.Sprintf("borrows-%d", i)))
+	}
+	if kept != 2 {
+		t.Errorf("%d of 3 borrowing gangs are left, want 2", kept)
+	}
+
+	w.createIn("no-such-queue", gangOf("lost", 1, "1"))
+	if message := w.awaitReason("lost", "PodGroupInvalid"); !strings.Contains(message, `metadata.labels[`+kube.QueueLabel+`]: Not found: "no-such-queue"`) {
+		t.Errorf("a gang in a queue that does not exist is told %q", message)
+	}
+}
