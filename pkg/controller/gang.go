@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	scheduling "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
@@ -16,7 +18,7 @@ import (
 
 // handedDown are the beginnings of annotation names that go from the PodGroup when they
 // go from the job. Others may be the scheduler's.
-var handedDown = []string{"lockstep.dev/topology-", "kueue.x-k8s.io/podset-"}
+var handedDown = []string{"lockstep.dev/topology-", kube.ExpectedDuration, kube.Revocable, "kueue.x-k8s.io/podset-"}
 
 // wantPodGroup keeps the job's PodGroup as it should be. False: the job must wait.
 func (p *pass) wantPodGroup() bool {
@@ -44,6 +46,13 @@ func (p *pass) patchPodGroup(have, wanted *scheduling.PodGroup) {
 			}
 		}
 	}
+	if queue, named := wanted.Labels[kube.QueueLabel]; !named {
+		delete(next.Labels, kube.QueueLabel)
+	} else if next.Labels == nil {
+		next.Labels = wanted.Labels
+	} else {
+		next.Labels[kube.QueueLabel] = queue
+	}
 	if next.Annotations == nil {
 		next.Annotations = wanted.Annotations
 	} else {
@@ -55,32 +64,48 @@ func (p *pass) patchPodGroup(have, wanted *scheduling.PodGroup) {
 }
 
 func (p *pass) buildPodGroup() *scheduling.PodGroup {
-	annotations := maps.Clone(p.Job.Annotations)
-	delete(annotations, corev1.LastAppliedConfigAnnotation)
-	if len(annotations) == 0 {
-		annotations = nil
-	}
-	policy := p.job.Spec.RunPolicy.SchedulingPolicy
-	var labels map[string]string
-	if policy != nil && policy.Queue != "" {
-		labels = map[string]string{kube.QueueLabel: policy.Queue}
-	}
 	group := &scheduling.PodGroup{
 		TypeMeta: metav1.TypeMeta{APIVersion: scheduling.SchemeGroupVersion.String(), Kind: "PodGroup"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            p.job.Name,
 			Namespace:       p.job.Namespace,
-			Labels:          labels,
-			Annotations:     annotations,
+			Labels:          p.queueLabel(),
+			Annotations:     p.gangAnnotations(),
 			OwnerReferences: p.owner(),
 		},
 		Spec: scheduling.PodGroupSpec{MinMember: p.floor(), MinResources: p.minResources()},
 	}
-	if policy != nil && policy.ScheduleTimeoutSeconds != nil {
+	if policy := p.job.Spec.RunPolicy.SchedulingPolicy; policy != nil && policy.ScheduleTimeoutSeconds != nil {
 		seconds := min(*policy.ScheduleTimeoutSeconds, v1.MaxScheduleTimeout)
 		group.Spec.ScheduleTimeoutSeconds = &seconds
 	}
 	return group
+}
+
+// queueLabel puts the gang into the queue that the job names.
+func (p *pass) queueLabel() map[string]string {
+	policy := p.job.Spec.RunPolicy.SchedulingPolicy
+	if policy == nil || policy.Queue == "" || len(validation.IsValidLabelValue(policy.Queue)) > 0 {
+		return nil // one of a name that no queue can have is told of; see v1.Unsupported
+	}
+	return map[string]string{kube.QueueLabel: policy.Queue}
+}
+
+// gangAnnotations are the job's, and how long it may run at most where it does not say
+// how long it does: who ends in time may pass a reservation.
+func (p *pass) gangAnnotations() map[string]string {
+	annotations := maps.Clone(p.Job.Annotations)
+	delete(annotations, corev1.LastAppliedConfigAnnotation)
+	if limit := p.job.Spec.RunPolicy.ActiveDeadlineSeconds; limit != nil && *limit > 0 && annotations[v1.AnnotationExpectedDuration] == "" {
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[v1.AnnotationExpectedDuration] = (time.Duration(min(*limit, 1<<31)) * time.Second).String()
+	}
+	if len(annotations) == 0 {
+		return nil
+	}
+	return annotations
 }
 
 // floor is the number of members below which the gang is of no use. It does not move

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+	"lockstep.dev/lockstep/pkg/kube"
 )
 
 func policy(edit func(*v1.RunPolicy)) func(*v1.PyTorchJob) {
@@ -341,5 +342,25 @@ func BenchmarkDecide(b *testing.B) {
 		if plan := Decide(w.Observed, w.settings); plan.Status != nil {
 			b.Fatal("a job at rest is written to")
 		}
+	}
+}
+
+// The gang is in the queue that the job names, and says how long it may run at most.
+func TestGangSaysWhatItsJobSays(t *testing.T) {
+	w := newWorld(t, parseJob(t, masterAndWorkers("Never")))
+	w.edit(policy(func(p *v1.RunPolicy) {
+		p.SchedulingPolicy = &v1.SchedulingPolicy{Queue: "vision"}
+		p.ActiveDeadlineSeconds = new(int64(5400))
+	})).rest()
+	group := w.PodGroup
+	if got := group.Labels[kube.QueueLabel]; got != "vision" {
+		t.Errorf("queue %q, want vision", got)
+	}
+	if got := group.Annotations[kube.ExpectedDuration]; got != "1h30m0s" {
+		t.Errorf("expected duration %q, want 1h30m0s", got)
+	}
+	w.edit(policy(func(p *v1.RunPolicy) { p.SchedulingPolicy = nil })).rest()
+	if got, there := w.PodGroup.Labels[kube.QueueLabel]; there {
+		t.Errorf("the job names no queue any more, and the gang is in %q", got)
 	}
 }

@@ -135,9 +135,9 @@ func TestWarnings(t *testing.T) {
 			trainer(j, Master).Resources.Limits = corev1.ResourceList{"nvidia.com/gpu": resource.MustParse("1")}
 		}), []string{"NoGPURequested"}},
 		{"a floor below the size", change(func(j *PyTorchJob) {
-			j.Spec.RunPolicy.SchedulingPolicy = &SchedulingPolicy{MinAvailable: new(int32(2)), Queue: "q",
+			j.Spec.RunPolicy.SchedulingPolicy = &SchedulingPolicy{MinAvailable: new(int32(2)), Queue: "not a name",
 				ScheduleTimeoutSeconds: new(int32(1000))}
-		}), []string{"PartialGang", "ScheduleTimeoutClamped"}},
+		}), []string{"PartialGang", "ScheduleTimeoutClamped", "FieldHasNoEffect"}},
 		{"elastic annotation without elasticPolicy", change(func(j *PyTorchJob) {
 			j.Annotations = map[string]string{AnnotationResizeCooldown: "5m"}
 		}), []string{"FieldHasNoEffect"}},

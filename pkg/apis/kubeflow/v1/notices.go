@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Annotations of a job that shape its elastic behaviour, and the ones that are
@@ -36,11 +37,14 @@ type Notice struct {
 	Message string
 }
 
-// Unsupported names each field that is accepted but has no effect (yet).
+// Unsupported names each field that is accepted but has no effect.
 func Unsupported(stored *PyTorchJob) []Notice {
 	var notices []Notice
 	note := func(path, why string) {
 		notices = append(notices, Notice{"FieldHasNoEffect", path + ": accepted, but has no effect: " + why})
+	}
+	if policy := stored.Spec.RunPolicy.SchedulingPolicy; policy != nil && len(validation.IsValidLabelValue(policy.Queue)) > 0 {
+		note("spec.runPolicy.schedulingPolicy.queue", fmt.Sprintf("no queue can have the name %q", policy.Queue))
 	}
 	if stored.Spec.ElasticPolicy == nil {
 		for _, name := range []string{AnnotationAutoscale, AnnotationStepsPort, AnnotationWorldSizes, AnnotationWorldSizeStep, AnnotationResizeCooldown,
