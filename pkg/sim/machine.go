@@ -13,7 +13,8 @@ type Machine struct {
 	tree  *topology.Tree
 	total int64 // GPUs
 	free  int64
-	whole int // nodes with GPUs all of which are free
+	whole int   // nodes with GPUs all of which are free
+	count []int // nodes, by the number of GPUs that are free
 }
 
 func newMachine(nodes []cluster.Node, levels []topology.Level) *Machine {
@@ -25,8 +26,27 @@ func newMachine(nodes []cluster.Node, levels []topology.Level) *Machine {
 		m.total += n.Allocatable.Get(gpus)
 		m.free += n.Free.Get(gpus)
 		m.whole += wholeNode(&n)
+		m.counted(&n, 1)
 	}
 	return m
+}
+
+// counted adds to the number of nodes that have as many GPUs free as this one.
+func (m *Machine) counted(n *cluster.Node, by int) {
+	free := int(max(0, n.Free.Get(gpus)))
+	for len(m.count) <= free {
+		m.count = append(m.count, 0)
+	}
+	m.count[free] += by
+}
+
+// slots is the number of pods with so many GPUs that find them free on a node.
+func (m *Machine) slots(each int) int {
+	sum := 0
+	for free, nodes := range m.count {
+		sum += nodes * (free / each)
+	}
+	return sum
 }
 
 // wholeNode is 1 for a node all of whose GPUs are free.
@@ -49,11 +69,13 @@ func (m *Machine) give(node int, requests cluster.Resources) {
 
 func (m *Machine) book(node int, requests cluster.Resources, change func(free, by cluster.Resources) cluster.Resources) {
 	n := &m.nodes[node]
+	m.counted(n, -1)
 	m.whole -= wholeNode(n)
 	m.free -= n.Free.Get(gpus)
 	n.Free = change(n.Free, requests)
 	m.whole += wholeNode(n)
 	m.free += n.Free.Get(gpus)
+	m.counted(n, 1)
 	m.Index.Update(node, *n)
 }
 

@@ -65,8 +65,8 @@ type eviction struct {
 	uids []string
 }
 
-// retry is how often a gang is tried for which not even the number of free GPUs would
-// do: what there is to be done about it besides placing it is done then.
+// retry is how often a gang is tried for which there are not even nodes with enough
+// GPUs free: what there is to be done about it besides placing it is done then.
 const retry = 300
 
 func newLive(m *Machine, options ReplayOptions) *live {
@@ -171,7 +171,8 @@ func (s *live) start(now int64, started func(t *task)) {
 // worthTrying spares attempts that are bound to fail. A job for which room may be
 // reserved is tried in its turn while room is reserved for nobody.
 func (s *live) worthTrying(now int64, e *entry) bool {
-	return int64(e.task.floor)*e.task.GPUsPerWorker <= s.machine.free || now >= e.tried+retry ||
+	each := int(e.task.GPUsPerWorker)
+	return each == 0 || s.machine.slots(each) >= e.task.floor || now >= e.tried+retry ||
 		s.reserveAfter > 0 && s.holders == 0 && now >= e.task.SubmitSeconds+s.reserveAfter
 }
 
