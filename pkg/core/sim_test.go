@@ -52,7 +52,7 @@ func TestSimulation(t *testing.T) {
 		return true
 	})
 	t.Logf("%d seeds: %+v", n, total)
-	if total.Evictions == 0 || total.Pending == 0 || total.Healed == 0 || total.Crashes == 0 || total.Relists == 0 || total.Compared == 0 {
+	if total.Evictions == 0 || total.Pending == 0 || total.Healed == 0 || total.Crashes == 0 || total.Relists == 0 || total.Compared == 0 || total.Preempted == 0 || total.Drained == 0 {
 		t.Errorf("the simulation does not reach what it is for: %+v", total)
 	}
 }
@@ -76,7 +76,7 @@ func TestSoak(t *testing.T) {
 }
 
 type simStats struct {
-	Seeds, Gangs, Events, Effects, Attempts, Placed, Pending, Evictions, Healed, Crashes, Relists, Compared int
+	Seeds, Gangs, Events, Effects, Attempts, Placed, Pending, Evictions, Healed, Crashes, Relists, Compared, Preempted, Drained int
 }
 
 func (t *simStats) add(s *sim) {
@@ -90,6 +90,8 @@ func (t *simStats) add(s *sim) {
 	t.Crashes += s.crashes
 	t.Relists += s.relists
 	t.Compared += s.compared
+	t.Preempted += s.preempted
+	t.Drained += s.drained
 	for _, j := range s.api.jobs {
 		if status, ok := s.core.Status(j.key); ok && status.Phase == gang.Placed {
 			t.Placed++
@@ -111,12 +113,13 @@ type sim struct {
 	checker *invariants.Checker
 	// calm: nobody else binds and no node shrinks, so no node may ever be over-committed.
 	calm     bool
+	reserves bool // room is drained for gangs that have waited for long
 	quiet    bool // the faults have stopped, or this step has none
 	starting bool
 	bad      map[string]bool   // class and node that the filters never let through
 	cursed   map[string]answer // pods whose bind is answered so for ever
 
-	gangs, fed, effects, attempted, evictions, healed, crashes, relists, compared int
+	gangs, fed, effects, attempted, evictions, healed, crashes, relists, compared, preempted, drained int
 
 	history hash.Hash64
 	moved   bool // something was released or evicted
@@ -134,6 +137,7 @@ func newSim(seed uint64) *sim {
 	}
 	s.gpu = s.names.Index("nvidia.com/gpu")
 	s.calm = s.rand.IntN(2) == 0
+	s.reserves = s.rand.IntN(2) == 0
 	s.core = s.newCore()
 	s.checker = s.newChecker()
 	s.elect()
@@ -141,7 +145,11 @@ func newSim(seed uint64) *sim {
 }
 
 func (s *sim) newCore() *core.Core {
-	return core.New(core.Options{HealTimeout: healTimeout, Vocabulary: s.names})
+	options := core.Options{HealTimeout: healTimeout, Vocabulary: s.names}
+	if s.reserves {
+		options.ReserveAfter = time.Minute
+	}
+	return core.New(options)
 }
 
 // violation ends a run.
@@ -245,6 +253,9 @@ func (s *sim) record(e core.Effect) {
 		s.writes++
 		if e.Status.Phase == gang.Placed && s.reports[e.Key].Phase == gang.Healing {
 			s.healed++
+		}
+		if r := e.Status.Reservation; r != nil && r.Kind == core.Draining && !r.Equal(s.reports[e.Key].Reservation) {
+			s.drained++
 		}
 	}
 }

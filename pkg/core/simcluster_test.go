@@ -23,7 +23,8 @@ type simPod struct {
 	barred   string
 	deleting bool
 	finished bool
-	alien    bool // of another scheduler; it only takes room
+	alien    bool // of no gang; it only takes room
+	firm     bool // of another scheduler, so it is nobody's victim
 	// disrupted is why Lockstep has evicted it.
 	disrupted core.Reason
 }
@@ -93,6 +94,9 @@ func (s *sim) deliverAll(before time.Time) {
 func (s *sim) putPod(p simPod) { s.writePod(p, "somebody") }
 
 func (s *sim) writePod(p simPod, by string) {
+	if p.node != "" && p.member.Started.IsZero() {
+		p.member.Started = s.now
+	}
 	s.api.pods[p.uid] = p
 	s.tellPod(p, by, false)
 	s.send(podWatch, func() { s.podSeen(p) })
@@ -139,7 +143,12 @@ func (s *sim) removeNode(name string) {
 func (s *sim) putGroup(spec gang.Spec) {
 	s.api.groups[spec.Key] = spec
 	s.tellGroup(spec, false)
-	s.send(groupWatch, func() { s.groupSeen(spec) })
+	s.sendGroup(spec)
+}
+
+func (s *sim) sendGroup(spec gang.Spec) {
+	promise := s.api.told[spec.Key].Reservation // as the group's status says
+	s.send(groupWatch, func() { s.groupSeen(spec, promise) })
 }
 
 func (s *sim) removeGroup(k gang.Key) {
@@ -331,8 +340,8 @@ func (s *sim) disturb() {
 	case 13:
 		s.api.created++
 		if node != "" {
-			a := simPod{uid: fmt.Sprint("alien.", s.api.created), node: node, alien: true}
-			a.member.Requests = s.requests(1+int64(r.IntN(2)), 1)
+			a := simPod{uid: fmt.Sprint("alien.", s.api.created), node: node, alien: true, firm: r.IntN(2) == 0}
+			a.member.Requests, a.member.Priority = s.requests(1+int64(r.IntN(2)), 1), int32(r.IntN(3))
 			if s.hasRoom(a) || r.IntN(3) == 0 { // it may have an old picture, too
 				s.putPod(a)
 			}
@@ -419,7 +428,7 @@ func (s *sim) requests(gpus, pods int64) cluster.Resources {
 
 func (s *sim) newJob(i int) *job {
 	r := s.rand
-	j := &job{key: gang.Key{Namespace: pick(r, "a", "b"), Name: fmt.Sprint("job", i)}, pods: 1 + r.IntN(5), priority: int32(r.IntN(2))}
+	j := &job{key: gang.Key{Namespace: pick(r, "a", "b"), Name: fmt.Sprint("job", i)}, pods: 1 + r.IntN(5), priority: int32(r.IntN(3))}
 	j.spec = gang.Spec{Key: j.key, Floor: 1 + r.IntN(j.pods), Required: gang.Level{Name: pick(r, "", "", "", "rack", "host")},
 		Created: s.now.Add(time.Duration(r.IntN(3)) * time.Second)}
 	j.requests = []cluster.Resources{s.requests(int64(r.IntN(3)), 1), s.requests(int64(1+r.IntN(2)), 1)}
@@ -429,6 +438,10 @@ func (s *sim) newJob(i int) *job {
 	case 1:
 		j.beyond = "spec.topologySpreadConstraints"
 	}
+	if r.IntN(4) == 0 {
+		j.spec.Duration = time.Duration(1+r.IntN(5)) * time.Minute
+	}
+	j.spec.Revocable = r.IntN(6) == 0
 	if i == 1 && r.IntN(4) == 0 { // equal names in two namespaces
 		j.key = gang.Key{Namespace: "c", Name: "job0"}
 		j.spec.Key = j.key

@@ -187,7 +187,7 @@ func (s *sim) relistGroups() {
 		}
 		known[j.key] = true
 		if spec, exists := s.api.groups[j.key]; exists {
-			s.send(groupWatch, func() { s.groupSeen(spec) })
+			s.sendGroup(spec)
 		} else {
 			s.send(groupWatch, func() { s.groupGone(j.key) })
 		}
@@ -212,6 +212,9 @@ func (s *sim) carryOut(e core.Effect) {
 		s.move(e.UIDs, rejected)
 	case core.Evict:
 		s.evictions++
+		if e.Reason.Code == core.Preempted {
+			s.preempted++
+		}
 		for _, uid := range e.UIDs {
 			s.crashPoint()
 			s.evictPod(uid, e.Reason)

@@ -24,7 +24,7 @@ func (s *sim) freshCore() *core.Core {
 		}
 	}
 	for _, spec := range s.api.groups {
-		fresh.Step(s.now, core.GroupSeen{Spec: spec})
+		fresh.Step(s.now, core.GroupSeen{Spec: spec, Reservation: s.api.told[spec.Key].Reservation})
 	}
 	return fresh
 }

@@ -61,7 +61,10 @@ func (s *sim) tellPod(p simPod, by string, gone bool) {
 	}
 	switch {
 	case p.alien:
-		pod.Namespace, pod.Name, pod.Group, pod.Scheduler = "other", p.uid, "", "other"
+		pod.Namespace, pod.Name, pod.Group = "other", p.uid, ""
+		if p.firm {
+			pod.Scheduler = "other"
+		}
 	case p.finished:
 		pod.Phase = invariants.Succeeded
 	}
@@ -79,7 +82,7 @@ func (s *sim) tellGroup(spec gang.Spec, gone bool) {
 	status := s.api.told[spec.Key]
 	g := &invariants.PodGroup{
 		Namespace: spec.Key.Namespace, Name: spec.Key.Name, UID: spec.UID, Floor: spec.Floor, Required: spec.Required.Name,
-		Created: spec.Created, Placed: status.Phase == gang.Placed, Reason: string(status.Reason.Code), Message: status.Reason.Message, Told: s.now,
+		Created: spec.Created, Revocable: spec.Revocable, Placed: status.Phase == gang.Placed, Reason: string(status.Reason.Code), Message: status.Reason.Message, Told: s.now,
 	}
 	if g.Reason == "" {
 		g.Reason, g.Message = string(status.Phase), fmt.Sprintf("%d of %d members have a node", status.Counts.Bound, status.Floor)

@@ -95,9 +95,9 @@ func (s *sim) nodeGone(name string) {
 	s.step(core.NodeGone{Name: name})
 }
 
-func (s *sim) groupSeen(spec gang.Spec) {
+func (s *sim) groupSeen(spec gang.Spec, promise *core.Reservation) {
 	s.floors[spec.Key] = spec.Floor
-	s.step(core.GroupSeen{Spec: spec})
+	s.step(core.GroupSeen{Spec: spec, Reservation: promise})
 }
 
 func (s *sim) groupGone(k gang.Key) {
@@ -254,6 +254,15 @@ func (s *sim) released(uids []string) {
 	}
 }
 
+// endGraces: pods that are being deleted end when they like.
+func (s *sim) endGraces() {
+	for _, uid := range sorted(s.api.pods) {
+		if s.api.pods[uid].deleting && s.rand.IntN(2) == 0 {
+			s.removePod(uid)
+		}
+	}
+}
+
 // view is the cache as the planner sees it.
 func (s *sim) view() core.View {
 	names := sorted(s.nodes)
@@ -287,7 +296,25 @@ func (s *sim) view() core.View {
 		}
 	}
 	view.Tree, view.Index = s.tree, s.index
+	view.Others = func() []core.Occupant { return s.others(nodes) }
 	return view
+}
+
+// others are the pods on nodes that the core does not count there.
+func (s *sim) others(nodes []cluster.Node) []core.Occupant {
+	var list []core.Occupant
+	for _, uid := range sorted(s.bound) {
+		p := s.bound[uid]
+		node, exists := cluster.Find(nodes, p.node)
+		if _, counted := s.core.State(uid); counted || !exists {
+			continue
+		}
+		list = append(list, core.Occupant{
+			Pod: gang.Key{Namespace: "other", Name: uid}, UID: uid, Node: node, Requests: p.member.Requests, Since: p.member.Started,
+			Claim: core.Claim{Priority: p.member.Priority}, Leaving: p.deleting, Protected: p.firm,
+		})
+	}
+	return list
 }
 
 // next is the pod that the queue hands out: the first by key, and sometimes
@@ -327,6 +354,7 @@ func (s *sim) pass(d time.Duration) {
 			s.enqueue(q)
 		}
 	}
+	s.endGraces()
 	s.step(core.Tick{})
 	for _, uid := range sorted(s.pending) { // members that missed an effect while they came to wait
 		if q := s.pending[uid]; q.place == waiting {

@@ -74,7 +74,9 @@ type Pod struct {
 	Deleting bool
 	Barred   bool // may not be scheduled, such as by a gate
 	Priority int32
-	Requests cluster.Resources
+	// Revocable: it agrees to be ended for others, also for those that are no more important.
+	Revocable bool
+	Requests  cluster.Resources
 	// Tolerant pods may run on nodes that are cordoned or not ready.
 	Tolerant bool
 	Created  time.Time
@@ -103,7 +105,9 @@ type PodGroup struct {
 	// Floor is spec.minMember.
 	Floor    int
 	Required string // topology level, by name or label
-	Created  time.Time
+	// Revocable is that of its members.
+	Revocable bool
+	Created   time.Time
 	// Job is the UID of the PyTorchJob that owns it; empty for none.
 	Job string
 	// Placed, Reason and Message are its condition; Reason is empty where it has none.

@@ -41,7 +41,7 @@ func (c *Checker) judgePreemption(p *podState, e Event) {
 		return
 	}
 	t := c.world.tally(winner, c.member)
-	if t.exist > 0 && p.Priority >= t.priority {
+	if t.exist > 0 && p.Priority >= t.priority && !c.revocable(p) {
 		c.broken("S7", []string{p.object(), winner.object()}, append(winner.evidence(), e),
 			"pod %s of priority %d was evicted for podgroup %s of priority %d", p, p.Priority, winner.key, t.priority)
 	}
@@ -54,6 +54,11 @@ func (c *Checker) judgePreemption(p *podState, e Event) {
 		return Violation{Objects: []string{p.object(), winner.object()}, Evidence: append(winner.evidence(), e), Sentence: fmt.Sprintf(
 			"pod %s was evicted for podgroup %s, which has had no place for %s since, and nothing new was said about it", p, winner.key, lasted(at, c.now))}, idle
 	})
+}
+
+func (c *Checker) revocable(p *podState) bool {
+	g := c.world.gangs[p.gang()]
+	return p.Revocable || p.Group != "" && g != nil && g.group != nil && g.group.Revocable
 }
 
 // winner is the gang that an eviction's message names; nil if it names none but the

@@ -43,7 +43,7 @@ func HistoryPod(pod *v1.Pod, vocabulary *cluster.Vocabulary) *invariants.Pod {
 	p := &invariants.Pod{
 		Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Scheduler: pod.Spec.SchedulerName, Group: pod.Labels[PodGroupLabel],
 		Node: pod.Spec.NodeName, Phase: invariants.Phase(pod.Status.Phase), Deleting: pod.DeletionTimestamp != nil, Barred: Barred(pod) != "",
-		Priority: Priority(pod), Requests: Occupied(pod, vocabulary), Tolerant: tolerant(pod), Created: pod.CreationTimestamp.Time,
+		Priority: Priority(pod), Revocable: Claim(pod).Revocable, Requests: Occupied(pod, vocabulary), Tolerant: tolerant(pod), Created: pod.CreationTimestamp.Time,
 		Job: jobOf(pod), Role: strings.ToLower(member.Role), Index: member.Index, Writers: writers(pod),
 	}
 	for _, c := range pod.Status.Conditions {
@@ -97,7 +97,7 @@ func writers(object metav1.Object) []string {
 func HistoryGroup(pg *v1alpha1.PodGroup, status GroupStatus) *invariants.PodGroup {
 	spec := Spec(pg)
 	g := &invariants.PodGroup{
-		Namespace: pg.Namespace, Name: pg.Name, UID: string(pg.UID), Floor: spec.Floor, Required: spec.Required.Name, Created: spec.Created,
+		Namespace: pg.Namespace, Name: pg.Name, UID: string(pg.UID), Floor: spec.Floor, Required: spec.Required.Name, Revocable: spec.Revocable, Created: spec.Created,
 		Job: jobOf(pg), Finished: status.Phase == v1alpha1.PodGroupFinished,
 		Running: int(status.Running), Succeeded: int(status.Succeeded), Writers: writers(pg),
 	}
