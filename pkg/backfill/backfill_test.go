@@ -148,6 +148,10 @@ func TestUntil(t *testing.T) {
 			t.Errorf("%s: in %v, want %v", tt.name, got, tt.want)
 		}
 	}
+	if got := backfill.Until(now, time.Time{}, time.Hour).Sub(now); got != time.Hour {
+		t.Errorf("not begun yet: in %v, want an hour", got)
+	}
+	backfill.Until(now, time.Unix(0, 0).AddDate(-1000, 0, 0), time.Hour) // comes to an end
 }
 
 func TestPasses(t *testing.T) {

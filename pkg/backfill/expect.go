@@ -1,6 +1,9 @@
 package backfill
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // leastRest is expected of work that has only just begun.
 const leastRest = time.Minute
@@ -10,11 +13,14 @@ const leastRest = time.Minute
 // expected to take twice as long, again and again: an estimate that has proved
 // wrong is no reason to expect its end any moment.
 func Until(now, since time.Time, declared time.Duration) time.Time {
+	if since.IsZero() {
+		since = now // it is on its way there
+	}
 	age := max(0, now.Sub(since))
 	if declared <= 0 {
 		return now.Add(max(age, leastRest))
 	}
-	for declared <= age {
+	for declared <= age && declared <= math.MaxInt64/2 {
 		declared *= 2
 	}
 	return since.Add(declared)

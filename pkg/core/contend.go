@@ -13,7 +13,8 @@ import (
 // evicting who is less important, or by waiting, with a reservation, for who ends
 // next. What it says completes the reason why the gang waits.
 func (c *Core) contend(now time.Time, g *group, p problem, members []*member, rejection *placement.Rejection) string {
-	if rejection.Kind != placement.DoesNotFit || p.view.Others == nil {
+	// Nobody goes, and nothing is kept free, for members beyond the floor.
+	if rejection.Kind != placement.DoesNotFit || p.view.Others == nil || !g.wantsRoom() {
 		c.unreserve(g)
 		return ""
 	}

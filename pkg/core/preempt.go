@@ -14,7 +14,9 @@ import (
 // yields reports whether somebody may be evicted for the gang: who is less important,
 // or agreed to go for whoever has a reservation.
 func (c *Core) yields(g *group, claim Claim) bool {
-	return claim.Revocable && g.reservation != nil || c.preempts(g) && claim.Priority < g.priority()
+	// Whoever is more important may have the room back at once, and would be ended for ever.
+	agreed := claim.Revocable && g.reservation != nil && claim.Priority <= g.priority()
+	return agreed || c.preempts(g) && claim.Priority < g.priority()
 }
 
 // preempts reports whether the gang may evict others at all.
