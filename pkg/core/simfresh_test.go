@@ -58,6 +58,7 @@ func (s *sim) compare() {
 	if q == nil || s.learnt[q.pod.key] {
 		return // the filters' refusals are known to the running core alone
 	}
+	s.epoch++ // the running core may have answered a moment ago
 	view := s.view()
 	view.Index = nil
 	uid := q.pod.uid

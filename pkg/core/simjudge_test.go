@@ -28,8 +28,8 @@ func (s *sim) settle() {
 		if s.moved {
 			still, s.moved = 0, false
 		}
-		if s.attempts > 200000 || s.now.Year() > 2026 {
-			s.fail("L3: no end of it after %d attempts", s.attempts)
+		if s.attempted > 20000 {
+			s.fail("L3: no end of it after %d attempts", s.attempted)
 		}
 	}
 	for range 40 { // gangs that the filters refuse over and over hold nodes for moments
@@ -165,7 +165,7 @@ func (s *sim) judgeJob(j *job, fresh *core.Core) {
 	for _, uid := range sorted(s.api.pods) {
 		p := s.api.pods[uid]
 		switch {
-		case p.key != j.key || p.alien:
+		case p.key != j.key || p.alien || p.deleting && !p.finished:
 		case p.finished:
 			finished++
 		case p.node != "":

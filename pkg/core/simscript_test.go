@@ -38,6 +38,7 @@ func newScript(seed uint64) script {
 	if r.IntN(3) == 0 {
 		add(3, func(s *sim, _ int) {
 			s.bad[fmt.Sprint(s.requests(int64(1+s.rand.IntN(2)), 1))+" "+fmt.Sprint("n", s.rand.IntN(6))] = true
+			s.core = s.newCore() // which has not heard of anything yet
 		})
 	}
 	add(100+r.IntN(500), func(s *sim, _ int) { s.act() })
