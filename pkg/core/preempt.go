@@ -14,8 +14,10 @@ import (
 // yields reports whether somebody may be evicted for the gang: who is less important,
 // or agreed to go for whoever has a reservation.
 func (c *Core) yields(g *group, claim Claim) bool {
-	// Whoever is more important may have the room back at once, and would be ended for ever.
-	agreed := claim.Revocable && g.reservation != nil && claim.Priority <= g.priority()
+	// Whoever is more important may have the room back at once, and two that are
+	// revocable would end each other in turn.
+	ends := claim.Priority < g.priority() || claim.Priority == g.priority() && !g.spec.Revocable
+	agreed := claim.Revocable && g.reservation != nil && ends
 	return agreed || c.preempts(g) && claim.Priority < g.priority()
 }
 

@@ -259,6 +259,9 @@ func (s *sim) createPod(j *job, index int) {
 	if index == 0 {
 		p.member.Role = "Master"
 	}
+	if s.fault(60) {
+		p.member.Priority++ // not that of its gang
+	}
 	s.putPod(p)
 }
 
@@ -355,12 +358,8 @@ func (s *sim) disturb() {
 		s.putNode(n)
 	case 16:
 		if uid != "" && p.node == "" && !p.finished && !p.alien {
-			if r.IntN(2) == 0 {
-				p.member.Priority++
-			} else {
-				p.member.Requests = s.requests(int64(r.IntN(4)), 1)
-				p.member.Class = classOf(p.member.Requests, p.member.Apart)
-			}
+			p.member.Requests = s.requests(int64(r.IntN(4)), 1)
+			p.member.Class = classOf(p.member.Requests, p.member.Apart)
 			s.putPod(p)
 		}
 	case 17: // resized in place

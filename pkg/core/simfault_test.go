@@ -123,6 +123,15 @@ func (s *sim) restart() {
 	for s.deliverAny() {
 	}
 	s.starting = false
+	quiet := s.quiet
+	s.quiet = true
+	s.step(core.Elected{})
+	s.quiet = quiet
+	for _, j := range s.api.jobs { // what is written from now on is as things stand now
+		if status, known := s.core.Status(j.key); known {
+			s.tellStatus(j.key, status)
+		}
+	}
 	for _, uid := range sorted(s.pending) {
 		s.enqueue(s.pending[uid])
 	}
@@ -221,7 +230,9 @@ func (s *sim) carryOut(e core.Effect) {
 		}
 	case core.Report:
 		s.reports[e.Key] = e.Status
-		s.tellStatus(e.Key, e.Status)
+		if !s.starting { // a standby writes nothing
+			s.tellStatus(e.Key, e.Status)
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 func (s *sim) newChecker() *invariants.Checker {
 	return invariants.NewChecker(invariants.Options{
 		Vocabulary: s.names, Levels: []topology.Level{{Name: "rack", Key: "rack"}},
-		Staleness: permitTimeout + 30*time.Second, Repair: 2*healTimeout + time.Minute, Eviction: 2*healTimeout + time.Minute,
+		Staleness: 2 * time.Minute, Repair: 2*healTimeout + time.Minute, Eviction: 2*healTimeout + time.Minute,
 		Explain: 2 * time.Minute, Settle: 3 * time.Minute, Writes: 500,
 	})
 }
@@ -82,7 +82,7 @@ func (s *sim) tellGroup(spec gang.Spec, gone bool) {
 	status := s.api.told[spec.Key]
 	g := &invariants.PodGroup{
 		Namespace: spec.Key.Namespace, Name: spec.Key.Name, UID: spec.UID, Floor: spec.Floor, Required: spec.Required.Name,
-		Created: spec.Created, Revocable: spec.Revocable, Placed: status.Phase == gang.Placed, Reason: string(status.Reason.Code), Message: status.Reason.Message, Told: s.now,
+		Created: spec.Created, Revocable: spec.Revocable, Placed: status.Phase == gang.Placed, Reason: string(status.Reason.Code), Message: status.Reason.Message,
 	}
 	if g.Reason == "" {
 		g.Reason, g.Message = string(status.Phase), fmt.Sprintf("%d of %d members have a node", status.Counts.Bound, status.Floor)

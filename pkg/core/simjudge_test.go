@@ -28,7 +28,7 @@ func (s *sim) settle() {
 		if s.moved {
 			still, s.moved = 0, false
 		}
-		if s.attempted > 20000 {
+		if s.attempted > 4000 {
 			s.fail("L3: no end of it after %d attempts", s.attempted)
 		}
 	}

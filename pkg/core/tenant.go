@@ -70,6 +70,7 @@ func (c *Core) tenants(now time.Time, view View) (stay []tenant, leave []Occupan
 				t.since = o.Since
 			}
 			t.pods = append(t.pods, o)
+			t.Priority = max(t.Priority, m.Priority)           // whoever joins it cannot make it less
 			t.protected = t.protected || m.state != gang.Bound // on its way: it will be there in a moment
 		}
 		if len(t.pods) > 0 {

@@ -111,11 +111,9 @@ type PodGroup struct {
 	// Job is the UID of the PyTorchJob that owns it; empty for none.
 	Job string
 	// Placed, Reason and Message are its condition; Reason is empty where it has none.
-	Placed  bool
-	Reason  string
-	Message string
-	// Told is when the condition last changed.
-	Told      time.Time
+	Placed    bool
+	Reason    string
+	Message   string
 	Finished  bool
 	Running   int
 	Succeeded int

@@ -50,7 +50,7 @@ func (c *Checker) judgePreemption(p *podState, e Event) {
 	c.expect("S4", "for "+winner.object(), at, c.opts.Repair, func(time.Time) (Violation, bool) {
 		t := c.world.tally(winner, c.member)
 		idle := winner.group != nil && t.bound+t.succeeded < winner.floor() && t.exist+t.succeeded >= winner.floor() &&
-			!winner.group.Told.After(at)
+			winner.said < e.Seq
 		return Violation{Objects: []string{p.object(), winner.object()}, Evidence: append(winner.evidence(), e), Sentence: fmt.Sprintf(
 			"pod %s was evicted for podgroup %s, which has had no place for %s since, and nothing new was said about it", p, winner.key, lasted(at, c.now))}, idle
 	})

@@ -63,7 +63,7 @@ func (s *scene) group(name string, floor int, change func(*invariants.PodGroup))
 	if !ok {
 		s.uids++
 		g = invariants.PodGroup{Namespace: "team", Name: name, UID: fmt.Sprint("group-", s.uids), Created: s.at,
-			Reason: "WaitingForMembers", Message: fmt.Sprintf("0 of %d members exist", floor), Told: s.at}
+			Reason: "WaitingForMembers", Message: fmt.Sprintf("0 of %d members exist", floor)}
 	}
 	g.Floor = floor
 	if change != nil {
@@ -93,7 +93,7 @@ func (s *scene) tell(name, reason, message string) {
 			}
 		}
 	}
-	g.Placed, g.Reason, g.Message, g.Told = bound+g.Succeeded >= g.Floor, reason, message, s.at
+	g.Placed, g.Reason, g.Message = bound+g.Succeeded >= g.Floor, reason, message
 	s.groups[name] = g
 	s.add(invariants.Event{Group: &g})
 }

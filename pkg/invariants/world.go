@@ -55,6 +55,7 @@ type gangState struct {
 	key     gang.Key
 	group   *PodGroup // nil while it does not exist
 	event   Event     // of the group
+	said    int       // number of the event by which its reason last changed
 	pods    map[string]*podState
 	changed time.Time // when the group's wish last changed; zero if it is still the first
 	// pending is since when the gang waits; zero while it does not.
@@ -244,6 +245,9 @@ func (w *world) takeGroup(e Event, before *change) {
 	if last := before.group; last == nil && !g.changed.IsZero() ||
 		last != nil && (last.UID != e.Group.UID || last.Floor != e.Group.Floor || last.Required != e.Group.Required) {
 		g.changed = e.At
+	}
+	if last := before.group; last == nil || last.Reason != e.Group.Reason || last.Message != e.Group.Message {
+		g.said = e.Seq
 	}
 	g.group, g.event = e.Group, e
 }

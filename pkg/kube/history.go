@@ -102,7 +102,7 @@ func HistoryGroup(pg *v1alpha1.PodGroup, status GroupStatus) *invariants.PodGrou
 		Running: int(status.Running), Succeeded: int(status.Succeeded), Writers: writers(pg),
 	}
 	if c := meta.FindStatusCondition(status.Conditions, ScheduledCondition); c != nil {
-		g.Placed, g.Reason, g.Message, g.Told = c.Status == metav1.ConditionTrue, c.Reason, c.Message, c.LastTransitionTime.Time
+		g.Placed, g.Reason, g.Message = c.Status == metav1.ConditionTrue, c.Reason, c.Message
 	}
 	return g
 }
