@@ -26,15 +26,25 @@ func (f *contest) drain() (said string, reserved bool) {
 	if wait := g.spec.Created.Add(c.opts.ReserveAfter).Sub(f.now); wait > 0 {
 		return "room will be reserved for it if it still waits at " + moment(f.now.Add(wait)), false
 	}
-	if holder := c.drainer(); holder != nil && holder != g {
-		if holder.priority() >= g.priority() {
+	holder := c.drainer()
+	if holder == g {
+		holder = nil // what it holds has become untenable
+	}
+	if holder != nil {
+		if !g.before(holder) {
 			return fmt.Sprintf("room will be reserved for it when %s, which comes first, has started", holder.key), false
 		}
-		c.unreserve(holder)
+		if !holder.admits(c, f.now, g.claim()) { // its room has been kept out of the index
+			takeBack := holder.reservation.byNode().putOn(f.view)
+			defer takeBack()
+		}
 	}
 	plan, start, rejection := backfill.Shadow(f.view.Index, f.request, f.tenancies())
 	if rejection != nil {
 		return "", false
+	}
+	if holder != nil {
+		c.unreserve(holder)
 	}
 	if start.IsZero() {
 		start = f.now // as soon as those have left that are leaving
@@ -79,6 +89,18 @@ func (f *contest) tenancies() []backfill.Tenancy {
 		}
 	}
 	return list
+}
+
+// before is the order in which gangs get the one reservation: by priority, then by
+// age. Whoever comes later is younger, so it changes hands only so often.
+func (g *group) before(other *group) bool {
+	if a, b := g.priority(), other.priority(); a != b {
+		return a > b
+	}
+	if a, b := g.spec.Created, other.spec.Created; !a.Equal(b) {
+		return a.Before(b)
+	}
+	return g.key.Less(other.key)
 }
 
 // drainer is the gang for which room is being drained; nil if there is none.

@@ -62,6 +62,15 @@ type Claim struct {
 	Revocable bool
 }
 
+// byNode is what is promised.
+func (r *Reservation) byNode() ledger {
+	amounts := ledger{}
+	for _, room := range r.Room {
+		amounts.add(room.Node, room.Amounts)
+	}
+	return amounts
+}
+
 // on returns what is promised on a node; nil where nothing is.
 func (r *Reservation) on(node string) cluster.Resources {
 	i, found := slices.BinarySearchFunc(r.Room, node, func(room Room, node string) int { return strings.Compare(room.Node, node) })
