@@ -9,6 +9,7 @@ import (
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/invariants"
 	"lockstep.dev/lockstep/pkg/placement"
 )
 
@@ -197,6 +198,8 @@ func (s *sim) judgeJob(j *job, fresh *core.Core) {
 		return // others have been promised the room
 	}
 	if s.fits(j, waiting, max(1, missing), fixed, view) {
+		s.tell(invariants.Event{Verdict: &invariants.Verdict{Gang: j.key, Fits: true, Text: "nothing else goes on"}})
+		s.complain(s.checker.Advance(s.now.Add(time.Minute)))
 		s.assert("L1: %s has %d waiting of whom %d fit: %+v", j.key, len(waiting), max(1, missing), status)
 	}
 }
