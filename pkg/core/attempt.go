@@ -337,6 +337,7 @@ func (c *Core) missed(now time.Time, e Missed) {
 	}
 	g := c.group(m.group.key)
 	g.exclude(m, e)
+	g.vain.refused(now)
 	if g.misses > maxMisses {
 		g.trial.begun = true
 		c.giveBack(g, Reason{NodeRefused, g.lastMiss})

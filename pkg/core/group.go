@@ -40,6 +40,7 @@ type group struct {
 	reported     Status
 	reservation  *reservation
 	remembered   *Reservation // what the API says, until the core acts
+	vain         vain
 }
 
 // refusal is a negative answer. While it stands it is the answer to every

@@ -126,7 +126,7 @@ func (c *Core) bound(m *member, node string) {
 	if g.phase() == gang.Placed {
 		g.forgive()
 		c.stopRoaming(g)
-		g.refusal, g.why, g.trial = nil, Reason{}, trial{}
+		g.refusal, g.why, g.trial, g.vain = nil, Reason{}, trial{}, vain{}
 	}
 	if !planned {
 		g.changed()
@@ -141,13 +141,25 @@ func (c *Core) memberGone(uid string) {
 		return
 	}
 	g := c.group(m.group.key)
+	wanted := g.wantsRoom()
+	c.forget(m)
+	if !wanted && g.wantsRoom() {
+		c.activateLeader(g) // those that were surplus are needed now
+	}
+}
+
+// forget takes a pod out of its gang.
+func (c *Core) forget(m *member) {
+	g := c.group(m.group.key)
 	c.drop(m)
-	delete(c.members, uid)
+	delete(c.members, m.UID)
 	g.remove(m)
 }
 
 func (c *Core) memberFinished(e MemberFinished) {
-	c.memberGone(e.UID)
+	if m := c.members[e.UID]; m != nil {
+		c.forget(m)
+	}
 	g := c.group(e.Key)
 	g.finished[e.UID] = true
 	g.changed()

@@ -24,6 +24,24 @@ func (c *Core) yields(g *group, claim Claim) bool {
 // preempts reports whether the gang may evict others at all.
 func (c *Core) preempts(g *group) bool { return !c.opts.NoPreemption && !g.patient() }
 
+// vain remembers that others were evicted for a gang, and that the scheduler's own
+// filters then refused its place: the planner sees less than they do, and would have
+// the same victims evicted again and again.
+type vain struct {
+	evicted bool      // others were, and nothing has come of it yet
+	times   int       // that it was in vain, one after another
+	until   time.Time // nobody is evicted for it
+}
+
+// refused takes in that a place was refused.
+func (v *vain) refused(now time.Time) {
+	if !v.evicted {
+		return
+	}
+	v.until = now.Add(min(time.Minute<<min(v.times, 6), time.Hour))
+	v.evicted, v.times = false, v.times+1
+}
+
 // preempt evicts those who yield, if that makes room: the fewest, chosen together
 // with the place.
 func (f *contest) preempt() (said string, done bool) {
@@ -34,6 +52,10 @@ func (f *contest) preempt() (said string, done bool) {
 	candidates, of := f.candidates(&options)
 	if len(candidates) == 0 {
 		return "", false
+	}
+	if v := f.gang.vain; f.now.Before(v.until) {
+		return fmt.Sprintf("others were evicted for it %s in vain, because the scheduler's filters refused the place; nobody is before %s",
+			count(v.times, "time"), moment(v.until)), false
 	}
 	choice, rejection := preemption.Search(f.view.Index, f.request, candidates, options)
 	switch {
@@ -55,6 +77,7 @@ func (f *contest) preempt() (said string, done bool) {
 		f.core.emit(evict)
 	}
 	f.core.reserve(f.gang, r)
+	f.gang.vain.evicted = true
 	return fmt.Sprintf("%s evicted for it, and room is reserved for it on %s", are(len(r.victims), "pod"), count(len(r.Room), "node")), true
 }
 

@@ -164,6 +164,7 @@ func (c *Core) deadEnd(now time.Time, g *group, reason Reason) {
 	}
 	if short {
 		g.why = reason
+		g.vain.refused(now)
 		c.giveBack(g, reason)
 	}
 	g.refusal = &refusal{reason: reason, stands: !another, coreEpoch: c.epoch}

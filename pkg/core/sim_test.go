@@ -146,9 +146,7 @@ func newSim(seed uint64) *sim {
 
 func (s *sim) newCore() *core.Core {
 	options := core.Options{HealTimeout: healTimeout, Vocabulary: s.names}
-	// Where filters refuse what the planner takes for free, it would evict again and again.
-	options.NoPreemption = len(s.bad) > 0
-	if s.reserves && len(s.bad) == 0 {
+	if s.reserves {
 		options.ReserveAfter = time.Minute
 	}
 	return core.New(options)

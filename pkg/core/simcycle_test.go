@@ -64,15 +64,15 @@ func (s *sim) meanwhile() {
 }
 
 // choose is what the scheduler does with a pod that no plan pins: the first node that
-// its filters let through and that leaves room for what is held.
+// its filters let through and that leaves room for what is promised.
 func (s *sim) choose(p simPod, roam *core.Roam) string {
 	nodes := roam.Nodes
 	if nodes == nil {
 		nodes = sorted(s.nodes)
 	}
 	for _, node := range append([]string{roam.Near}, nodes...) {
-		held := s.core.HeldOn(node, p.uid)
-		if s.refuses(p, node) == "" && p.member.Requests.Fits(s.freeOn(node).Sub(held)) {
+		promised := s.core.PromisedOn(s.now, node, core.Claim{Priority: p.member.Priority, Duration: p.member.Duration})
+		if s.refuses(p, node) == "" && p.member.Requests.Fits(s.freeOn(node).Sub(promised)) {
 			return node
 		}
 	}

@@ -274,6 +274,7 @@ func (c *Checker) judgeGang(g *gangState) {
 	c.judgeOvertaking(g)
 	if g.empty() {
 		delete(c.world.gangs, g.key)
+		c.world.goneGangs[g.key] = c.now
 	}
 }
 

@@ -36,6 +36,9 @@ func (c *Checker) judgeEviction(p *podState, before *change, e Event) {
 // judgePreemption looks at an eviction for another gang.
 func (c *Checker) judgePreemption(p *podState, e Event) {
 	winner := c.winner(p)
+	if winner == nil && c.outlived(p) {
+		return // it was on its way when the gang was deleted
+	}
 	if winner == nil {
 		c.broken("S4", []string{p.object()}, []Event{e}, "pod %s was evicted (%s) for nobody that is known: %s", p, p.Disruption.Reason, p.Disruption.Message)
 		return
@@ -64,16 +67,33 @@ func (c *Checker) revocable(p *podState) bool {
 // winner is the gang that an eviction's message names; nil if it names none but the
 // victim's own.
 func (c *Checker) winner(p *podState) *gangState {
-	for _, word := range strings.FieldsFunc(p.Disruption.Message, func(r rune) bool {
-		return unicode.IsSpace(r) || strings.ContainsRune(`,;:()"'`, r)
-	}) {
-		namespace, name, ok := strings.Cut(strings.TrimSuffix(word, "."), "/")
-		key := gang.Key{Namespace: namespace, Name: name}
-		if g := c.world.gangs[key]; ok && g != nil && (key != p.gang() || p.Group == "") {
+	for _, key := range named(p.Disruption.Message) {
+		if g := c.world.gangs[key]; g != nil && (key != p.gang() || p.Group == "") {
 			return g
 		}
 	}
 	return nil
+}
+
+// outlived reports whether an eviction's message names a gang that is gone since a moment.
+func (c *Checker) outlived(p *podState) bool {
+	return slices.ContainsFunc(named(p.Disruption.Message), func(key gang.Key) bool {
+		at, gone := c.world.goneGangs[key]
+		return gone && c.now.Sub(at) <= c.opts.Staleness
+	})
+}
+
+// named lists what in a message could be the name of a gang.
+func named(message string) []gang.Key {
+	var keys []gang.Key
+	for _, word := range strings.FieldsFunc(message, func(r rune) bool {
+		return unicode.IsSpace(r) || strings.ContainsRune(`,;:()"'`, r)
+	}) {
+		if namespace, name, ok := strings.Cut(strings.TrimSuffix(word, "."), "/"); ok {
+			keys = append(keys, gang.Key{Namespace: namespace, Name: name})
+		}
+	}
+	return keys
 }
 
 // judgeTold: the eviction is told by an event as well, on the pod or on its gang.

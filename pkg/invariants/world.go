@@ -17,6 +17,7 @@ type world struct {
 	pods      map[string]*podState // by UID, those that exist
 	once      map[string]*podState // by UID, those that were bound and are gone
 	gangs     map[gang.Key]*gangState
+	goneGangs map[gang.Key]time.Time
 	jobs      map[string]*jobState            // by UID
 	jobPods   map[string]map[string]*podState // by job UID, then pod UID
 	quotas    map[string]*quotaState
@@ -86,7 +87,7 @@ type leaseState struct {
 
 func newWorld() world {
 	return world{
-		nodes: map[string]*nodeState{}, goneNodes: map[string]time.Time{}, pods: map[string]*podState{}, once: map[string]*podState{},
+		nodes: map[string]*nodeState{}, goneNodes: map[string]time.Time{}, goneGangs: map[gang.Key]time.Time{}, pods: map[string]*podState{}, once: map[string]*podState{},
 		gangs: map[gang.Key]*gangState{}, jobs: map[string]*jobState{}, jobPods: map[string]map[string]*podState{},
 		quotas: map[string]*quotaState{}, noticed: map[string]time.Time{}, writes: newWriteLog(),
 	}
@@ -290,6 +291,7 @@ func (w *world) takeLease(e Event, before *change) {
 func (w *world) forget(before time.Time) {
 	maps.DeleteFunc(w.once, func(_ string, p *podState) bool { return p.event.At.Before(before) })
 	maps.DeleteFunc(w.goneNodes, func(_ string, at time.Time) bool { return at.Before(before) })
+	maps.DeleteFunc(w.goneGangs, func(_ gang.Key, at time.Time) bool { return at.Before(before) })
 	maps.DeleteFunc(w.noticed, func(_ string, at time.Time) bool { return at.Before(before) })
 }
 

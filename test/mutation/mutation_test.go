@@ -76,7 +76,7 @@ var defects = []defect{
 	{"complete gangs are not woken", "membership.go", "if !open {\n\t\tc.activateAll(g)", "if open && !open {\n\t\tc.activateAll(g)"},
 	{"gangs without a pod group are ended", "heal.go", "g.gate().Code == GroupNotFound", "g.key.Name == \"\""},
 	{"an intermediate answer replaces the reason", "attempt.go", "!again || g.why.Code == \"\"", "true"},
-	{"a reason outlives the gang's placement", "membership.go", "g.refusal, g.why, g.trial = nil, Reason{}, trial{}", "g.refusal = nil"},
+	{"a reason outlives the gang's placement", "membership.go", "g.refusal, g.why, g.trial, g.vain = nil, Reason{}, trial{}, vain{}", "g.refusal = nil"},
 	{"succeeded members that are deleted wake nobody", "membership.go",
 		"g.changed() // the surplus may be needed for the floor now\n\t\tc.activateLeader(g)\n", "g.tally = nil\n"},
 	{"a changed pod group is not tried again", "membership.go", "if open {\n\t\tc.activateLeader(g)\n\t} else", "if !open"},
@@ -85,11 +85,23 @@ var defects = []defect{
 	{"a preemption does not say for whom", "preempt.go", "preempted for gang %s", "preempted for gang %.1s"},
 	{"who is as important may be evicted", "preempt.go", "c.preempts(g) && claim.Priority < g.priority()", "c.preempts(g) && claim.Priority <= g.priority()"},
 	{"a gang is as important as its first member", "tenant.go", "t.Priority = max(t.Priority, m.Priority)", "_ = t.Priority"},
+	{"evictions that were in vain are repeated at once", "preempt.go", "f.now.Before(v.until)", "false && v.times > 0"},
 	{"effects come in the order of a map", "core.go", "sort.Slice(list, func(i, j int) bool { return list[i].key.Less(list[j].key) })", ""},
 }
 
 // caughtBy finds the test that failed.
 var caughtBy = regexp.MustCompile(`(?m)^--- FAIL: (\w+)|^panic: |-seed=\d+|panic: test timed out`)
+
+// TestDefectsStandInTheCode needs no flag: what a defect changes has to be there, once.
+func TestDefectsStandInTheCode(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range defects {
+		d.apply(t, root)
+	}
+}
 
 func TestDefectsAreCaught(t *testing.T) {
 	if !*enabled {
@@ -179,7 +191,7 @@ func (d defect) apply(t *testing.T, root string) (source, wrong string) {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(text), d.right); n != 1 {
-		t.Fatalf("%s has %d places like %q; bring the list of defects up to date", d.file, n, d.right)
+		t.Fatalf("%s: %s has %d places like %q; bring the list of defects up to date", d.name, d.file, n, d.right)
 	}
 	return source, strings.Replace(string(text), d.right, d.wrong, 1)
 }
