@@ -295,4 +295,3 @@ func (w *world) members(k gang.Key) []string {
 	sort.Slice(uids, func(i, j int) bool { return gang.Before(w.pods[uids[i]].Member, w.pods[uids[j]].Member) })
 	return uids
 }
-

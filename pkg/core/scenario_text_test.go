@@ -96,4 +96,3 @@ func describe(e core.Effect) string {
 	}
 	return fmt.Sprintf("%T", e)
 }
-
