@@ -17,28 +17,6 @@ import (
 // callTimeout bounds one request of a bind.
 const callTimeout = 15 * time.Second
 
-// bindsAtOnce is how many binds are under way at a time. An apiserver that is sent
-// thousands at once answers that they are too many and is slower with the rest;
-// and with the others waiting in line, one gang after the other gets whole.
-const bindsAtOnce = 64
-
-// lanes let so many requests through at a time, first come, first served.
-type lanes chan struct{}
-
-func (l lanes) enter(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case l <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (l lanes) leave() { <-l }
-
 // bind binds a member, for as long as it takes within the bind time-out. When it
 // is not known at the end whether the bind took place, that is noted, so that the
 // node stays held for the pod.
@@ -54,8 +32,12 @@ func (e *engine) bind(ctx context.Context, pod *v1.Pod, node string) error {
 	observeBind(time.Since(begin), err)
 	if err != nil {
 		e.noteFailure(pod, err, unknown)
+		return err
 	}
-	return err
+	// The framework writes an event about the pod now, which costs the apiserver as much
+	// as a bind: the rest of the gang goes first.
+	e.lanes.yield(ctx)
+	return nil
 }
 
 func (e *engine) noteFailure(pod *v1.Pod, err error, unknown bool) {
@@ -72,7 +54,7 @@ func (e *engine) noteFailure(pod *v1.Pod, err error, unknown bool) {
 // would leave gangs bound in part.
 type binder struct {
 	client  kubernetes.Interface
-	lanes   lanes
+	lanes   *lanes
 	timeout time.Duration // of requests and pauses; waiting in line does not count
 }
 

@@ -75,7 +75,7 @@ func TestBind(t *testing.T) {
 					binds++
 					return true, nil, answer
 				})
-				unknown, err := binder{client: client, lanes: make(lanes, 1), timeout: time.Minute}.bind(context.Background(), pod, "n")
+				unknown, err := binder{client: client, lanes: newLanes(1), timeout: time.Minute}.bind(context.Background(), pod, "n")
 				if (err == nil) != (tt.wantErr == "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
 					t.Errorf("error %v, want %q in it", err, tt.wantErr)
 				}
@@ -99,7 +99,7 @@ func TestBindThatNobodyCanSee(t *testing.T) {
 		}
 		client.PrependReactor("*", "pods", nothing)
 		pod := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "u"}}
-		unknown, err := binder{client: client, lanes: make(lanes, 1), timeout: time.Minute}.bind(context.Background(), pod, "n")
+		unknown, err := binder{client: client, lanes: newLanes(1), timeout: time.Minute}.bind(context.Background(), pod, "n")
 		if err == nil || !unknown {
 			t.Errorf("error %v, unknown %t", err, unknown)
 		}
@@ -127,7 +127,7 @@ func TestBindRefusedAfterADoubtfulOne(t *testing.T) {
 			}
 			return false, nil, nil
 		})
-		if unknown, err := (binder{client: client, lanes: make(lanes, 1), timeout: time.Minute}).bind(context.Background(), pod, "n"); err != nil || unknown {
+		if unknown, err := (binder{client: client, lanes: newLanes(1), timeout: time.Minute}).bind(context.Background(), pod, "n"); err != nil || unknown {
 			t.Errorf("error %v, unknown %t; the pod is on its node", err, unknown)
 		}
 	})
@@ -171,7 +171,7 @@ func TestBindsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const pods, most = 40, 4
 		client := &slowBinds{}
-		line := make(lanes, most)
+		line := newLanes(most)
 		var wg sync.WaitGroup
 		for i := range pods {
 			wg.Go(func() {
@@ -186,8 +186,8 @@ func TestBindsAtOnce(t *testing.T) {
 		if client.calls != pods+1 || client.peak != most {
 			t.Errorf("%d binds, %d at once; want %d and %d", client.calls, client.peak, pods+1, most)
 		}
-		if len(line) != 0 {
-			t.Errorf("%d lanes are still taken", len(line))
+		if _, calm := line.calmed(); len(line.slots) != 0 || !calm {
+			t.Errorf("%d lanes are still taken", len(line.slots))
 		}
 	})
 }

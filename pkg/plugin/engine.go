@@ -32,7 +32,7 @@ type engine struct {
 	ready    atomic.Bool // everything that exists has been seen
 	asked    atomic.Bool // a pod has been scheduled: this scheduler leads
 
-	lanes       lanes // of binds
+	lanes       *lanes // of binds
 	activations *mailbox
 	reports     *reporter
 
@@ -74,7 +74,7 @@ func newEngine(ctx context.Context, args *configv1alpha1.LockstepArgs, handle fw
 		pods: map[string]*v1.Pod{}, classes: map[string]*v1.Pod{}, unknown: map[string]bool{}, failures: map[string]string{},
 		keys: map[string]queue.Key{}, beside: map[string]*v1.Pod{},
 	}
-	e.lanes = make(lanes, bindsAtOnce)
+	e.lanes = newLanes(bindsAtOnce)
 	e.activations = newMailbox()
 	e.reports = newReporter(e)
 	registerMetrics(e)
