@@ -35,8 +35,8 @@ func (e *engine) bind(ctx context.Context, pod *v1.Pod, node string) error {
 		return err
 	}
 	// The framework writes an event about the pod now, which costs the apiserver as much
-	// as a bind: the rest of the gang goes first.
-	e.lanes.yield(ctx)
+	// as a bind: the rest of the gang goes first, and the gang after it.
+	e.lanes.yield(ctx, e.holds)
 	return nil
 }
 

@@ -216,6 +216,13 @@ func (e *engine) unreserve(uid string) {
 	e.step(event)
 }
 
+// holds says whether members have a place in a plan and are on their way to it.
+func (e *engine) holds() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.core.Holds()
+}
+
 // promises says whether room is held or reserved for gangs anywhere.
 func (e *engine) promises() bool {
 	e.mu.Lock()

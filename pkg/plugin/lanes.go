@@ -76,9 +76,10 @@ func (l *lanes) calmed() (calm <-chan struct{}, now bool) {
 	return l.calm, l.busy == 0
 }
 
-// yield waits until no bind waits or is under way, for yieldTime at most. Those who
-// yield go on one after the other, and stop when binds come up meanwhile.
-func (l *lanes) yield(ctx context.Context) {
+// yield waits until no bind waits or is under way, and none is about to come, for
+// yieldTime at most. Those who yield go on one after the other, and stop when binds
+// come up meanwhile.
+func (l *lanes) yield(ctx context.Context, coming func() bool) {
 	ctx, cancel := context.WithTimeout(ctx, yieldTime)
 	defer cancel()
 	for {
@@ -91,7 +92,7 @@ func (l *lanes) yield(ctx context.Context) {
 		if l.pace.Wait(ctx) != nil {
 			return
 		}
-		if _, now := l.calmed(); now {
+		if _, now := l.calmed(); now && !coming() {
 			return
 		}
 	}

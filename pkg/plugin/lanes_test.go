@@ -14,6 +14,7 @@ func TestYield(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLanes(2)
 		begin := time.Now()
+		never := func() bool { return false }
 		bind := func(takes time.Duration) {
 			if err := l.enter(t.Context()); err != nil {
 				t.Error(err)
@@ -29,7 +30,7 @@ func TestYield(t *testing.T) {
 		for range 6 {
 			wg.Go(func() {
 				bind(time.Second)
-				l.yield(t.Context())
+				l.yield(t.Context(), never)
 				mu.Lock()
 				defer mu.Unlock()
 				left = append(left, time.Since(begin))
@@ -48,20 +49,26 @@ func TestYield(t *testing.T) {
 		wg.Go(func() { bind(time.Minute) })
 		synctest.Wait()
 		begin = time.Now()
-		l.yield(t.Context())
+		l.yield(t.Context(), never)
 		if took := time.Since(begin); took != yieldTime {
 			t.Errorf("with a bind that does not end it went on after %s, want %s", took, yieldTime)
+		}
+		wg.Wait()
+		begin = time.Now()
+		l.yield(t.Context(), func() bool { return time.Since(begin) < time.Second })
+		if took := time.Since(begin); took < time.Second || took > 2*time.Second {
+			t.Errorf("with a gang on its way for a second it went on after %s", took)
 		}
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		begin = time.Now()
-		l.yield(ended)
+		l.yield(ended, never)
 		if took := time.Since(begin); took != 0 {
 			t.Errorf("a scheduler that ends waits for %s", took)
 		}
 		wg.Wait()
 		begin = time.Now()
-		l.yield(t.Context())
+		l.yield(t.Context(), never)
 		if took := time.Since(begin); took > time.Second/yieldRate {
 			t.Errorf("with no bind about it waited for %s", took)
 		}
