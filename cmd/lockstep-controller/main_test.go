@@ -22,6 +22,7 @@ func TestFlags(t *testing.T) {
 		{"--pytorch-init-container-max-tries=0", "--pytorch-init-container-max-tries: 0: must be at least 1"},
 		{"--pytorch-init-container-template-file=/nowhere", "--pytorch-init-container-template-file: open /nowhere"},
 		{"--pytorch-init-container-template-file=" + bad, "without name or image"},
+		{"--topology-levels=rack", `--topology-levels: [0]: "rack" is not name=label`},
 		{"--nonsense", "unknown flag: --nonsense"},
 		{"extra", "unknown command"},
 	} {

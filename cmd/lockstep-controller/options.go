@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"lockstep.dev/lockstep/pkg/controller"
+	"lockstep.dev/lockstep/pkg/kube"
+	"lockstep.dev/lockstep/pkg/topology"
 )
 
 // options are the flags of the command.
@@ -20,6 +22,8 @@ type options struct {
 	workers       int
 	otherOperator string
 	advise        time.Duration
+	levelTexts    []string
+	levels        []topology.Level
 
 	metricsAddress string
 	metricsSecure  bool
@@ -70,6 +74,9 @@ func (o *options) addFlags(cmd *cobra.Command) {
 			"needs the rights of manifests/rbac/controller-provisioning.yaml (default: ask for none)")
 	fs.DurationVar(&o.advise, "autoscale-interval", o.advise,
 		"how often jobs with the annotation lockstep.dev/autoscale: cluster get another size; 0, or with --namespace: never")
+	fs.StringSliceVar(&o.levelTexts, "topology-levels", nil,
+		"for these jobs: levels of the topology as name=label, widest first, as in the scheduler's topologyLevels\n"+
+			"(default: found by the nodes' labels, as the scheduler does)")
 
 	fs.StringVar(&o.metricsAddress, "metrics-bind-address", o.metricsAddress, `address for /metrics, such as :8443; "0": off`)
 	fs.BoolVar(&o.metricsSecure, "metrics-secure", o.metricsSecure,
@@ -98,6 +105,13 @@ func (o *options) addFlags(cmd *cobra.Command) {
 
 // complete checks the flags and fills in what follows from them.
 func (o *options) complete() error {
+	if len(o.levelTexts) > 0 {
+		levels, err := kube.ParseLevels(o.levelTexts)
+		if err != nil {
+			return fmt.Errorf("--topology-levels: %w", err)
+		}
+		o.levels = levels
+	}
 	switch {
 	case o.settings.MaxGangSize < 1:
 		return fmt.Errorf("--max-gang-size: %d: must be at least 1", o.settings.MaxGangSize)

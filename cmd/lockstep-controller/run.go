@@ -59,7 +59,7 @@ func (o *options) run(ctx context.Context) error {
 		return err
 	}
 	if o.advise > 0 && o.namespace == "" { // who sees one namespace cannot tell what is idle
-		err = advisor.Add(mgr, advisor.Options{Board: board, SchedulerName: o.settings.SchedulerName, Every: o.advise})
+		err = advisor.Add(mgr, advisor.Options{Board: board, SchedulerName: o.settings.SchedulerName, Levels: o.levels, Every: o.advise})
 		if err != nil {
 			return err
 		}

@@ -3,11 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	"lockstep.dev/lockstep/pkg/cluster"
@@ -138,20 +136,10 @@ func named(nodes []*corev1.Node) []cluster.Node {
 	return list
 }
 
-// parseLevels reads "rack=example.com/rack".
+// parseLevels reads the flag.
 func parseLevels(texts []string) ([]topology.Level, error) {
-	var levels []topology.Level
-	for n, text := range texts {
-		name, key, ok := strings.Cut(text, "=")
-		if !ok {
-			return nil, fmt.Errorf("--topology-levels: [%d]: %q is not name=label, such as rack=topology.lockstep.dev/rack", n, text)
-		}
-		if wrong := validation.IsQualifiedName(key); key != "" && len(wrong) > 0 {
-			return nil, fmt.Errorf("--topology-levels: [%d].key: %q: %s", n, key, strings.Join(wrong, "; "))
-		}
-		levels = append(levels, topology.Level{Name: name, Key: key})
-	}
-	if err := topology.CheckLevels(levels); err != nil {
+	levels, err := kube.ParseLevels(texts)
+	if err != nil {
 		return nil, fmt.Errorf("--topology-levels: %w", err)
 	}
 	return levels, nil

@@ -30,8 +30,10 @@ type Advisor struct {
 	Cluster client.Reader
 	// Recommender decides.
 	Recommender autoscale.Recommender
-	// SchedulerName is the scheduler whose gangs wait for room.
+	// SchedulerName is the scheduler whose gangs wait for room, and Levels are its topology
+	// levels; none: it finds them by the nodes' labels.
 	SchedulerName string
+	Levels        []topology.Level
 	// Board takes the decisions.
 	Board *controller.Board
 	// Every is the time between two rounds.
@@ -105,7 +107,7 @@ func (a *Advisor) decide(ctx context.Context, listing kube.Listing, sized []sizi
 	if len(sized) == 0 {
 		return nil
 	}
-	offline := kube.NewOffline(listing, levels(listing), func(name string) bool { return name == a.SchedulerName })
+	offline := kube.NewOffline(listing, levels(a.Levels, listing), func(name string) bool { return name == a.SchedulerName })
 	situation := autoscale.Situation{}
 	var keys []gang.Key
 	for _, s := range sized {
@@ -213,11 +215,15 @@ func (a *Advisor) look(ctx context.Context) (kube.Listing, error) {
 	return listing, nil
 }
 
-// levels are those that the nodes' labels give.
-func levels(listing kube.Listing) []topology.Level {
+// levels are the given ones that some node is labelled by; where none are given, those that
+// the nodes' labels tell of. That is how the scheduler does it.
+func levels(given []topology.Level, listing kube.Listing) []topology.Level {
 	var nodes []cluster.Node
 	for _, node := range listing.Nodes {
 		nodes = append(nodes, cluster.Node{Name: node.Name, Labels: node.Labels})
+	}
+	if len(given) > 0 {
+		return topology.InUse(given, nodes)
 	}
 	found, _ := topology.Discover(nodes)
 	return found

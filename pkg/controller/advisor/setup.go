@@ -11,12 +11,15 @@ import (
 
 	"lockstep.dev/lockstep/pkg/autoscale"
 	"lockstep.dev/lockstep/pkg/controller"
+	"lockstep.dev/lockstep/pkg/topology"
 )
 
 // Options of Add.
 type Options struct {
 	Board         *controller.Board
 	SchedulerName string
+	// Levels are the scheduler's topologyLevels. None: found by the nodes' labels.
+	Levels []topology.Level
 	// Recommender decides. Nil: autoscale.WaterFilling.
 	Recommender autoscale.Recommender
 	// Every is the time between two rounds.
@@ -41,7 +44,7 @@ func Add(mgr manager.Manager, options Options) error {
 	}
 	return mgr.Add(&Advisor{
 		Jobs: mgr.GetClient(), Cluster: everything, Recommender: options.Recommender, SchedulerName: options.SchedulerName,
-		Board: options.Board, Every: options.Every, Now: time.Now,
+		Levels: options.Levels, Board: options.Board, Every: options.Every, Now: time.Now,
 	})
 }
 
