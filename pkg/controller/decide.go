@@ -33,6 +33,7 @@ func Decide(o Observed, s Settings) Plan {
 		p.start()
 		p.resize()
 		p.noteAdvice()
+		p.noteQueue()
 		p.enroll()
 		p.live()
 	}
@@ -210,6 +211,7 @@ func (p *pass) finish(t v1.JobConditionType, eventType, message string) {
 	p.leaveRunning(reasonRunning, p.runningMessage())
 	p.dropCondition(v1.JobCreateFailed)
 	p.dropCondition(conditionAutoscaled)
+	p.dropCondition(conditionQueueNotFound)
 	p.become(t, eventType, reason, message)
 	p.status.CompletionTime = &metav1.Time{Time: p.Now}
 	p.replacing = memory{}

@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	scheduling "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
@@ -84,11 +83,10 @@ func (p *pass) buildPodGroup() *scheduling.PodGroup {
 
 // queueLabel puts the gang into the queue that the job names.
 func (p *pass) queueLabel() map[string]string {
-	policy := p.job.Spec.RunPolicy.SchedulingPolicy
-	if policy == nil || policy.Queue == "" || len(validation.IsValidLabelValue(policy.Queue)) > 0 {
-		return nil // one of a name that no queue can have is told of; see v1.Unsupported
+	if name := namedQueue(p.job); name != "" {
+		return map[string]string{kube.QueueLabel: name}
 	}
-	return map[string]string{kube.QueueLabel: policy.Queue}
+	return nil
 }
 
 // gangAnnotations are the job's, and how long it may run at most where it does not say

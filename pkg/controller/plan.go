@@ -28,6 +28,8 @@ type Observed struct {
 	// Requests for machines and their Templates that the job controls; none where that is off.
 	Requests  []*unstructured.Unstructured
 	Templates []*corev1.PodTemplate
+	// QueueMissing: the job names a queue, and there is none of that name.
+	QueueMissing bool
 	// Rival is the name of an autoscaler that is not the job's own, yet scales the job.
 	Rival string
 	// Advice on the size, nil when there is none.

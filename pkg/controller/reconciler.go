@@ -35,6 +35,8 @@ type Reconciler struct {
 	Aside func() bool
 
 	notes *notebook
+	// queues: the cluster knows queues, and they are watched.
+	queues bool
 }
 
 // asideInterval is how often a job is looked at that somebody else runs.
@@ -91,6 +93,9 @@ func (r *Reconciler) observe(ctx context.Context, job *v1.PyTorchJob, now time.T
 		return o, err
 	}
 	if err := r.observeAutoscalers(ctx, job, &o); err != nil {
+		return o, err
+	}
+	if err := r.observeQueue(ctx, job, &o); err != nil {
 		return o, err
 	}
 	if r.Settings.ProvisioningClass != "" {

@@ -103,6 +103,9 @@ func Add(ctx context.Context, mgr manager.Manager, options Options) error {
 			return err
 		}
 	}
+	if err := r.watchQueues(ctx, mgr, build); err != nil {
+		return err
+	}
 	return build.
 		Named("pytorchjob").
 		Watches(&v1.PyTorchJob{}, jobHandler()).

@@ -18,6 +18,7 @@ func (p *pass) suspend() {
 	p.dropCondition(v1.JobCreateFailed)
 	p.dropCondition(conditionScaleClamped)
 	p.dropCondition(conditionAutoscaled)
+	p.dropCondition(conditionQueueNotFound)
 	p.become(v1.JobSuspended, corev1.EventTypeNormal, reasonSuspended, message)
 	for _, pod := range p.Pods {
 		p.kill(pod, nil)

@@ -246,6 +246,9 @@ func (g *group) gate() Reason {
 	if g.spec.Invalid != "" {
 		return Reason{Invalid, fmt.Sprintf("PodGroup %s: %s", g.key, g.spec.Invalid)}
 	}
+	if g.spec.NoQueue != "" {
+		return Reason{QueueNotFound, fmt.Sprintf("PodGroup %s: %s", g.key, g.spec.NoQueue)}
+	}
 	// There would be no telling who goes first and who may be evicted for whom.
 	if odd := g.sums().odd; odd != nil {
 		first := g.members[0]

@@ -19,6 +19,7 @@ const (
 	WaitingForMembers    Code = "WaitingForMembers"
 	MixedPriority        Code = "MixedPriority"
 	Invalid              Code = "PodGroupInvalid"
+	QueueNotFound        Code = "QueueNotFound"
 	TopologyLevelUnknown Code = "TopologyLevelUnknown"
 	SlicesUneven              = Code(placement.BadSlices)
 	SliceApart           Code = "SliceApart"

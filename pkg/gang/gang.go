@@ -36,8 +36,9 @@ type Spec struct {
 	// Invalid says what the gang's object asks for that cannot be understood, with the
 	// field and how to mend it; empty when all is well.
 	Invalid string
-	// Queue is the one that the gang is charged to; empty for none.
-	Queue string
+	// Queue is the one that the gang is charged to; empty for none. NoQueue says that the
+	// one that it names does not exist.
+	Queue, NoQueue string
 	// Duration is how long the gang says that it runs; zero where it does not say.
 	Duration time.Duration
 	// Revocable gangs let themselves be ended for whoever has a reservation.

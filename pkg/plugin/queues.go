@@ -2,12 +2,14 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
@@ -125,7 +127,12 @@ func (e *engine) groupSeen(g *group) core.Event {
 	spec := kube.Spec(g.PodGroup)
 	if e.quota != nil {
 		queue, err := e.quota.QueueOf(g.PodGroup)
-		if spec.Queue = queue; err != nil && spec.Invalid == "" {
+		spec.Queue = queue
+		var fault *field.Error
+		switch {
+		case errors.As(err, &fault) && fault.Type == field.ErrorTypeNotFound:
+			spec.NoQueue = fault.Error()
+		case err != nil && spec.Invalid == "":
 			spec.Invalid = err.Error()
 		}
 	}

@@ -74,8 +74,11 @@ func TestQueues(t *testing.T) {
 		t.Errorf("%d of 3 borrowing gangs are left, want 2", kept)
 	}
 
-	w.createIn("no-such-queue", gangOf("lost", 1, "1"))
-	if message := w.awaitReason("lost", "PodGroupInvalid"); !strings.Contains(message, `metadata.labels[`+kube.QueueLabel+`]: Not found: "no-such-queue"`) {
+	missing := w.namespace + "-late"
+	w.createIn(missing, gangOf("lost", 1, "1"))
+	if message := w.awaitReason("lost", "QueueNotFound"); !strings.Contains(message, `metadata.labels[`+kube.QueueLabel+`]: Not found: "`+missing+`"`) {
 		t.Errorf("a gang in a queue that does not exist is told %q", message)
 	}
+	w.queue("late", "", "")
+	w.awaitReason("lost", "DoesNotFit")
 }
