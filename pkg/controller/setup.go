@@ -85,6 +85,9 @@ func Add(ctx context.Context, mgr manager.Manager, options Options) error {
 		Aside:    func() bool { return false },
 		notes:    newNotebook(),
 	}
+	if err := (invalidObjects{mgr.GetClient()}).register(); err != nil {
+		return err
+	}
 	if r.Board == nil {
 		r.Board = NewBoard()
 	}
