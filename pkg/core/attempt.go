@@ -208,6 +208,8 @@ func (g *group) problem(view View) (problem, Reason) {
 	for _, m := range g.ranked(gang.Held, gang.Reserved, gang.Binding, gang.Bound) {
 		if node, ok := view.find(m.node); ok {
 			p.fixed = append(p.fixed, node)
+		} else if p.required > 0 || p.slicing.size > 1 {
+			return p, Reason{NodeLost, fmt.Sprintf("%s is on node %s, which is gone; the others have to be near it, and wait until its pod is gone as well", m.Name, m.node)}
 		}
 	}
 	return p, Reason{}

@@ -37,7 +37,7 @@ func (c *Core) groupGone(e GroupGone) {
 		return
 	}
 	c.touched[e.Key] = g
-	g.known, g.reported = false, Status{}
+	g.spec, g.known, g.reported = gang.Spec{}, false, Status{} // its pods alone say nothing about it
 }
 
 func (c *Core) memberSeen(e MemberSeen) {

@@ -377,7 +377,7 @@ func (s *sim) appease() {
 		p := s.api.pods[uid]
 		j := s.jobOf(p.key)
 		switch {
-		case p.deleting, p.alien && s.rand.IntN(2) == 0:
+		case p.deleting, p.alien && s.rand.IntN(2) == 0, p.node != "" && s.api.nodes[p.node].Name == "": // pods of lost nodes are collected
 			s.removePod(uid)
 		case p.barred != "" && p.node == "":
 			p.barred = ""

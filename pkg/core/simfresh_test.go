@@ -58,7 +58,7 @@ func (s *sim) compare() {
 	if q == nil || s.learnt[q.pod.key] {
 		return // the filters' refusals are known to the running core alone
 	}
-	if standing, _ := s.core.Status(q.pod.key); strings.Contains(standing.Reason.Message, "it is tried again in") {
+	if standing, _ := s.core.Status(q.pod.key); strings.Contains(standing.Reason.Message, rests) {
 		return // it rests, which a fresh core does not know: it tries at once
 	}
 	s.epoch++ // the running core may have answered a moment ago

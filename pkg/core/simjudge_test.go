@@ -153,6 +153,9 @@ func (s *sim) judge() {
 	}
 }
 
+// rests is what a gang says that is left in peace for a while.
+const rests = "it is tried again in"
+
 func (s *sim) judgeJob(j *job, fresh *core.Core) {
 	status, ok := s.core.Status(j.key)
 	again, _ := fresh.Status(j.key)
@@ -196,6 +199,9 @@ func (s *sim) judgeJob(j *job, fresh *core.Core) {
 	}
 	if blocked := "reserved for"; strings.Contains(status.Reason.Message, blocked) || s.promises() && status.Reservation == nil {
 		return // others have been promised the room
+	}
+	if refusal, _ := s.core.Refusal(j.key); len(s.bad) > 0 && strings.Contains(refusal.Message, rests) {
+		return // the filters have refused it over and over; it says when it is tried again
 	}
 	if s.fits(j, waiting, max(1, missing), fixed, view) {
 		s.tell(invariants.Event{Verdict: &invariants.Verdict{Gang: j.key, Fits: true, Text: "nothing else goes on"}})

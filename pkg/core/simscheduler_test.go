@@ -291,7 +291,9 @@ func (s *sim) view() core.View {
 	}
 	for i, n := range nodes { // a shell tells what has changed, and no more
 		if free, ok := s.told[n.Name]; !ok || !slices.Equal(free, n.Free) {
-			s.index.Update(i, n)
+			if s.index.Update(i, n); !ok {
+				s.index.Reopen()
+			}
 			s.told[n.Name] = n.Free
 		}
 	}

@@ -73,6 +73,9 @@ func (c *Core) tenants(now time.Time, view View) (stay []tenant, leave []Occupan
 			t.Priority = max(t.Priority, m.Priority)           // whoever joins it cannot make it less
 			t.protected = t.protected || m.state != gang.Bound // on its way: it will be there in a moment
 		}
+		if !g.known {
+			t.floor = len(t.pods) // who does not say what it can spare spares nothing
+		}
 		if len(t.pods) > 0 {
 			stay = append(stay, t)
 		}

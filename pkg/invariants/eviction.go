@@ -131,9 +131,10 @@ func (c *Checker) judgeNotice(e Event) {
 
 // judgeRemainder: what an eviction leaves of a gang is nothing, or its floor. Only
 // members that were bound before count: the gang may start again meanwhile. One that is
-// whole again was healed.
+// whole again was healed, and no eviction is to blame for a floor that was raised later.
+// What is left when the scheduler dies half way is its successor's to heal, which is S1.
 func (c *Checker) judgeRemainder(g *gangState, e Event) {
-	at := c.now
+	at, floor, leader := c.now, g.floor(), c.world.leader()
 	c.expect("S4", g.object(), at, c.opts.Eviction, func(time.Time) (Violation, bool) {
 		t := c.world.tally(g, c.member)
 		left := 0
@@ -143,7 +144,8 @@ func (c *Checker) judgeRemainder(g *gangState, e Event) {
 			}
 		}
 		return Violation{Objects: []string{g.object()}, Evidence: append(g.evidence(), e), Sentence: fmt.Sprintf(
-			"podgroup %s was left with %d members of its floor of %d by an eviction (%s: %s)",
-			g.key, left, g.floor(), e.Pod.Disruption.Reason, e.Pod.Disruption.Message)}, g.group != nil && left > 0 && t.bound+t.succeeded < g.floor()
+				"podgroup %s was left with %d members of its floor of %d by an eviction (%s: %s)",
+				g.key, left, g.floor(), e.Pod.Disruption.Reason, e.Pod.Disruption.Message)},
+			g.group != nil && left > 0 && t.bound+t.succeeded < min(floor, g.floor()) && c.world.leader() == leader
 	})
 }

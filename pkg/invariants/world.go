@@ -277,6 +277,14 @@ func (w *world) takeJob(e Event, before *change) {
 	j.resumed = j.resumed || j.Suspended
 }
 
+// leader is who holds the scheduler's lease, as far as that is known.
+func (w *world) leader() string {
+	if w.lease == nil {
+		return ""
+	}
+	return w.lease.Holder
+}
+
 func (w *world) takeLease(e Event, before *change) {
 	before.lease = w.lease
 	next := &leaseState{Lease: *e.Lease, event: e, renewed: e.At}

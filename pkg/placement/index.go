@@ -108,9 +108,9 @@ func (x *Index) Len() int { return len(x.nodes) }
 func (x *Index) FreeIn(resource, domain int) int64 { return x.free.of(resource, domain) }
 
 // Update takes in what has become of the node at place i: its free and
-// allocatable amounts, whether it is to be avoided, or anything that the classes'
-// Eligible looks at. Its name and the labels the tree is made from have to be as
-// they were; otherwise a new tree and a new index are needed.
+// allocatable amounts, whether it is to be avoided, or, together with Reopen, anything
+// that the classes' Eligible looks at. Its name and the labels the tree is made from
+// have to be as they were; otherwise a new tree and a new index are needed.
 func (x *Index) Update(i int, node cluster.Node) {
 	n := &x.nodes[i]
 	onlyTaken := n.Discouraged == node.Discouraged && equal(n.Allocatable, node.Allocatable) &&
@@ -139,6 +139,10 @@ func (x *Index) Update(i int, node cluster.Node) {
 		x.empty.Update(i, emptied)
 	}
 }
+
+// Reopen forgets what was rejected: a node that was updated may be eligible now that was
+// not before, which the index cannot see.
+func (x *Index) Reopen() { x.risen++ }
 
 func addOffered(total, amounts cluster.Resources, sign int64) cluster.Resources {
 	for i, amount := range amounts {

@@ -69,6 +69,7 @@ func (m *mirror) update(infos []fwk.NodeInfo) {
 		if node := info.Node(); node != object && attributesDiffer(object, node) {
 			m.attributes++
 			m.epoch++
+			m.index.Reopen()
 			relabelled = relabelled || !maps.Equal(object.Labels, node.Labels)
 		} else if roomier(before.Free, m.nodes[i].Free) {
 			m.epoch++

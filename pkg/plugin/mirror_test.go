@@ -11,6 +11,7 @@ import (
 
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/kube"
+	"lockstep.dev/lockstep/pkg/placement"
 	"lockstep.dev/lockstep/pkg/topology"
 )
 
@@ -116,6 +117,36 @@ func TestMirrorAsksAgainWhoMayRunWhereWhenNodesChange(t *testing.T) {
 	m.update(infos)
 	if m.view(podOf).Eligible(class, 0) {
 		t.Error("a taint came and the pod is still admitted")
+	}
+}
+
+// What was rejected while a node was cordoned is planned anew, also if somebody has
+// taken a part of it in the same moment.
+func TestMirrorReopensNodes(t *testing.T) {
+	vocabulary := cluster.NewVocabulary()
+	m := newMirror(vocabulary, nil)
+	p := gpuPod("p", "1")
+	fits := func(infos []fwk.NodeInfo) bool {
+		m.update(infos)
+		view := m.view(func(string) *v1.Pod { return p })
+		class := kube.Class(p)
+		_, rejection := view.Index.Solve(placement.Request{Classes: []placement.Class{{
+			Requests: kube.Requests(p, vocabulary), Count: 1, Key: class, Eligible: func(node int) bool { return view.Eligible(class, node) },
+		}}})
+		return rejection == nil
+	}
+	infos := snapshot(node("a", "", func(n *v1.Node) { n.Spec.Unschedulable = true }))
+	if fits(infos) {
+		t.Fatal("the pod fits on a cordoned node")
+	}
+	info, err := framework.NewPodInfo(gpuPod("other", "3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	infos[0].SetNode(node("a", "", nil))
+	infos[0].AddPodInfo(info)
+	if !fits(infos) {
+		t.Error("the node has been uncordoned, and the pod does not fit")
 	}
 }
 
