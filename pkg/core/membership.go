@@ -144,7 +144,8 @@ func (c *Core) memberGone(uid string) {
 	wanted := g.wantsRoom()
 	c.forget(m)
 	if !wanted && g.wantsRoom() {
-		c.activateLeader(g) // those that were surplus are needed now
+		g.trial = trial{} // those that were surplus are needed now
+		c.activateLeader(g)
 	}
 }
 

@@ -21,12 +21,17 @@ type trial struct {
 	domain     string          // path of the domain of the required level that is tried
 	ruledOut   map[string]bool // those that were tried
 	rests      int             // how often all was refused in a row
-	until      time.Time       // the gang rests till then
+	since      time.Time       // the gang rests since then
+	until      time.Time       // and till then
 	attributes uint64          // of the nodes, when it was tried
+	epoch      uint64          // of their room
 }
 
+// soonest is the first rest when room is given back meanwhile; it grows as the others.
+const soonest = 2 * time.Second
+
 // rests reports whether the gang is not worth trying yet: all was refused not long
-// ago, and no node has changed since.
+// ago, and no node has changed since. Room that was given back makes the rest shorter.
 func (g *group) rests(now time.Time, view View) bool {
 	t := &g.trial
 	switch {
@@ -35,20 +40,24 @@ func (g *group) rests(now time.Time, view View) bool {
 	case view.Attributes != t.attributes:
 		*t = trial{}
 	case now.Before(t.until):
-		return true
-	default:
-		*t = trial{rests: t.rests}
+		if sooner := t.since.Add(soonest << (t.rests - 1)); view.Epoch != t.epoch && sooner.Before(t.until) {
+			t.until = sooner
+		}
+		if now.Before(t.until) {
+			return true
+		}
 	}
+	*t = trial{rests: t.rests}
 	g.forgive()
 	return false
 }
 
 // rest is called when all was refused. The rests grow as long as nothing changes.
-func (c *Core) rest(now time.Time, g *group, view uint64) string {
+func (c *Core) rest(now time.Time, g *group) string {
 	t := &g.trial
 	long := min(c.opts.WakeAfter<<min(t.rests, 16), c.opts.MaxRest)
-	t.rests, t.until, t.attributes = t.rests+1, now.Add(long), view
-	return fmt.Sprintf("; it is tried again in %s, or when nodes change", long)
+	t.rests, t.since, t.until = min(t.rests+1, 16), now, now.Add(long)
+	return fmt.Sprintf("; it is tried again in %s, sooner when pods end, at once when nodes change", long)
 }
 
 // roam answers an attempt of a member of a gang that roams.
@@ -73,6 +82,7 @@ func (c *Core) roam(now time.Time, g *group, m *member, view View) {
 		}
 	}
 	g.replanning, g.refusal = false, nil
+	g.trial.attributes, g.trial.epoch = view.Attributes, view.Epoch
 	p := c.propose(now, g, view)
 	if p.plan == nil && g.roaming { // as its members have settled now
 		c.deadEnd(now, g, p.reason)
@@ -81,7 +91,7 @@ func (c *Core) roam(now time.Time, g *group, m *member, view View) {
 	}
 	if p.plan == nil {
 		if len(g.trial.ruledOut) > 0 {
-			p.reason.Message += "; " + g.lastMiss + c.rest(now, g, view.Attributes)
+			p.reason.Message += "; " + g.lastMiss + c.rest(now, g)
 		}
 		c.refuseFor(now, g, p)
 		c.emit(Refuse{m.UID, p.reason})
@@ -94,7 +104,6 @@ func (c *Core) roam(now time.Time, g *group, m *member, view View) {
 		c.activateLeader(g)
 		return
 	}
-	g.trial.attributes = view.Attributes
 	node := p.nodes()[at]
 	m.roams, g.tally = true, nil
 	c.emit(Roam{UID: m.UID, Near: view.Nodes[node].Name, Nodes: p.allowed(m, node)})
@@ -160,7 +169,7 @@ func (c *Core) deadEnd(now time.Time, g *group, reason Reason) {
 		g.trial.ruledOut[g.trial.domain] = true
 		g.lastMiss = reason.Message
 	} else {
-		reason.Message += c.rest(now, g, g.trial.attributes)
+		reason.Message += c.rest(now, g)
 	}
 	if short {
 		g.why = reason
