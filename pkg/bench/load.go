@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -20,7 +21,14 @@ type load struct {
 	gpus int
 	// required and preferred are levels of the stage's topology; "": none.
 	required, preferred string
+	// floor is the number of pods without which a gang is of no use; 0: all.
+	floor int
+	// priority is a PriorityClass; "": none.
+	priority string
 }
+
+// least is a gang's floor, as group objects have it.
+func (l load) least() int64 { return int64(cmp.Or(l.floor, l.Size)) }
 
 // What the ceiling reads, on everybody's pods: a node for the pod, such that all
 // pods can be on theirs, and its gang with the gang's size.
@@ -85,6 +93,11 @@ func (s *stage) check(l load) error {
 			l.Gangs, l.Size, l.gpus, s.nodes, s.shape.GPUs)
 	}
 	return nil
+}
+
+// pods of one gang.
+func (l load) pods(gang int) []place {
+	return l.gangByGang()[gang*l.Size : (gang+1)*l.Size]
 }
 
 func podName(gang, member int) string { return fmt.Sprintf("gang-%04d-%d", gang, member) }
@@ -156,8 +169,9 @@ func (t *turn) pod(l load, p place) *v1.Pod {
 			},
 		},
 		Spec: v1.PodSpec{
-			SchedulerName: t.contestant.podsName,
-			Containers:    containers(l.gpus),
+			SchedulerName:     t.contestant.podsName,
+			PriorityClassName: l.priority,
+			Containers:        containers(l.gpus),
 		},
 	}
 	if t.contestant.join != nil {

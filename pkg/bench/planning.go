@@ -39,6 +39,13 @@ func (p *planning) class(pods int) placement.Class {
 	return placement.Class{Requests: requests, Count: pods}
 }
 
+// request asks for pods of so many GPUs, wherever they are.
+func (p *planning) request(pods, gpus int) placement.Request {
+	class := p.class(pods)
+	class.Requests = class.Requests.Set(p.gpu, int64(gpus))
+	return placement.Request{Classes: []placement.Class{class}}
+}
+
 // book takes (-1) or gives back (1) what a plan of one such class uses.
 func (p *planning) book(plan *placement.Plan, sign int64) {
 	pod := p.class(1).Requests

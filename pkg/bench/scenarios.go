@@ -33,6 +33,24 @@ func Scenarios() []Scenario {
 			Quick: Settings{Nodes: 32, GPUs: 1, Repeat: 1, Peers: []string{Native}, Shapes: []Shape{{20, 32}}},
 		},
 		{
+			Name: "starvation", About: "one gang for 64 GPUs beside single pods that never stop coming to a full cluster: when it starts, and what was idle until then",
+			run: measureStarvation,
+			Defaults: Settings{
+				Nodes: 16, Repeat: 1, Shapes: []Shape{{1, 8}, {1, 64}},
+				Peers: []string{LockstepUnreserved, Default, Native, Coscheduling},
+			},
+			Quick: Settings{Nodes: 16, Repeat: 1, Peers: []string{LockstepUnreserved}, Shapes: []Shape{{1, 8}}},
+		},
+		{
+			Name: "preemption", About: "more important gangs on a cluster full of others: who has to end, over the fewest that would do",
+			run: measurePreemption,
+			Defaults: Settings{
+				Nodes: 32, GPUs: 4, Repeat: 3, Shapes: []Shape{{4, 4}, {2, 16}},
+				Peers: []string{Default, Native, Coscheduling},
+			},
+			Quick: Settings{Nodes: 32, GPUs: 4, Repeat: 1, Peers: []string{Default}, Shapes: []Shape{{2, 16}}},
+		},
+		{
 			Name: "locality", About: "gangs on a cluster with holes: racks and nodes in use over the fewest that there could be",
 			run:      measureLocality,
 			Defaults: Settings{Nodes: 400, Repeat: 1, Peers: []string{Default, Native, NativeTAS}},

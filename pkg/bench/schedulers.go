@@ -2,14 +2,18 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"lockstep.dev/lockstep/manifests"
 	"lockstep.dev/lockstep/pkg/devcluster"
 	"lockstep.dev/lockstep/pkg/devcluster/fakenodes"
 	"lockstep.dev/lockstep/pkg/kube"
@@ -18,6 +22,8 @@ import (
 // The schedulers that can be measured.
 const (
 	Lockstep = "lockstep"
+	// LockstepUnreserved keeps no room for gangs that wait.
+	LockstepUnreserved = "lockstep-unreserved"
 	// Ceiling knows every answer and only binds; see ceiling.go.
 	Ceiling = "ceiling"
 	// CeilingWhole does so when it has seen the whole gang.
@@ -40,7 +46,7 @@ const (
 
 // Peers names the schedulers that Lockstep can be measured beside.
 func Peers() []string {
-	return []string{Ceiling, CeilingWhole, Default, Native, NativeTAS, Coscheduling, CoschedulingTuned}
+	return []string{LockstepUnreserved, Ceiling, CeilingWhole, Default, Native, NativeTAS, Coscheduling, CoschedulingTuned}
 }
 
 // scheduler is one contestant.
@@ -55,7 +61,9 @@ type scheduler struct {
 	// program is the binary, empty for Lockstep's own.
 	program string
 	config  []byte // nil: as shipped, with the shipped rights
-	args    []string
+	// arguments of Lockstep's plugin, beside those of the stage.
+	arguments map[string]any
+	args      []string
 }
 
 // groupObject is an object of a group API with the resource it is created under.
@@ -105,7 +113,11 @@ const coschedulingProgram = "peer-coscheduling"
 
 var known = map[string]scheduler{
 	Lockstep: {podsName: "lockstep", group: lockstepGroup, join: joinLabel},
-	Ceiling:  {podsName: "bench-ceiling"}, CeilingWhole: {podsName: "bench-ceiling"},
+	LockstepUnreserved: {
+		podsName: "lockstep", group: lockstepGroup, join: joinLabel,
+		arguments: map[string]any{"reserveAfterSeconds": 0},
+	},
+	Ceiling: {podsName: "bench-ceiling"}, CeilingWhole: {podsName: "bench-ceiling"},
 	Default: {podsName: "bench-default", config: []byte(plain)},
 	Native: {
 		podsName: "bench-default", config: []byte(plain), group: nativeGroupObject(false), join: joinNative,
@@ -156,7 +168,7 @@ func lockstepGroup(name string, l load) groupObject {
 	if l.preferred != "" {
 		annotations[kube.PreferredTopology] = l.preferred
 	}
-	return podGroup(name, annotations, map[string]any{"minMember": int64(l.Size)})
+	return podGroup(name, annotations, map[string]any{"minMember": l.least()})
 }
 
 // podGroup is one of scheduler-plugins, which Lockstep uses as well.
@@ -170,7 +182,7 @@ func podGroup(name string, annotations, spec map[string]any) groupObject {
 
 func coschedulingGroup(minResources bool) func(string, load) groupObject {
 	return func(name string, l load) groupObject {
-		spec := map[string]any{"minMember": int64(l.Size)}
+		spec := map[string]any{"minMember": l.least()}
 		if minResources {
 			spec["minResources"] = map[string]any{
 				string(fakenodes.GPUResource): fmt.Sprint(l.Size * l.gpus), "cpu": fmt.Sprint(l.Size), "memory": fmt.Sprintf("%dGi", l.Size),
@@ -180,11 +192,18 @@ func coschedulingGroup(minResources bool) func(string, load) groupObject {
 	}
 }
 
-// nativeGroupObject is a gang of Kubernetes itself. It knows required levels only.
+// nativeGroupObject is a gang of Kubernetes itself. It knows required levels only. As a
+// victim it goes whole, which it has to ask for.
 func nativeGroupObject(topology bool) func(string, load) groupObject {
 	keys := map[string]string{"rack": fakenodes.RackLabel, "block": fakenodes.BlockLabel}
 	return func(name string, l load) groupObject {
-		spec := map[string]any{"schedulingPolicy": map[string]any{"gang": map[string]any{"minCount": int64(l.Size)}}}
+		spec := map[string]any{
+			"schedulingPolicy": map[string]any{"gang": map[string]any{"minCount": l.least()}},
+			"disruptionMode":   map[string]any{"all": map[string]any{}},
+		}
+		if l.priority != "" {
+			spec["priorityClassName"] = l.priority
+		}
 		if topology && l.required != "" {
 			spec["schedulingConstraints"] = map[string]any{"topology": []any{map[string]any{"key": keys[l.required]}}}
 		}
@@ -221,10 +240,38 @@ func (s scheduler) start(ctx context.Context, t *turn) (player, error) {
 	options := devcluster.ProgramOptions{Program: s.program, Config: s.config, Args: s.args}
 	if s.config != nil { // a peer, which may want rights that Lockstep has no use for
 		options.Kubeconfig = t.cluster.KubeconfigPath()
+	} else if len(t.arguments)+len(s.arguments) > 0 {
+		var err error
+		if options.Config, err = shippedWith(t.arguments, s.arguments); err != nil {
+			return nil, err
+		}
 	}
 	p, err := t.cluster.StartScheduler(ctx, options)
 	if err != nil {
 		return nil, fmt.Errorf("scheduler %s: %w", s.name, err)
 	}
 	return p, nil
+}
+
+// shippedWith is Lockstep's own configuration with arguments of the plugin; later ones win.
+func shippedWith(lists ...map[string]any) ([]byte, error) {
+	arguments := map[string]any{}
+	for _, list := range lists {
+		maps.Copy(arguments, list)
+	}
+	text, err := manifests.Files.ReadFile("scheduler/config.yaml")
+	if err != nil {
+		return nil, err
+	}
+	const kind = "          kind: LockstepArgs\n"
+	var lines strings.Builder
+	lines.WriteString(kind)
+	for _, name := range slices.Sorted(maps.Keys(arguments)) {
+		fmt.Fprintf(&lines, "          %s: %v\n", name, arguments[name])
+	}
+	with := strings.Replace(string(text), kind, lines.String(), 1)
+	if with == string(text) && len(arguments) > 0 {
+		return nil, errors.New("scheduler/config.yaml: no place for arguments of the plugin")
+	}
+	return []byte(with), nil
 }

@@ -30,13 +30,21 @@ type stage struct {
 	shape   fakenodes.Shape
 	nodes   int
 	place   map[string]int // of a node, by name
-	log     func(string)
-	turns   int
+	served  bool           // pods run on the nodes and end
+	// arguments of Lockstep's plugin that the scenario sets.
+	arguments map[string]any
+	log       func(string)
+	turns     int
 }
 
 // newStage starts a control plane with what the peers need switched on, and makes
 // nodes that nothing serves: no pod starts on them.
-func newStage(ctx context.Context, s Settings) (*stage, error) {
+func newStage(ctx context.Context, s Settings) (*stage, error) { return startStage(ctx, s, false) }
+
+// newServedStage has nodes on which pods run, and end.
+func newServedStage(ctx context.Context, s Settings) (*stage, error) { return startStage(ctx, s, true) }
+
+func startStage(ctx context.Context, s Settings, served bool) (*stage, error) {
 	options := devcluster.Options{
 		Log: s.Log,
 		// It would write an event for every new node, beside the first turns, and take
@@ -50,7 +58,7 @@ func newStage(ctx context.Context, s Settings) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := &stage{cluster: cluster, shape: stageShape(), nodes: s.Nodes, log: s.Log}
+	st := &stage{cluster: cluster, shape: stageShape(), nodes: s.Nodes, served: served, log: s.Log}
 	if err := st.prepare(ctx); err != nil {
 		st.close()
 		return nil, err
@@ -74,6 +82,9 @@ func (s *stage) prepare(ctx context.Context) error {
 	}
 	err = parallel(ctx, s.nodes, func(i int) error {
 		node := s.shape.Node(i)
+		if s.served {
+			return s.cluster.FakeNodes().AddNode(ctx, node)
+		}
 		delete(node.Labels, fakenodes.TypeLabel)
 		_, err := s.client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}) // a node's status is created with it
 		return err

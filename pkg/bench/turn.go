@@ -29,6 +29,8 @@ type turn struct {
 	created map[string]time.Time // by pod
 	bound   map[string]binding   // by pod
 	changed chan struct{}        // closed and replaced at every bind
+	// observe is told of every change of a pod of this turn, one at a time; may be nil.
+	observe func(pod *v1.Pod, gone bool)
 }
 
 // binding is where a pod was bound, and when that was seen.
@@ -110,9 +112,21 @@ func (t *turn) poll(ctx context.Context, what string, done wait.ConditionWithCon
 func (t *turn) watch(ctx context.Context) error {
 	factory := informers.NewSharedInformerFactoryWithOptions(t.client, 0, informers.WithNamespace(t.namespace))
 	informer := factory.Core().V1().Pods().Informer()
-	see := func(o any) {
+	see := func(o any, gone bool) {
+		if last, ok := o.(cache.DeletedFinalStateUnknown); ok {
+			o = last.Obj
+		}
 		pod, ok := o.(*v1.Pod)
-		if !ok || pod.Spec.NodeName == "" {
+		if !ok {
+			return
+		}
+		t.mu.Lock()
+		observe := t.observe
+		t.mu.Unlock()
+		if observe != nil {
+			observe(pod, gone)
+		}
+		if gone || pod.Spec.NodeName == "" {
 			return
 		}
 		t.mu.Lock()
@@ -126,12 +140,22 @@ func (t *turn) watch(ctx context.Context) error {
 			t.changed = make(chan struct{})
 		}
 	}
-	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: see, UpdateFunc: func(_, o any) { see(o) }}); err != nil {
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(o any) { see(o, false) }, UpdateFunc: func(_, o any) { see(o, false) }, DeleteFunc: func(o any) { see(o, true) },
+	})
+	if err != nil {
 		return err
 	}
 	factory.Start(ctx.Done())
 	factory.WaitForCacheSync(ctx.Done())
 	return nil
+}
+
+// watchPods has every change of a pod of this turn told from now on.
+func (t *turn) watchPods(observe func(pod *v1.Pod, gone bool)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.observe = observe
 }
 
 // awaitBound waits until n pods of this turn are bound.
@@ -143,19 +167,41 @@ func (t *turn) awaitBound(ctx context.Context, n int) error {
 	return err
 }
 
+// awaitWithin waits until pods of a load are bound, for as long as limit, and returns
+// whether they are.
+func (t *turn) awaitWithin(ctx context.Context, pods []place, limit time.Duration) (bool, error) {
+	over := time.After(limit)
+	have, err := t.await(ctx, len(pods), func() int {
+		n := 0
+		for _, p := range pods {
+			if _, bound := t.bound[podName(p.gang, p.member)]; bound {
+				n++
+			}
+		}
+		return n
+	}, func() <-chan time.Time { return over })
+	return have == len(pods), err
+}
+
 // awaitQuiet waits until n pods of this turn are bound, or none is any more for a
 // while, and returns how many are.
 func (t *turn) awaitQuiet(ctx context.Context, n int, quiet time.Duration) (int, error) {
+	return t.await(ctx, n, func() int { return len(t.bound) }, func() <-chan time.Time { return time.After(quiet) })
+}
+
+// await waits until n of those that count says are bound, and after each bind for as
+// long as patience says.
+func (t *turn) await(ctx context.Context, n int, count func() int, patience func() <-chan time.Time) (int, error) {
 	for {
 		t.mu.Lock()
-		have, changed := len(t.bound), t.changed
+		have, changed := count(), t.changed
 		t.mu.Unlock()
 		if have >= n {
 			return have, nil
 		}
 		select {
 		case <-changed:
-		case <-time.After(quiet):
+		case <-patience():
 			return have, nil
 		case <-t.player.Done():
 			return have, t.player.Failure()

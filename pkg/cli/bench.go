@@ -33,7 +33,7 @@ func newBenchCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "bench SCENARIO",
 		Short: "Measure Lockstep beside its peers on a control plane of its own",
-		Long: `Measures on a real control plane, with fake nodes that no pod starts on. The
+		Long: `Measures on a real control plane, with nodes that no machine stands behind. The
 schedulers take turns on the same nodes, so that what is compared was measured in
 the same run; quote the ratios, not the numbers. The peer "ceiling" is no scheduler:
 it knows every answer and only binds.
