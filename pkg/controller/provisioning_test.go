@@ -215,7 +215,7 @@ func TestLiveProvisioning(t *testing.T) {
 // apply creates the objects of a YAML text.
 func (l *live) apply(text []byte) {
 	l.t.Helper()
-	for _, part := range bytes.Split(text, []byte("\n---\n")) {
+	for part := range bytes.SplitSeq(text, []byte("\n---\n")) {
 		object := &unstructured.Unstructured{}
 		l.must(yaml.Unmarshal(part, &object.Object))
 		l.must(l.client.Create(l.ctx, object))

@@ -36,6 +36,8 @@ type training struct {
 	mark string
 	// said is what its pods have said so far, by pod and attempt; pods go with their logs.
 	said map[string]string
+	// ended is when an epoch was first seen to have ended, by its number.
+	ended map[int]time.Time
 }
 
 // start creates the first job of an example, changed, under a name of its own.
@@ -51,7 +53,7 @@ func start(t *testing.T, example string, change func(*v1.PyTorchJob)) *training 
 	}
 	job.Namespace = "default"
 	change(job)
-	tr := &training{t: t, name: job.Name, mark: fmt.Sprintf("%s=%d-%s", marker, os.Getpid(), job.Name), said: map[string]string{}}
+	tr := &training{t: t, name: job.Name, mark: fmt.Sprintf("%s=%d-%s", marker, os.Getpid(), job.Name), said: map[string]string{}, ended: map[int]time.Time{}}
 	for _, replicas := range job.Spec.PyTorchReplicaSpecs {
 		c := v1.Trainer(&replicas.Template.Spec)
 		c.Env = append(c.Env, corev1.EnvVar{Name: marker, Value: strings.TrimPrefix(tr.mark, marker+"=")})
@@ -168,6 +170,11 @@ func (tr *training) awaitEpoch(after, ranks int) int {
 	begin, reached := time.Now(), 0
 	tr.await(fmt.Sprintf("an epoch after %d with %d ranks", after, ranks), func() bool {
 		for _, e := range tr.epochs() {
+			if tr.ended[e.number].IsZero() {
+				tr.ended[e.number] = time.Now()
+			}
+		}
+		for _, e := range tr.epochs() {
 			if e.number > after && e.ranks == ranks {
 				reached = e.number
 				return true
@@ -175,7 +182,12 @@ func (tr *training) awaitEpoch(after, ranks int) int {
 		}
 		return false
 	})
-	tr.t.Logf("%s: %d ranks ended epoch %d after %.1fs", tr.name, ranks, reached, time.Since(begin).Seconds())
+	gap := time.Duration(0)
+	if before := tr.ended[reached-1]; !before.IsZero() {
+		gap = tr.ended[reached].Sub(before)
+	}
+	tr.t.Logf("%s: %d ranks ended epoch %d after %.1fs, %.1fs after the epoch before", tr.name, ranks, reached,
+		time.Since(begin).Seconds(), gap.Seconds())
 	return reached
 }
 
