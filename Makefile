@@ -55,8 +55,9 @@ bench-quick: build ## the same with fewer and smaller cases
 	-@$(MAKE) --no-print-directory peers
 	$(BIN)/lockstep bench all --quick --out bench/out
 
-peers: ## build what the benchmarks measure Lockstep beside, on its own Kubernetes
+peers: ## build what the benchmarks measure Lockstep beside, each on its own Kubernetes
 	cd test/peers/coscheduling && $(GO) build -ldflags '-s -w' -o $(BIN)/peer-coscheduling .
+	cd test/peers/kubeflow && $(GO) build -ldflags '-s -w' -o $(BIN)/peer-kubeflow .
 
 lint: ## formatter, vet, linters, known vulnerabilities, generated files up to date
 	hack/lint.sh
