@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -20,12 +21,18 @@ type trial struct {
 	begun      bool            // planning has led nowhere
 	domain     string          // path of the domain of the required level that is tried
 	ruledOut   map[string]bool // those that were tried
+	first      string          // node of the first member that settled, where no level is required
+	firsts     []string        // those from where the others found no place
 	rests      int             // how often all was refused in a row
 	since      time.Time       // the gang rests since then
 	until      time.Time       // and till then
 	attributes uint64          // of the nodes, when it was tried
 	epoch      uint64          // of their room
 }
+
+// maxFirsts is how many places for the first member are tried before a gang that
+// requires no level rests.
+const maxFirsts = 16
 
 // soonest is the first rest when room is given back meanwhile; it grows as the others.
 const soonest = 2 * time.Second
@@ -106,7 +113,11 @@ func (c *Core) roam(now time.Time, g *group, m *member, view View) {
 	}
 	node := p.nodes()[at]
 	m.roams, g.tally = true, nil
-	c.emit(Roam{UID: m.UID, Near: view.Nodes[node].Name, Nodes: p.allowed(m, node)})
+	allowed := p.allowed(m, node)
+	if allowed == nil && !g.roaming && len(g.trial.firsts) > 0 {
+		allowed = p.elsewhere(g.trial.firsts)
+	}
+	c.emit(Roam{UID: m.UID, Near: view.Nodes[node].Name, Nodes: allowed})
 	if p.required > 0 {
 		g.trial.domain = p.domain(node, p.required).Path
 	}
@@ -139,9 +150,31 @@ func (p proposal) allowed(m *member, node int) []string {
 	return names
 }
 
+// elsewhere are the nodes that are not in the lowest domain of one of the given nodes;
+// all other nodes where there are no domains. It is never nil.
+func (p proposal) elsewhere(nodes []string) []string {
+	tree, names := p.view.Tree, []string{}
+	level := cmp.Or(len(tree.Levels()), tree.Hosts())
+	tried := map[int]bool{}
+	for _, name := range nodes {
+		if i, ok := p.view.find(name); ok {
+			tried[tree.Ancestor(tree.Leaf(i), level)] = true
+		}
+	}
+	for i := range p.view.Nodes {
+		if !tried[tree.Ancestor(tree.Leaf(i), level)] {
+			names = append(names, p.view.Nodes[i].Name)
+		}
+	}
+	return names
+}
+
 // settledOn: the scheduler has chosen a node for a member that roams.
 func (c *Core) settledOn(m *member, node string) {
 	g := c.group(m.group.key)
+	if g.counts().Placed() == 0 && g.trial.domain == "" {
+		g.trial.first = node
+	}
 	m.move(gang.Reserved, node)
 	if g.counts().Placed() >= g.floor() {
 		c.stopRoaming(g)
@@ -152,23 +185,34 @@ func (c *Core) settledOn(m *member, node string) {
 func (c *Core) nowhere(now time.Time, m *member, why string) {
 	g := c.group(m.group.key)
 	m.roams, g.tally = false, nil
-	g.lastMiss = fmt.Sprintf("no node is right for %s: %s", m.Name, why)
+	if n := len(g.trial.firsts); n > 0 && g.counts().Placed() == 0 {
+		g.lastMiss = fmt.Sprintf("%s (%s was tried in %d places)", g.lastMiss, m.Name, n)
+	} else {
+		g.lastMiss = fmt.Sprintf("no node is right for %s: %s", m.Name, why)
+	}
 	c.deadEnd(now, g, Reason{NodeRefused, g.lastMiss})
 }
 
 // deadEnd: a member has no place beside those that have settled. If that concerns the
 // floor, the gang gives back everything and tries the next domain of the level that
-// it requires. When there is no other it rests.
+// it requires; without such a level, another place for its first member. When there
+// is no other it rests.
 func (c *Core) deadEnd(now time.Time, g *group, reason Reason) {
 	short := g.counts().Placed() < g.floor()
-	another := short && g.trial.domain != ""
-	if another {
+	another := true
+	switch {
+	case short && g.trial.domain != "":
 		if g.trial.ruledOut == nil {
 			g.trial.ruledOut = map[string]bool{}
 		}
 		g.trial.ruledOut[g.trial.domain] = true
 		g.lastMiss = reason.Message
-	} else {
+	case short && g.trial.first != "" && len(g.trial.firsts) < maxFirsts:
+		g.trial.firsts = append(g.trial.firsts, g.trial.first)
+		g.trial.first = ""
+		g.lastMiss = reason.Message
+	default:
+		another = false
 		reason.Message += c.rest(now, g)
 	}
 	if short {
