@@ -1,6 +1,8 @@
 package autoscale
 
 import (
+	"slices"
+
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/placement"
 )
@@ -95,7 +97,7 @@ func (r *IndexRoom) at(job string) []int {
 		return nodes
 	}
 	nodes := r.jobs[job].Workers
-	return nodes[:len(nodes):len(nodes)]
+	return slices.Clip(nodes)
 }
 
 func (r *IndexRoom) take(req placement.Request, plan *placement.Plan) {

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -41,7 +42,7 @@ func (c *Core) weigh(now time.Time, view *View) {
 	if view != nil {
 		s.see(view)
 	}
-	s.holders = s.lone[:len(s.lone):len(s.lone)]
+	s.holders = slices.Clip(s.lone)
 	for _, g := range c.sorted(c.groups) {
 		if holder := c.holder(g); len(holder.Amounts) > 0 {
 			s.holders = append(s.holders, holder)

@@ -13,9 +13,9 @@ import (
 type ReservationKind string
 
 const (
-	// Preempting: victims were evicted, and the room is the gang's when they are gone.
+	// Preempting is when victims were evicted, and the room is the gang's when they are gone.
 	Preempting ReservationKind = "Preempting"
-	// Draining: nobody is evicted; the room is the gang's when what runs there ends.
+	// Draining is when nobody is evicted; the room is the gang's when what runs there ends.
 	Draining ReservationKind = "Draining"
 )
 

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -194,8 +195,11 @@ func runSeed(seed uint64) (*sim, error) {
 	}
 	if seed%20 == 0 {
 		again := newSim(seed)
-		if err := again.run(newScript(seed)); err != nil || again.history.Sum64() != s.history.Sum64() {
-			return s, fmt.Errorf("I7: it has another history when it is run again (%v)", err)
+		if err := again.run(newScript(seed)); err != nil {
+			return s, fmt.Errorf("I7: it fails when it is run again: %w", err)
+		}
+		if again.history.Sum64() != s.history.Sum64() {
+			return s, errors.New("I7: it has another history when it is run again")
 		}
 	}
 	return s, nil

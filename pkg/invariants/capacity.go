@@ -20,7 +20,7 @@ func (c *Checker) judgeCapacity(p *podState) {
 		unseen := !c.ours(other, other.bind.By) && c.recent(other.boundAt) || c.recent(other.resized)
 		return other == p || !unseen
 	})
-	over := c.over(used, n, func(i int) int64 {
+	over := c.over(used, func(i int) int64 {
 		most := n.Allocatable.Get(i)
 		for _, past := range n.before {
 			if c.recent(past.until) {
@@ -48,7 +48,7 @@ func (c *Checker) judgeFull(n *nodeState) {
 		return
 	}
 	used := n.used(func(*podState) bool { return true })
-	over := c.over(used, n, n.Allocatable.Get, last.Requests)
+	over := c.over(used, n.Allocatable.Get, last.Requests)
 	if over == "" {
 		return
 	}
@@ -57,7 +57,7 @@ func (c *Checker) judgeFull(n *nodeState) {
 }
 
 // over names the first resource of which more is used than there is; empty if none is.
-func (c *Checker) over(used cluster.Resources, n *nodeState, have func(i int) int64, asked cluster.Resources) string {
+func (c *Checker) over(used cluster.Resources, have func(i int) int64, asked cluster.Resources) string {
 	for i, amount := range asked {
 		if amount > 0 && used.Get(i) > have(i) {
 			return fmt.Sprintf("%d of %d %s are taken", used.Get(i), have(i), c.opts.Vocabulary.Name(i))

@@ -176,7 +176,7 @@ type Verdict struct {
 	Text string
 }
 
-// Ended: the pod needs no node any more.
+// Ended says whether the pod needs no node any more.
 func (p *Pod) Ended() bool { return p.Phase == Succeeded || p.Phase == Failed }
 
 // live: the pod is on a node, or may come onto one, and is to stay.

@@ -116,7 +116,7 @@ func (p *Lockstep) NormalizeScore(_ context.Context, _ fwk.CycleState, _ *v1.Pod
 		}
 		scores[i].Score = 0
 		if rank < n {
-			scores[i].Score = fwk.MaxNodeScore >> rank
+			scores[i].Score = fwk.MaxScore >> rank
 		}
 	}
 	return nil

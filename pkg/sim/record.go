@@ -192,10 +192,9 @@ func (r *record) charge(t *task, now int64) {
 func (r *record) resized(t *task, why autoscale.Verdict, lost float64) {
 	e := &r.rep.Resizes
 	e.Total++
-	switch why {
-	case autoscale.Grow:
+	if why == autoscale.Grow {
 		e.Grown++
-	case autoscale.GiveWay:
+	} else if why == autoscale.GiveWay {
 		e.GaveWay++
 	}
 	e.LostGPUHours += lost * float64(int64(t.size())*t.GPUsPerWorker) / 3600

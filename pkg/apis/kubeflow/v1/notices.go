@@ -57,7 +57,7 @@ func Unsupported(stored *PyTorchJob) []Notice {
 	return notices
 }
 
-// AutoscaledByCluster: the job leaves its number of Workers to the recommender.
+// AutoscaledByCluster says whether the job leaves its number of Workers to the recommender.
 func AutoscaledByCluster(job *PyTorchJob) bool {
 	return job.Annotations[AnnotationAutoscale] == "cluster" && job.Spec.ElasticPolicy != nil
 }
