@@ -143,6 +143,7 @@ func TestAffinityToPodsOfAnother(t *testing.T) {
 	data := w.pods(gangOf("data", 1, "8"))
 	delete(data[0].Labels, kube.PodGroupLabel)
 	data[0].Labels["app"] = "cache"
+	data[0].Spec.NodeSelector[rackLabel] = w.label(w.nodes[2], rackLabel) // racks at the ends may have one node only
 	w.createPods(data)
 	var at string
 	w.await("the pod that the gang follows", func() (bool, string) {
