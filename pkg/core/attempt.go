@@ -38,6 +38,7 @@ func (c *Core) attempt(now time.Time, e Attempt) {
 		return
 	}
 	c.act()
+	c.idles(now, &e.View)
 	g.lastAttempt = now
 	if g.rests(now, e.View) {
 		c.emit(Refuse{e.UID, g.refusal.reason})

@@ -61,6 +61,9 @@ func (c *Core) checkGroups() []string {
 			broken.add("%s: a reservation for a gang that does not wait for room", g.key)
 		}
 	}
+	if !slices.IsSortedFunc(c.order, byKey) || len(c.order) != len(c.groups) {
+		broken.add("%d gangs are in order of %d", len(c.order), len(c.groups))
+	}
 	for key, g := range c.groups {
 		if *g.sums() != *g.count() {
 			broken.add("%s: the tally %+v is not that of the members, %+v", key, *g.sums(), *g.count())

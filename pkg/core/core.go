@@ -1,6 +1,8 @@
 package core
 
 import (
+	"maps"
+	"slices"
 	"sort"
 	"time"
 
@@ -43,12 +45,14 @@ const (
 type Core struct {
 	opts    Options
 	groups  map[gang.Key]*group
+	order   []*group           // the same by key
 	members map[string]*member // by UID
 	held    ledger
 	// holders are the gangs that have a reservation, by key.
 	holders      []*group
 	reservations uint64 // made so far
 	shares       shares
+	idle         idleness
 	acting       bool   // the shell carries out what the core decides
 	roaming      *group // the one gang that the scheduler's own filters are choosing nodes for
 	// epoch changes whenever the ledger gives capacity back.
@@ -108,6 +112,10 @@ func (c *Core) Step(now time.Time, event Event) []Effect {
 		c.nodeGone(e.Name)
 	case QueuesSeen:
 		c.queuesSeen(e)
+	case HistorySeen:
+		if !c.acting {
+			c.shares.late = e.Late
+		}
 	case Elected:
 		c.elected(now)
 	case Tick:
@@ -127,6 +135,8 @@ func (c *Core) group(key gang.Key) *group {
 	if g == nil {
 		g = &group{key: key, finished: map[string]bool{}}
 		c.groups[key] = g
+		place, _ := slices.BinarySearchFunc(c.order, g, byKey)
+		c.order = slices.Insert(c.order, place, g)
 	}
 	c.touched[key] = g
 	return g
@@ -137,9 +147,11 @@ func (c *Core) group(key gang.Key) *group {
 // is noted, and its standing is reported when that has changed. Gangs of which
 // nothing is left are forgotten.
 func (c *Core) settle(now time.Time) {
-	for _, g := range c.sorted(c.touched) {
+	for _, g := range sorted(c.touched) {
 		if !g.known && len(g.members) == 0 && len(g.finished) == 0 {
 			delete(c.groups, g.key)
+			place, _ := slices.BinarySearchFunc(c.order, g, byKey)
+			c.order = slices.Delete(c.order, place, place+1)
 			c.stopRoaming(g)
 			continue
 		}
@@ -198,13 +210,8 @@ func (c *Core) report(g *group) {
 }
 
 // sorted lists gangs by key, so that effects come in the same order every time.
-func (c *Core) sorted(groups map[gang.Key]*group) []*group {
-	list := make([]*group, 0, len(groups))
-	for _, g := range groups {
-		list = append(list, g)
-	}
-	sort.Slice(list, func(i, j int) bool { return list[i].key.Less(list[j].key) })
-	return list
+func sorted(groups map[gang.Key]*group) []*group {
+	return slices.SortedFunc(maps.Values(groups), byKey)
 }
 
 // Pinned returns the node that is held for a member, if one is.

@@ -15,6 +15,12 @@ func (f *contest) drain() (said string, reserved bool) {
 	if c.opts.ReserveAfter <= 0 {
 		return "", false
 	}
+	tooMuch := fmt.Sprintf("reservations have left more than %d %% of the cluster idle of late", mostIdlePercent)
+	if r := g.reservation; r != nil && r.Kind == Draining && c.idle.spent {
+		c.unreserve(g)
+		g.agedFrom = f.now
+		return fmt.Sprintf("the room that was reserved for it since %s is given back, because %s", moment(r.Since), tooMuch), false
+	}
 	if r := g.reservation; r != nil && r.Kind == Draining && f.tenable(r.Room) {
 		if f.now.After(r.Start) { // what runs there takes longer than was expected
 			next := *r
@@ -23,8 +29,11 @@ func (f *contest) drain() (said string, reserved bool) {
 		}
 		return f.draining(g.reservation), true
 	}
-	if wait := g.spec.Created.Add(c.opts.ReserveAfter).Sub(f.now); wait > 0 {
-		return "room will be reserved for it if it still waits at " + moment(f.now.Add(wait)), false
+	if from := g.waitsFrom().Add(c.opts.ReserveAfter); from.After(f.now) {
+		return "room will be reserved for it if it still waits at " + moment(from), false
+	}
+	if g.reservation == nil && c.idle.spent {
+		return "no room is reserved for it yet, because " + tooMuch, false
 	}
 	holder := c.drainer()
 	if holder == g {
@@ -89,6 +98,14 @@ func (f *contest) tenancies() []backfill.Tenancy {
 		}
 	}
 	return list
+}
+
+// waitsFrom is since when the gang ages.
+func (g *group) waitsFrom() time.Time {
+	if g.agedFrom.After(g.spec.Created) {
+		return g.agedFrom
+	}
+	return g.spec.Created
 }
 
 // before is the order in which gangs get the one reservation: by priority, then by

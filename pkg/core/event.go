@@ -120,6 +120,10 @@ type QueuesSeen struct {
 	Charge func(amounts cluster.Resources, class, node string) cluster.Resources
 }
 
+// HistorySeen says what queues have borrowed of late, as an earlier core has left it. It
+// counts until this one begins to act.
+type HistorySeen struct{ Late quota.History }
+
 // Tick lets time pass: heal time-outs, and waking what was not tried for long.
 type Tick struct{}
 
@@ -137,4 +141,5 @@ func (Unreserved) event()        {}
 func (NodeGone) event()          {}
 func (Elected) event()           {}
 func (QueuesSeen) event()        {}
+func (HistorySeen) event()       {}
 func (Tick) event()              {}

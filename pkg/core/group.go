@@ -1,7 +1,6 @@
 package core
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -39,6 +38,7 @@ type group struct {
 	healingSince time.Time
 	reported     Status
 	reservation  *reservation
+	agedFrom     time.Time    // its reservation was given back then; zero if none was
 	remembered   *Reservation // what the API says, until the core acts
 	vain         vain
 }
@@ -69,64 +69,6 @@ type member struct {
 	doubted time.Time // when a bind ended in doubt; zero if none did
 	// permitted: no plugin of the scheduler can fail it any more before it is bound.
 	permitted bool
-}
-
-// move brings a member to another state.
-func (m *member) move(state gang.State, node string) {
-	m.state, m.node, m.permitted, m.roams, m.doubted = state, node, false, false, time.Time{}
-	m.group.tally = nil
-}
-
-// tally is what the core asks of a gang again and again.
-type tally struct {
-	counts    gang.Counts // without the finished
-	permitted int         // of the reserved
-	leader    *member     // the first that waits
-	odd       *member     // the first whose priority is not the first member's
-	roams     int         // of those that wait
-	beyond    string      // a constraint of one that waits which the planner cannot judge
-}
-
-func (g *group) sums() *tally {
-	if g.tally == nil {
-		g.tally = g.count()
-	}
-	return g.tally
-}
-
-func (g *group) count() *tally {
-	t := &tally{}
-	for _, m := range g.members {
-		if t.odd == nil && m.Priority != g.members[0].Priority {
-			t.odd = m
-		}
-		switch m.state {
-		case gang.Waiting:
-			if m.barred != "" {
-				continue
-			}
-			t.counts.Waiting++
-			t.beyond = cmp.Or(t.beyond, m.Beyond)
-			if m.roams {
-				t.roams++
-			}
-			if t.leader == nil {
-				t.leader = m
-			}
-		case gang.Held:
-			t.counts.Held++
-		case gang.Reserved:
-			t.counts.Reserved++
-			if m.permitted {
-				t.permitted++
-			}
-		case gang.Binding:
-			t.counts.Binding++
-		case gang.Bound:
-			t.counts.Bound++
-		}
-	}
-	return t
 }
 
 // priority is that of all members; zero while there are none.

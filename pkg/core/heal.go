@@ -18,7 +18,7 @@ func (c *Core) act() {
 // elected gives gangs that are bound in part the whole heal time-out.
 func (c *Core) elected(now time.Time) {
 	c.act()
-	for _, g := range c.groups {
+	for _, g := range c.order {
 		if !g.healingSince.IsZero() {
 			g.healingSince = now
 		}
@@ -30,10 +30,11 @@ func (c *Core) elected(now time.Time) {
 // and those that were refused before the core gave capacity back.
 func (c *Core) tick(now time.Time) {
 	c.weigh(now, nil)
+	c.idles(now, nil)
 	if g := c.roaming; g != nil && g.counts().Reserved == 0 && now.Sub(g.lastAttempt) >= c.opts.WakeAfter {
 		c.stopRoaming(g) // nobody has said what became of the member that was tried
 	}
-	for _, g := range c.sorted(c.groups) {
+	for _, g := range c.order {
 		if g.gate().Code == GroupNotFound {
 			continue
 		}

@@ -121,7 +121,7 @@ func (f *contest) candidates(options *preemption.Options) (list []preemption.Can
 // lost is the work that goes with a pod, in GPU-seconds; zero for one without GPUs.
 func lost(o Occupant, now time.Time) int64 {
 	primary := o.Requests.Primary()
-	if primary == cluster.CPU {
+	if primary == cluster.CPU || o.Since.IsZero() {
 		return 0
 	}
 	return o.Requests.Get(primary) * max(0, int64(now.Sub(o.Since)/time.Second))

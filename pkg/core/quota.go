@@ -27,23 +27,26 @@ type shares struct {
 func (c *Core) queuesSeen(e QueuesSeen) {
 	c.shares.QueuesSeen = e
 	c.shares.usage, c.shares.turns = nil, nil
-	for _, g := range c.sorted(c.groups) {
+	for _, g := range c.order {
 		g.changed()
 		c.activateLeader(g)
 	}
 }
 
+// Late is what queues have borrowed of late, as of the last look; for the next core.
+func (c *Core) Late() quota.History { return c.shares.late }
+
 // weigh sums up anew what each queue holds, and whose turn it is.
 func (c *Core) weigh(now time.Time, view *View) {
 	s := &c.shares
-	if s.Tree == nil {
-		return
+	if s.Tree == nil || view == nil && s.total == nil {
+		return // shares are of a cluster that nobody has seen yet
 	}
 	if view != nil {
 		s.see(view)
 	}
 	s.holders = slices.Clip(s.lone)
-	for _, g := range c.sorted(c.groups) {
+	for _, g := range c.order {
 		if holder := c.holder(g); len(holder.Amounts) > 0 {
 			s.holders = append(s.holders, holder)
 		}

@@ -32,8 +32,10 @@ func (c *Core) permit(uid string) {
 		return
 	}
 	g := c.group(m.group.key)
+	if g.tally != nil && !m.permitted {
+		g.tally.permitted++
+	}
 	m.permitted = true
-	g.tally = nil
 	c.releaseReady(g)
 }
 
@@ -100,7 +102,7 @@ func (c *Core) doubtful(m *member, now time.Time) bool {
 
 // nodeGone gives back every gang that was about to use the node.
 func (c *Core) nodeGone(name string) {
-	for _, g := range c.sorted(c.groups) {
+	for _, g := range c.order {
 		there := g.where(func(m *member) bool {
 			return m.node == name && (m.held || m.state == gang.Reserved)
 		})

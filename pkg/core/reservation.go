@@ -164,7 +164,7 @@ func (c *Core) unreserve(g *group) {
 
 // adopt takes over the reservations that the API remembers from an earlier life.
 func (c *Core) adopt() {
-	all := c.sorted(c.groups)
+	all := slices.Clone(c.order)
 	slices.SortStableFunc(all, func(a, b *group) int { return a.rememberedSince().Compare(b.rememberedSince()) })
 	for _, g := range all {
 		if r := g.remembered; r != nil && g.reservation == nil && g.wantsRoom() {

@@ -258,8 +258,11 @@ func (w *world) occupants(nodes []cluster.Node) []core.Occupant {
 }
 
 // restart: what was assumed is lost, what is bound is not.
-func (w *world) restart() {
+func (w *world) restart() { w.restartWith(core.HistorySeen{}) }
+
+func (w *world) restartWith(written core.HistorySeen) {
 	w.core = w.newCore()
+	w.step(written)
 	w.step(w.queues)
 	for _, uid := range w.members(gang.Key{}) {
 		p := w.pods[uid]

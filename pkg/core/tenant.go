@@ -53,7 +53,10 @@ func (t tenant) id() string {
 // tenants lists who holds room in a view: gangs by key, then other pods in the order
 // of the view; and the pods that are on their way out.
 func (c *Core) tenants(now time.Time, view View) (stay []tenant, leave []Occupant) {
-	for _, g := range c.sorted(c.groups) {
+	for _, g := range c.order {
+		if counts := g.counts(); counts.Binding+counts.Bound == 0 {
+			continue
+		}
 		t := tenant{key: g.key, Claim: g.claim(), floor: max(0, g.floor()-len(g.finished))}
 		for _, m := range g.members {
 			node, ok := view.find(m.node)

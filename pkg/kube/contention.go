@@ -81,6 +81,9 @@ func Started(pod *v1.Pod) time.Time {
 			return c.LastTransitionTime.Time
 		}
 	}
+	if start := pod.Status.StartTime; start != nil {
+		return start.Time
+	}
 	return pod.CreationTimestamp.Time
 }
 

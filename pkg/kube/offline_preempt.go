@@ -10,7 +10,6 @@ import (
 	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/placement"
-	"lockstep.dev/lockstep/pkg/preemption"
 )
 
 // Eviction is what goes of a gang, or of a pod without one.
@@ -41,24 +40,18 @@ type Outcome struct {
 // Only pods of the listing's own scheduler are victims.
 func (o *Offline) Preempt(key gang.Key) (outcome Outcome, ok bool) {
 	o.letLeave()
-	req, ok := o.core.Needed(key, o.view)
-	if !ok || o.never(key) {
-		return Outcome{}, false
+	view := o.view
+	view.Others, view.Budgets = o.others, o.allowances
+	victims, ok := o.core.Victims(o.latest(), key, view)
+	if !ok || victims.Rejection != nil {
+		return Outcome{Rejection: victims.Rejection}, ok
 	}
-	candidates, pods := o.candidates(key)
-	putBack := o.takeOffHeld()
-	choice, rejection := preemption.Search(o.view.Index, req, candidates, preemption.Options{
-		Priority: o.priority(key), Budgets: o.allowances(),
-	})
-	putBack()
-	if rejection != nil {
-		return Outcome{Rejection: rejection}, true
-	}
-	outcome = Outcome{Violations: choice.Violations, Exact: choice.Exact}
-	for _, victim := range choice.Victims {
-		eviction := Eviction{Gang: candidates[victim.Candidate].Gang, Whole: victim.Whole}
-		for _, i := range victim.Pods {
-			eviction.Pods = append(eviction.Pods, pods[victim.Candidate][i])
+	outcome = Outcome{Violations: victims.Violations, Exact: victims.Exact}
+	for _, victim := range victims.Evictions {
+		eviction := Eviction{Gang: victim.Key, Whole: victim.Whole}
+		for _, uid := range victim.UIDs {
+			i := slices.IndexFunc(o.victims, func(pod *v1.Pod) bool { return string(pod.UID) == uid })
+			eviction.Pods = append(eviction.Pods, o.victims[i])
 		}
 		outcome.Evictions = append(outcome.Evictions, eviction)
 		o.evict(eviction)
@@ -108,64 +101,18 @@ func (o *Offline) evict(e Eviction) {
 	}
 }
 
-// never reports whether some member of a gang may not evict others.
-func (o *Offline) never(key gang.Key) bool {
-	return slices.ContainsFunc(o.pods[key], func(pod *v1.Pod) bool {
-		return pod.Spec.PreemptionPolicy != nil && *pod.Spec.PreemptionPolicy == v1.PreemptNever
-	})
-}
-
-// priority is that of a gang's members.
-func (o *Offline) priority(key gang.Key) int32 {
-	priority := int32(-1 << 31)
-	for _, pod := range o.pods[key] {
-		priority = max(priority, Priority(pod))
-	}
-	return priority
-}
-
-// candidates are the gangs and single pods that run, except the gang itself, and their
-// pods.
-func (o *Offline) candidates(except gang.Key) (list []preemption.Candidate, pods [][]*v1.Pod) {
-	now := o.latest()
-	add := func(c preemption.Candidate, members []*v1.Pod) {
-		for _, pod := range members {
-			c.Pods = append(c.Pods, o.victim(pod, now))
-		}
-		list, pods = append(list, c), append(pods, members)
-	}
-	for _, key := range o.Gangs() {
-		running := slices.DeleteFunc(slices.Clone(o.pods[key]), func(pod *v1.Pod) bool {
-			_, bound := cluster.Find(o.view.Nodes, pod.Spec.NodeName)
-			return !bound
-		})
-		if key == except || len(running) == 0 {
-			continue
-		}
-		floor := len(running) // who does not say what it can spare spares nothing
-		if status, _ := o.core.Status(key); o.groups[key] != nil {
-			floor = status.Floor - status.Counts.Finished
-		}
-		add(preemption.Candidate{Gang: key, Priority: o.priority(key), Floor: floor}, running)
-	}
+// others are the pods without a gang that run.
+func (o *Offline) others() []core.Occupant {
+	var list []core.Occupant
 	for _, pod := range o.victims {
 		if _, member := GangOf(pod); !member {
-			key := gang.Key{Namespace: pod.Namespace, Name: pod.Name}
-			add(preemption.Candidate{Gang: key, Priority: Priority(pod), Floor: 1}, []*v1.Pod{pod})
+			node, _ := cluster.Find(o.view.Nodes, pod.Spec.NodeName)
+			occupant := Occupant(pod, node, true, o.vocabulary)
+			occupant.Requests = Occupied(pod, o.vocabulary)
+			list = append(list, occupant)
 		}
 	}
-	return list, pods
-}
-
-func (o *Offline) victim(pod *v1.Pod, now time.Time) preemption.Pod {
-	node, _ := cluster.Find(o.view.Nodes, pod.Spec.NodeName)
-	p := preemption.Pod{
-		Node: node, Requests: Occupied(pod, o.vocabulary), Firm: Leads(pod), Budgets: BudgetsOf(pod, o.budgets),
-	}
-	if pod.Status.StartTime != nil {
-		p.Lost = GPUs(p.Requests) * int64(now.Sub(pod.Status.StartTime.Time)/time.Second)
-	}
-	return p
+	return list
 }
 
 // latest is the last start of a pod: what has run up to then counts as lost. The clock
@@ -173,36 +120,21 @@ func (o *Offline) victim(pod *v1.Pod, now time.Time) preemption.Pod {
 func (o *Offline) latest() time.Time {
 	var now time.Time
 	for _, pod := range o.victims {
-		if start := pod.Status.StartTime; start != nil && start.After(now) {
-			now = start.Time
+		if start := Started(pod); start.After(now) {
+			now = start
 		}
 	}
 	return now
 }
 
-// takeOffHeld takes what is held for gangs that have been tried off the index, until the
-// returned function puts it back.
-func (o *Offline) takeOffHeld() (putBack func()) {
-	var places []int
-	for i, node := range o.view.Nodes {
-		if held := o.core.HeldOn(node.Name, ""); len(held) > 0 {
-			node.Free = node.Free.Clone().Sub(held)
-			o.view.Index.Update(i, node)
-			places = append(places, i)
-		}
-	}
-	return func() {
-		for _, i := range places {
-			o.view.Index.Update(i, o.view.Nodes[i])
-		}
-	}
-}
-
-// allowances are how many pods each budget lets go.
-func (o *Offline) allowances() []int {
-	list := make([]int, len(o.budgets))
+// allowances are how many pods each budget lets go, and which pods each covers.
+func (o *Offline) allowances() core.Budgets {
+	budgets := core.Budgets{Allowed: make([]int, len(o.budgets)), Of: map[string][]int{}}
 	for i, budget := range o.budgets {
-		list[i] = Allowance(budget, o.victims)
+		budgets.Allowed[i] = Allowance(budget, o.victims)
 	}
-	return list
+	for _, pod := range o.victims {
+		budgets.Of[string(pod.UID)] = BudgetsOf(pod, o.budgets)
+	}
+	return budgets
 }

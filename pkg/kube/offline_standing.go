@@ -82,3 +82,14 @@ func (o *Offline) span(places []Place) (domain int, used []int) {
 	}
 	return domain, used
 }
+
+// Lowest is the lowest domain that holds all of the named nodes; -1 where none of them
+// exists.
+func (o *Offline) Lowest(nodes []string) int {
+	places := make([]Place, len(nodes))
+	for i, name := range nodes {
+		places[i].Node = name
+	}
+	domain, _ := o.span(places)
+	return domain
+}

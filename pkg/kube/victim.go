@@ -6,26 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
-
-	"lockstep.dev/lockstep/pkg/cluster"
-	"lockstep.dev/lockstep/pkg/gang"
 )
-
-// Leads reports whether a pod has the role of which there is one, such as a Master:
-// it is never surplus.
-func Leads(pod *v1.Pod) bool {
-	role, _ := first(pod.Labels, roleLabels)
-	return gang.Leads(role)
-}
-
-// GPUs is the amount of the resource that requests are chiefly about, if that is a
-// device; 0 if it is not.
-func GPUs(requests cluster.Resources) int64 {
-	if primary := requests.Primary(); primary > cluster.Pods {
-		return requests.Get(primary)
-	}
-	return 0
-}
 
 // BudgetsOf lists the places of the disruption budgets that cover a pod. An empty
 // selector covers every pod of the namespace, one that is not given none.

@@ -78,3 +78,21 @@ func remaining(d, halfLife time.Duration) uint64 {
 	}
 	return left >> whole
 }
+
+const billion = 1_000_000_000
+
+// Billionths is what a queue has borrowed of late, in billionths of the cluster: how it
+// is written down.
+func (h History) Billionths(queue string) int64 {
+	hi, lo := bits.Mul64(uint64(min(max(0, h.Mean[queue]), one)), billion)
+	return int64(hi<<24 | lo>>40)
+}
+
+// Remembered is the history that was written down in billionths.
+func Remembered(at time.Time, billionths map[string]int64) History {
+	h := History{At: at, Mean: map[string]int64{}}
+	for queue, share := range billionths {
+		h.Mean[queue] = ratio(min(max(0, share), billion), billion)
+	}
+	return h
+}

@@ -206,7 +206,7 @@ func TestFaults(t *testing.T) {
 		"orphan.guaranteed: must not be negative", "orphan.parent: there is no queue nowhere; it is taken for a part of the cluster",
 		"part-2.name: a queue needs a name of its own",
 		"self.guaranteed: must not be above the cap", "self.parent: self is a part of self itself; it is taken for a part of the cluster",
-		"small.guaranteed: its parts together are guaranteed more than it is itself",
+		"small.guaranteed: its parts (part-1, part-2) together are guaranteed more than it is itself; they get back no more than that",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)

@@ -23,6 +23,9 @@ func dominant(amounts, total cluster.Resources) int64 {
 	return most
 }
 
+// Part is a of b, as History counts: in parts of 1<<40, at most all.
+func Part(a, b int64) int64 { return ratio(max(0, a), b) }
+
 // ratio is a of b in parts of one, at most one.
 func ratio(a, b int64) int64 {
 	if a >= b {

@@ -156,15 +156,17 @@ const maxWeight = 1 << 16
 
 // checkGuarantees finds parents whose children are guaranteed more than they.
 func (b *builder) checkGuarantees() {
-	sums := make([]cluster.Resources, len(b.nodes))
+	sums, parts := make([]cluster.Resources, len(b.nodes)), make([][]string, len(b.nodes))
 	for i := 1; i < len(b.nodes); i++ {
 		parent := b.nodes[i].parent
 		sums[parent] = sums[parent].Add(b.nodes[i].Guaranteed)
+		parts[parent] = append(parts[parent], b.nodes[i].Name)
 	}
 	for i := 1; i < len(b.nodes); i++ {
 		for r, sum := range sums[i] {
 			if have := b.nodes[i].Guaranteed.Get(r); sum > have {
-				b.fault(b.nodes[i].Name, "guaranteed", r, "its parts together are guaranteed more than it is itself")
+				b.fault(b.nodes[i].Name, "guaranteed", r, fmt.Sprintf("its parts (%s) together are guaranteed more than it is itself; "+
+					"they get back no more than that", strings.Join(parts[i], ", ")))
 			}
 		}
 	}

@@ -64,10 +64,10 @@ var defects = []defect{
 	{"a slice is completed anywhere", "slices.go", "\t\treturn part.domain\n", "\t\treturn 0\n"},
 	{"a required level is not kept", "attempt.go", "if p.required, reason = g.level(", "if _, reason = g.level("},
 	{"members that run already do not bind the others' place", "attempt.go", "p.fixed = append(p.fixed, node)", "_ = node"},
-	{"members may differ in priority", "group.go", "\t\t\tt.odd = m\n", "\t\t\tt.odd = nil\n"},
-	{"members that are held back count", "group.go", "if m.barred != \"\" {\n\t\t\t\tcontinue", "if m.barred == \"\\x00\" {\n\t\t\t\tcontinue"},
+	{"members may differ in priority", "tally.go", "\t\t\tt.odd = m\n", "\t\t\tt.odd = nil\n"},
+	{"members that are held back count", "tally.go", "m.barred != \"\" {\n\t\t\tcontinue", "m.barred == \"\\x00\" {\n\t\t\tcontinue"},
 	{"lost wake-ups are lost for good", "heal.go", "now.Sub(g.lastAttempt) >= c.opts.WakeAfter ||", "now.Before(g.lastAttempt) ||"},
-	{"a deleted pod group is not noticed", "membership.go", "g.known, g.reported = false, Status{}", "g.reported = Status{}"},
+	{"a deleted pod group is not noticed", "membership.go", "g.spec, g.known, g.reported = gang.Spec{}, false, Status{}", "g.spec, g.reported = gang.Spec{}, Status{}"},
 	{"holds do not follow a member's requests", "membership.go", "if m.held {\n\t\tc.held.sub(m.node, m.Requests)\n\t\tc.held.add", "if false {\n\t\tc.held.add"},
 	{"a moved label forgets a bind", "membership.go", "case gang.Held:\n\t\tc.drop(m)", "default:\n\t\tc.drop(m)"},
 	{"a lowered floor releases nobody", "membership.go", "c.activateAll(g)\n\t}\n\tc.releaseReady(g)\n}\n\nfunc (c *Core) groupGone", "c.activateAll(g)\n\t}\n}\n\nfunc (c *Core) groupGone"},
@@ -86,7 +86,7 @@ var defects = []defect{
 	{"who is as important may be evicted", "preempt.go", "c.preempts(g) && claim.Priority < g.priority()", "c.preempts(g) && claim.Priority <= g.priority()"},
 	{"a gang is as important as its first member", "tenant.go", "t.Priority = max(t.Priority, m.Priority)", "_ = t.Priority"},
 	{"evictions that were in vain are repeated at once", "preempt.go", "f.now.Before(v.until)", "false && v.times > 0"},
-	{"effects come in the order of a map", "core.go", "sort.Slice(list, func(i, j int) bool { return list[i].key.Less(list[j].key) })", ""},
+	{"effects come in the order of a map", "core.go", "slices.SortedFunc(maps.Values(groups), byKey)", "slices.Collect(maps.Values(groups))"},
 }
 
 // caughtBy finds the test that failed.
