@@ -29,10 +29,33 @@ var ElasticQuotas = schema.GroupVersionResource{Group: "scheduling.x-k8s.io", Ve
 // Quota is the queues of a cluster in the planner's terms. It is immutable.
 type Quota struct {
 	*quota.Tree
-	// Faults are what is wrong with objects, each with the object and the field's path.
-	Faults []string
+	// Faults are what is wrong with objects.
+	Faults []Fault
 	// models are the places of types of a resource that some queue speaks of.
 	models map[typed]int
+}
+
+// Fault is what is wrong with a queue, or is not as one could think.
+type Fault struct {
+	Queue  string // in the tree
+	Object string // kind and name
+	Field  string // its path
+	Text   string
+	// Mild: the queue counts as it is written all the same.
+	Mild bool
+}
+
+func (f Fault) String() string { return f.Object + ": " + f.Field + ": " + f.Text }
+
+// FaultsOf lists the faults of one queue.
+func (q *Quota) FaultsOf(queue string) []Fault {
+	var list []Fault
+	for _, fault := range q.Faults {
+		if fault.Queue == queue {
+			list = append(list, fault)
+		}
+	}
+	return list
 }
 
 // typed is one type of a resource.
@@ -58,7 +81,7 @@ func NewQuota(
 		list = append(list, q.queue(queue, vocabulary))
 	}
 	for _, e := range elastic {
-		name := elasticName(e)
+		name := ElasticQueue(e)
 		objects[name] = "ElasticQuota " + e.Namespace + "/" + e.Name
 		list = append(list, quota.Queue{
 			Name: name, Namespaces: []string{e.Namespace}, Guaranteed: Resources(e.Spec.Min, vocabulary), Cap: caps(e.Spec.Max, vocabulary),
@@ -67,13 +90,16 @@ func NewQuota(
 	tree, faults := quota.New(list)
 	q.Tree = tree
 	for _, fault := range faults {
-		q.Faults = append(q.Faults, sentence(fault, objects[fault.Queue], vocabulary))
+		object := objects[fault.Queue]
+		q.Faults = append(q.Faults, Fault{
+			Queue: fault.Queue, Object: object, Field: pathOf(fault, object, vocabulary), Text: fault.Text, Mild: fault.Field == "namespaces",
+		})
 	}
 	return q
 }
 
-// elasticName is one that no Queue can have.
-func elasticName(e *v1alpha1.ElasticQuota) string {
+// ElasticQueue is the name of an ElasticQuota among queues, which no Queue can have.
+func ElasticQueue(e *v1alpha1.ElasticQuota) string {
 	return "elasticquota/" + e.Namespace + "/" + e.Name
 }
 
@@ -108,8 +134,8 @@ func (q *Quota) queue(queue *lockstepv1alpha1.Queue, vocabulary *cluster.Vocabul
 	return out
 }
 
-// sentence puts a fault into words, with the path of the field.
-func sentence(fault quota.Fault, object string, vocabulary *cluster.Vocabulary) string {
+// pathOf is where in its object a fault is.
+func pathOf(fault quota.Fault, object string, vocabulary *cluster.Vocabulary) string {
 	path := field.NewPath("spec", fault.Field)
 	switch {
 	case fault.Field == "name":
@@ -120,7 +146,7 @@ func sentence(fault quota.Fault, object string, vocabulary *cluster.Vocabulary) 
 	default:
 		path = field.NewPath("spec", "resources").Key(vocabulary.Name(fault.Resource)).Child(fault.Field)
 	}
-	return fmt.Sprintf("%s: %s: %s", object, path, fault.Text)
+	return path.String()
 }
 
 // QueueOf is the queue of a gang: the one that its PodGroup names, else the first that

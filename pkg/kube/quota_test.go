@@ -118,9 +118,13 @@ func TestQuotaFaultsNameObjectAndField(t *testing.T) {
 		`Queue lost: spec.namespaces: a is in queue elasticquota/a/eq already; gangs are in this one only if they name it`,
 		`Queue lost: spec.parent: there is no queue nowhere; it is taken for a part of the cluster`,
 		`Queue lost: spec.resources[nvidia.com/gpu].guaranteed: must not be above the cap`,
-		`Queue research: spec.resources[cpu].guaranteed: its parts together are guaranteed more than it is itself`,
+		`Queue research: spec.resources[cpu].guaranteed: its parts (part) together are guaranteed more than it is itself; they get back no more than that`,
 	}
-	got := slices.Sorted(slices.Values(q.Faults))
+	var got []string
+	for _, fault := range q.Faults {
+		got = append(got, fault.String())
+	}
+	slices.Sort(got)
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}

@@ -29,8 +29,10 @@ type engine struct {
 	dynamic  dynamic.Interface
 	profiles map[string]bool // complete before the scheduler runs
 	groups   *groupCache
+	queues   *queues
 	ready    atomic.Bool // everything that exists has been seen
 	asked    atomic.Bool // a pod has been scheduled: this scheduler leads
+	fence    fence
 
 	lanes       *lanes // of binds
 	activations *mailbox
@@ -72,7 +74,7 @@ func newEngine(ctx context.Context, args *configv1alpha1.LockstepArgs, handle fw
 			Vocabulary:   vocabulary,
 		}),
 		pods: map[string]*v1.Pod{}, classes: map[string]*v1.Pod{}, unknown: map[string]bool{}, failures: map[string]string{},
-		keys: map[string]queue.Key{}, beside: map[string]*v1.Pod{},
+		keys: map[string]queue.Key{}, beside: map[string]*v1.Pod{}, fence: fence{client: handle.ClientSet()},
 	}
 	e.lanes = newLanes(bindsAtOnce)
 	e.activations = newMailbox()

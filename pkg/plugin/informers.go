@@ -52,7 +52,8 @@ func (e *engine) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watch PodGroups: %w", err)
 	}
-	queuesSeen, err := e.newQueues().start(ctx)
+	e.queues = e.newQueues()
+	queuesSeen, err := e.queues.start(ctx)
 	if err != nil {
 		return err
 	}

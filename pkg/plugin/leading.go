@@ -56,6 +56,7 @@ func (e *engine) act(ctx context.Context) {
 	logger.Info("Lockstep leads")
 	e.step(core.Elected{})
 	go e.reports.run(ctx)
+	go e.queues.run(ctx)
 	wait.UntilWithContext(ctx, func(context.Context) {
 		e.step(core.Tick{})
 		e.mend()

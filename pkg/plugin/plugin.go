@@ -145,7 +145,10 @@ func placeOf(state fwk.CycleState) *place {
 
 // PreFilter plans for the whole gang with its first member; the others only look
 // up their place.
-func (p *Lockstep) PreFilter(_ context.Context, state fwk.CycleState, pod *v1.Pod, nodes []fwk.NodeInfo) (*fwk.PreFilterResult, *fwk.Status) {
+func (p *Lockstep) PreFilter(ctx context.Context, state fwk.CycleState, pod *v1.Pod, nodes []fwk.NodeInfo) (*fwk.PreFilterResult, *fwk.Status) {
+	if why := p.behind(ctx, pod, nodes); why != "" {
+		return nil, fwk.NewStatus(fwk.UnschedulableAndUnresolvable, why)
+	}
 	if _, member := kube.GangOf(pod); !member {
 		if !p.promises() {
 			return nil, fwk.NewStatus(fwk.Skip)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -28,6 +29,7 @@ import (
 type queues struct {
 	engine         *engine
 	queue, elastic cache.SharedIndexInformer
+	news           atomic.Bool // there is something to say of queues
 }
 
 // lookAgain is how often a kind that is missing is looked for.
@@ -50,7 +52,7 @@ func (q *queues) start(ctx context.Context) ([]cache.InformerSynced, error) {
 	} {
 		seen, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(any) { q.changed(ctx) },
-			UpdateFunc: func(_, _ any) { q.changed(ctx) },
+			UpdateFunc: func(before, after any) { q.updated(ctx, before, after) },
 			DeleteFunc: func(any) { q.changed(ctx) },
 		})
 		if err != nil {
@@ -86,27 +88,40 @@ func (q *queues) served(resource schema.GroupVersionResource) bool {
 	return false
 }
 
+// updated: a status alone changes nothing but what an earlier scheduler remembers.
+func (q *queues) updated(ctx context.Context, before, after any) {
+	old, ok := before.(*unstructured.Unstructured)
+	object, is := after.(*unstructured.Unstructured)
+	if !ok || !is || old.GetUID() != object.GetUID() || object.GetGeneration() == 0 || old.GetGeneration() != object.GetGeneration() {
+		q.changed(ctx)
+		return
+	}
+	q.engine.step(core.HistorySeen{Late: kube.Late(decodeAll[lockstepv1alpha1.Queue](ctx, q.queue))})
+}
+
 // changed reads all queues anew, tells the core, and with it which gang is in which.
 func (q *queues) changed(ctx context.Context) {
 	e := q.engine
 	own, elastic := decodeAll[lockstepv1alpha1.Queue](ctx, q.queue), decodeAll[v1alpha1.ElasticQuota](ctx, q.elastic)
 	e.mu.Lock()
+	effects := e.core.Step(time.Now(), core.HistorySeen{Late: kube.Late(own)})
 	event := core.QueuesSeen{}
 	e.quota = nil
 	if len(own)+len(elastic) > 0 {
 		e.quota = kube.NewQuota(own, elastic, e.vocabulary)
 		event = core.QueuesSeen{Tree: e.quota.Tree, Charge: e.charge}
 		for _, fault := range e.quota.Faults {
-			klog.FromContext(ctx).Error(nil, "A queue is wrong and counts as far as it makes sense", "fault", fault)
+			klog.FromContext(ctx).Error(nil, "A queue is wrong and counts as far as it makes sense", "fault", fault.String())
 		}
 	}
-	effects := e.core.Step(time.Now(), event)
+	effects = append(effects, e.core.Step(time.Now(), event)...)
 	for _, o := range e.groups.store.List() {
 		if g, ok := o.(*group); ok {
 			effects = append(effects, e.core.Step(time.Now(), e.groupSeen(g))...)
 		}
 	}
 	e.mu.Unlock()
+	q.news.Store(true)
 	e.apply(effects)
 }
 

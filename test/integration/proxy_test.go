@@ -28,6 +28,7 @@ type proxy struct {
 
 	mu   sync.Mutex
 	rule func(w http.ResponseWriter, r *http.Request, forward http.Handler)
+	late chan struct{} // watches of pods tell nothing until it is closed; nil: they are not late
 }
 
 // newProxy makes a proxy, and a kubeconfig that leads to it with the rights of
@@ -63,6 +64,9 @@ func newProxy(t *testing.T) *proxy {
 			rule(w, r, forward)
 			return
 		}
+		if r.URL.Query().Get("watch") != "" && strings.HasSuffix(r.URL.Path, "/pods") {
+			w = &lateWriter{w, p, r}
+		}
 		forward.ServeHTTP(w, r)
 	}))
 	t.Cleanup(func() {
@@ -85,6 +89,37 @@ func newProxy(t *testing.T) *proxy {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// lateWriter is a watch that can be held up.
+type lateWriter struct {
+	http.ResponseWriter
+	proxy   *proxy
+	request *http.Request
+}
+
+func (w *lateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *lateWriter) Write(b []byte) (int, error) {
+	w.proxy.mu.Lock()
+	late := w.proxy.late
+	w.proxy.mu.Unlock()
+	if late != nil {
+		select {
+		case <-late:
+		case <-w.request.Context().Done():
+		}
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// holdPods holds up watches of pods until the returned function lets them go on.
+func (p *proxy) holdPods() (release func()) {
+	late := make(chan struct{})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.late = late
+	return sync.OnceFunc(func() { close(late) })
 }
 
 // onBind sets what happens to requests that bind a pod; nil forwards them.

@@ -5,10 +5,12 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	lockstepv1alpha1 "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
 	"lockstep.dev/lockstep/pkg/devcluster/fakenodes"
@@ -81,4 +83,72 @@ func TestQueues(t *testing.T) {
 	}
 	w.queue("late", "", "")
 	w.awaitReason("lost", "DoesNotFit")
+}
+
+// What is wrong with a queue is said on the queue, and taken back once it is mended.
+func TestFaultyQueues(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 0)
+	parent, part := w.queue("parent", "8", ""), w.queue("part", "16", "")
+	queues := env.dynamic.Resource(lockstepv1alpha1.Queues)
+	change := func(name, patch string) {
+		t.Helper()
+		_, err := queues.Patch(w.ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+		w.must(err)
+	}
+	valid := func(name, status string, parts ...string) {
+		t.Helper()
+		w.await(name+" to be Valid="+status, func() (bool, string) {
+			object, err := queues.Get(w.ctx, name, metav1.GetOptions{})
+			w.must(err)
+			queue := &lockstepv1alpha1.Queue{}
+			w.must(runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, queue))
+			c := meta.FindStatusCondition(queue.Status.Conditions, kube.ValidCondition)
+			if c == nil {
+				return false, "no condition"
+			}
+			for _, part := range parts {
+				if !strings.Contains(c.Message, part) {
+					return false, c.Message
+				}
+			}
+			return string(c.Status) == status, fmt.Sprintf("%s: %s", c.Status, c.Message)
+		})
+	}
+	valid(parent, "True", "the queue counts as it is written")
+
+	change(part, fmt.Sprintf(`{"spec":{"parent":%q}}`, parent))
+	more := fmt.Sprintf("spec.resources[nvidia.com/gpu].guaranteed: its parts (%s) together are guaranteed more than it is itself; they get back no more than that", part)
+	valid(parent, "False", more)
+	w.await("an event on the queue", func() (bool, string) {
+		list, err := env.client.CoreV1().Events(metav1.NamespaceDefault).List(w.ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=" + parent})
+		w.must(err)
+		for i := range list.Items {
+			if e := &list.Items[i]; e.Reason == "QueueFaulty" && e.InvolvedObject.Kind == lockstepv1alpha1.Kind && strings.Contains(e.Message, more) {
+				return true, ""
+			}
+		}
+		return false, fmt.Sprintf("%d events", len(list.Items))
+	})
+
+	change(part, `{"spec":{"parent":"nowhere"}}`)
+	valid(part, "False", "spec.parent: there is no queue nowhere; it is taken for a part of the cluster")
+	valid(parent, "True")
+
+	change(part, fmt.Sprintf(`{"spec":{"parent":%q}}`, parent))
+	change(parent, fmt.Sprintf(`{"spec":{"parent":%q}}`, part))
+	w.await("a queue that is a part of itself", func() (bool, string) {
+		said := ""
+		for _, name := range []string{parent, part} {
+			object, err := queues.Get(w.ctx, name, metav1.GetOptions{})
+			w.must(err)
+			conditions, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
+			said += fmt.Sprint(conditions)
+		}
+		return strings.Contains(said, "is a part of "), said
+	})
+
+	change(parent, `{"spec":{"parent":null}}`)
+	change(part, `{"spec":{"parent":null}}`)
+	valid(parent, "True")
+	valid(part, "True")
 }

@@ -38,9 +38,11 @@ func addKnownTypes(s *runtime.Scheme) error {
 // the shares of others.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,path=queues,singular=queue,shortName=lsq
 // +kubebuilder:printcolumn:name="Parent",type=string,JSONPath=`.spec.parent`
 // +kubebuilder:printcolumn:name="Weight",type=integer,JSONPath=`.spec.weight`
+// +kubebuilder:printcolumn:name="Valid",type=string,JSONPath=`.status.conditions[?(@.type=="Valid")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.parent) || self.spec.parent != self.metadata.name",message="must be another queue",fieldPath=".spec.parent",reason=FieldValueInvalid
 type Queue struct {
@@ -48,6 +50,8 @@ type Queue struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	Spec QueueSpec `json:"spec"`
+	// +optional
+	Status QueueStatus `json:"status,omitempty"`
 }
 
 // QueueSpec is what the queue is guaranteed, where it ends, and whom it is for.
@@ -107,6 +111,35 @@ type QueueResource struct {
 	//
 	// +optional
 	Cap *resource.Quantity `json:"cap,omitempty"`
+}
+
+// QueueStatus is what the scheduler says of the queue.
+type QueueStatus struct {
+	// Conditions has one, Valid: whether the queue counts as it is written, and if not
+	// what is wrong with it.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// History is what the queue has borrowed of late. It is written seldom, for the next
+	// scheduler to go on with.
+	//
+	// +optional
+	History *QueueHistory `json:"history,omitempty"`
+}
+
+// QueueHistory is a mean of what a queue has borrowed, over a past that counts less the
+// longer ago it is.
+type QueueHistory struct {
+	// At is when it was so.
+	At metav1.Time `json:"at"`
+	// Borrowed is a share of the cluster, in billionths.
+	//
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000000
+	Borrowed int64 `json:"borrowed"`
 }
 
 // QueueList is a list of queues.
