@@ -19,7 +19,7 @@ import (
 // simulateFlags are what a user says on the command line.
 type simulateFlags struct {
 	nodes, jobs, topology, report string
-	policies                      []string
+	policies, queues              []string
 	arrive                        float64
 	seed                          int64
 	seeds                         int
@@ -29,6 +29,7 @@ type simulateFlags struct {
 	restart, checkpoint           time.Duration
 	reserveAfter                  time.Duration
 	preemption, declare           bool
+	stopped                       func() error
 }
 
 func newSimulateCommand() *cobra.Command {
@@ -48,7 +49,7 @@ func newSimulateCommand() *cobra.Command {
 
   job, submit_s, duration_s, workers, gpu_per_worker, cpu_milli_per_worker,
   memory_mib_per_worker, master_cpu_milli [, min_workers, max_workers, priority,
-  required, preferred, fails_at]
+  required, preferred, queue, fails_at]
       Gangs that arrive, wait, run and leave. Nodes: node, gpu, cpu_milli, memory_mib,
       and zone, block, rack, as far as they have them (or a table of these, by node,
       as --topology). With --elastic, jobs may have any size from min_workers to
@@ -60,6 +61,7 @@ The same files and the same seed give the same result on every machine.`,
   lockstep simulate --nodes cluster.csv --jobs gangs.csv --elastic trace --loads 0.7,0.95,1.2`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
+			flags.stopped = command.Context().Err
 			result, err := flags.simulate()
 			if err != nil {
 				return err
@@ -92,6 +94,7 @@ The same files and the same seed give the same result on every machine.`,
 	f.DurationVar(&flags.reserveAfter, "reserve-after", 10*time.Minute, "how long a gang waits before lockstep reserves room for it; 0: it never does")
 	f.BoolVar(&flags.preemption, "preemption", false, "let lockstep end gangs for such of higher priority")
 	f.BoolVar(&flags.declare, "declare-durations", false, "let gangs tell lockstep how long they will run, so that it can let others go before a reservation")
+	f.StringSliceVar(&flags.queues, "queues", nil, "queues that share the cluster, as NAME=WEIGHT; gangs that name none (column queue) are in them in turn")
 	f.StringVar(&flags.elastic, "elastic", "", "compare elastic jobs with jobs of a fixed size: trace (those with max_workers above min_workers) or "+
 		"all (every job of several workers, from half to twice as many)")
 	f.Float64SliceVar(&flags.loads, "loads", []float64{0.7, 0.95, 1.2}, "with --elastic: GPU time asked for over what there is; arrivals are drawn together or apart")

@@ -3,9 +3,12 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/quota"
 	"lockstep.dev/lockstep/pkg/sim"
 	"lockstep.dev/lockstep/pkg/topology"
 )
@@ -61,7 +64,15 @@ func (f *simulateFlags) replay(policy string) (sim.ReplayOptions, error) {
 	whole := func(d time.Duration) int64 { return int64(d / time.Second) }
 	options := sim.ReplayOptions{
 		Policy: policy, Seed: f.seed, PatienceSeconds: whole(f.patience), ReserveAfterSeconds: whole(f.reserveAfter),
-		Preemption: f.preemption, DeclareDurations: f.declare, Costs: sim.DefaultCosts(),
+		Preemption: f.preemption, DeclareDurations: f.declare, Costs: sim.DefaultCosts(), Stopped: f.stopped,
+	}
+	for _, text := range f.queues {
+		name, weight, _ := strings.Cut(text, "=")
+		number, err := strconv.ParseInt(weight, 10, 32)
+		if name == "" || err != nil || number < 1 {
+			return options, fmt.Errorf("--queues: %q is not NAME=WEIGHT, such as vision=2", text)
+		}
+		options.Queues = append(options.Queues, quota.Queue{Name: name, Weight: number})
 	}
 	options.Costs.RestartSeconds, options.Costs.CheckpointSeconds = whole(f.restart), whole(f.checkpoint)
 	switch {
@@ -76,13 +87,13 @@ func (f *simulateFlags) replay(policy string) (sim.ReplayOptions, error) {
 }
 
 func (r *gangsResult) tables() []reportTable {
-	whole := [][]string{{"POLICY", "FINISHED", "FAILED", "NEVER FIT", "PREEMPTED", "ALLOCATED %", "USEFUL %", "WHOLE NODES FREE", "FREE GPUS ON THEM %"}}
+	whole := [][]string{{"POLICY", "FINISHED", "FAILED", "NEVER FIT", "PREEMPTED", "ALLOCATED %", "USEFUL %", "KEPT IDLE %", "WHOLE NODES FREE", "FREE GPUS ON THEM %"}}
 	waiting := [][]string{{"POLICY", "GPUS", "JOBS", "MEAN WAIT", "P50", "P99", "MOST", "SLOWDOWN"}}
 	spread := [][]string{{"POLICY", "LEVEL", "GANGS", "DOMAINS", "OVER EMPTY CLUSTER", "OVER BEST THEN"}}
 	for _, p := range r.Policies {
 		whole = append(whole, []string{
 			p.Policy, fmt.Sprint(p.JobsFinished), fmt.Sprint(p.JobsFailed), fmt.Sprint(p.JobsNeverFit), fmt.Sprint(p.Preempted.Jobs), fixed(p.AllocatedPercent),
-			fixed(p.UsefulPercent), fixed(p.Fragmentation.WholeNodes), fixed(p.Fragmentation.WholeNodePercent),
+			fixed(p.UsefulPercent), fixed(p.KeptPercent), fixed(p.Fragmentation.WholeNodes), fixed(p.Fragmentation.WholeNodePercent),
 		})
 		for _, c := range p.Waiting {
 			waiting = append(waiting, []string{
@@ -96,10 +107,22 @@ func (r *gangsResult) tables() []reportTable {
 			})
 		}
 	}
-	return []reportTable{
+	shares := [][]string{{"POLICY", "QUEUE", "WEIGHT", "GPU HOURS", "OF THOSE WANTED BY ALL %", "ITS WEIGHT %"}}
+	for _, p := range r.Policies {
+		for _, q := range p.Queues {
+			shares = append(shares, []string{
+				p.Policy, q.Queue, fmt.Sprint(q.Weight), fmt.Sprintf("%.0f", q.GPUHours), fixed(q.ContestedPercent), fixed(q.WeightPercent),
+			})
+		}
+	}
+	tables := []reportTable{
 		{"Use of the cluster", whole}, {"Waiting, by the GPUs that a job asks for", waiting},
 		{"Domains that a gang is spread over", spread},
 	}
+	if len(shares) > 1 {
+		tables = append(tables, reportTable{"Shares of queues", shares})
+	}
+	return tables
 }
 
 func span(seconds float64) string {

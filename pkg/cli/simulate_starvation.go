@@ -27,7 +27,7 @@ most for as long as the longest small job runs.`,
   lockstep simulate starvation --load 1.05 --hours 24 -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			options.ReserveAfterSeconds = int64(after / time.Second)
+			options.ReserveAfterSeconds, options.Stopped = int64(after/time.Second), command.Context().Err
 			report, err := sim.Starvation(options)
 			if err != nil {
 				return err
@@ -35,7 +35,7 @@ most for as long as the longest small job runs.`,
 			if output == outputJSON {
 				return printJSON(command.OutOrStdout(), report)
 			}
-			rows := [][]string{{"RESERVATION", "GANG WAITS", "UNTIL RESERVED", "UNTIL DRAINED", "STARVED", "SMALL JOBS WAIT", "ALLOCATED %"}}
+			rows := [][]string{{"RESERVATION", "GANG WAITS", "UNTIL RESERVED", "UNTIL DRAINED", "STARVED", "SMALL JOBS WAIT", "ALLOCATED %", "KEPT IDLE %"}}
 			for _, row := range []struct {
 				name string
 				f    sim.StarvationFigures
@@ -46,7 +46,7 @@ most for as long as the longest small job runs.`,
 				}
 				rows = append(rows, []string{
 					row.name, span(float64(row.f.GangWaitSeconds)), reserved, drained, yesNo(row.f.Starved),
-					span(row.f.SmallMeanSeconds), fixed(row.f.AllocatedPercent),
+					span(row.f.SmallMeanSeconds), fixed(row.f.AllocatedPercent), fixed(row.f.KeptPercent),
 				})
 			}
 			s := newScreen(command.OutOrStdout(), time.Now)

@@ -120,6 +120,7 @@ type Job struct {
 	Priority        int
 	Required        string // topology level; empty: none
 	Preferred       string
+	Queue           string
 	FailsAt         float64 // the share of the run after which it fails; 0: it does not
 }
 
@@ -140,7 +141,7 @@ func (j *Job) RunSeconds() int64 {
 // ReadJobs reads the columns of a gang trace, in the order of submission: job,
 // submit_s, duration_s, workers, gpu_per_worker, cpu_milli_per_worker,
 // memory_mib_per_worker, master_cpu_milli and, if there, min_workers, max_workers
-// (without them the size is fixed), priority, required, preferred, fails_at.
+// (without them the size is fixed), priority, required, preferred, queue, fails_at.
 func ReadJobs(r io.Reader) ([]Job, error) {
 	var jobs []Job
 	err := readTable(r, func(row row) error {
@@ -149,7 +150,7 @@ func ReadJobs(r io.Reader) ([]Job, error) {
 			Workers: int(row.number("workers")), GPUsPerWorker: row.number("gpu_per_worker"),
 			CPUPerWorker: row.number("cpu_milli_per_worker"), MemoryPerWorker: row.number("memory_mib_per_worker"),
 			MasterCPU: row.number("master_cpu_milli"),
-			Required:  row.optional("required"), Preferred: row.optional("preferred"),
+			Required:  row.optional("required"), Preferred: row.optional("preferred"), Queue: row.optional("queue"),
 		}
 		j.MinWorkers, j.MaxWorkers = int(row.whole("min_workers", int64(j.Workers))), int(row.whole("max_workers", int64(j.Workers)))
 		j.readRest(row)

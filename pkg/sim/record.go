@@ -25,7 +25,7 @@ type record struct {
 	every       int64 // seconds between points of the timeline
 	waits       [][]wait
 	stretch     []stretchSum
-	area        struct{ allocated, useful, free, whole, wholeGPUs float64 } // times seconds
+	area        struct{ allocated, useful, free, kept, whole, wholeGPUs float64 } // times seconds
 	usable      map[int]*struct{ sum, n float64 }
 	total       int64
 	emptied     *placement.Index
@@ -81,8 +81,9 @@ func (r *record) least(req placement.Request) []int {
 	return used
 }
 
-// pass takes in the time from one event to the next, in which nothing changed.
-func (r *record) pass(from, to int64, m *Machine, waiting int) {
+// pass takes in the time from one event to the next, in which nothing changed: kept GPUs
+// are free and reserved.
+func (r *record) pass(from, to int64, m *Machine, waiting int, kept int64) {
 	for at := (from + r.every - 1) / r.every * r.every; at < to && at <= r.last; at += r.every {
 		if at < r.first {
 			continue
@@ -99,6 +100,7 @@ func (r *record) pass(from, to int64, m *Machine, waiting int) {
 	span := float64(to - from)
 	r.area.allocated += span * float64(m.total-m.free)
 	r.area.free += span * float64(m.free)
+	r.area.kept += span * float64(kept)
 	r.area.whole += span * float64(m.whole)
 	r.area.wholeGPUs += span * float64(m.wholeGPUs())
 }
@@ -224,7 +226,9 @@ func (r *record) report() *ReplayReport {
 	span := float64(max(1, r.last-r.first))
 	capacity := float64(r.total)
 	rep.AllocatedPercent = 100 * r.area.allocated / capacity / span
+	rep.KeptPercent = 100 * r.area.kept / capacity / span
 	rep.UsefulPercent = 100 * r.area.useful / capacity / span
+	r.sumUpQueues()
 	var all []wait
 	for class, waits := range r.waits {
 		all = append(all, waits...)

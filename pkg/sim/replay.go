@@ -8,6 +8,7 @@ import (
 
 	"lockstep.dev/lockstep/pkg/autoscale"
 	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/quota"
 	"lockstep.dev/lockstep/pkg/topology"
 )
 
@@ -30,6 +31,10 @@ type ReplayOptions struct {
 	// Recommender lets lockstep change the size of elastic jobs; nil: all keep the size
 	// that they ask for.
 	Recommender autoscale.Recommender
+	// Queues share the cluster by their weights; jobs that name none are in them in turn.
+	Queues []quota.Queue
+	// Stopped is asked again and again; an error ends the replay. Nil: nothing does.
+	Stopped func() error
 }
 
 // Costs are those of stopping a job.
@@ -61,6 +66,7 @@ func Replay(nodes []cluster.Node, levels []topology.Level, jobs []Job, options R
 // run is a replay that has come to its end.
 func run(nodes []cluster.Node, levels []topology.Level, jobs []Job, options ReplayOptions) (*replay, error) {
 	r := &replay{machine: newMachine(nodes, levels)}
+	jobs = deal(jobs, options.Queues)
 	if err := r.employ(jobs, options); err != nil {
 		return nil, err
 	}
@@ -68,9 +74,18 @@ func run(nodes []cluster.Node, levels []topology.Level, jobs []Job, options Repl
 		return nil, fmt.Errorf("there is nothing to replay: %d GPUs, %d jobs", r.machine.total, len(jobs))
 	}
 	r.record = newRecord(r.machine, options.Policy, jobs)
+	for _, q := range options.Queues {
+		r.record.rep.Queues = append(r.record.rep.Queues, QueueShare{Queue: q.Name, Weight: max(1, q.Weight)})
+	}
 	for len(jobs) > 0 || len(r.events) > 0 {
 		now := r.next(jobs)
-		r.record.pass(r.now, now, r.machine, len(r.scheduler.waiting()))
+		if options.Stopped != nil {
+			if err := options.Stopped(); err != nil {
+				return nil, fmt.Errorf("stopped at second %d of the trace: %w", r.now, err)
+			}
+		}
+		r.record.pass(r.now, now, r.machine, len(r.scheduler.waiting()), r.live.kept())
+		r.record.shares(r.now, now, r.live)
 		r.now = now
 		for len(r.events) > 0 && r.events[0].at == now {
 			heap.Pop(&r.events).(event).happen()
@@ -115,10 +130,15 @@ func (r *replay) employ(jobs []Job, options ReplayOptions) error {
 		if r.costs = options.Costs; r.costs == (Costs{}) {
 			r.costs = DefaultCosts()
 		}
+		if err := r.live.divide(options.Queues); err != nil {
+			return err
+		}
 		if options.Recommender != nil {
 			r.elastic = &resizer{replay: r, recommender: options.Recommender, last: -askLater}
 		}
 		return nil
+	case len(options.Queues) > 0:
+		return fmt.Errorf("the policy %q knows of no queues; lockstep does", options.Policy)
 	case options.Recommender != nil:
 		return fmt.Errorf("the policy %q cannot change the size of jobs; lockstep can", options.Policy)
 	}

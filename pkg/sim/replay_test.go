@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/quota"
 	"lockstep.dev/lockstep/pkg/topology"
 )
 
@@ -196,5 +198,41 @@ func TestReadClusterWithPlaces(t *testing.T) {
 	_, _, err = ReadCluster(strings.NewReader("node,cpu_milli,memory_mib,gpu\na,1,1,8\n"), strings.NewReader("node,rack\nx,r0\n"))
 	if err == nil || !strings.Contains(err.Error(), "topology: line 2") || !strings.Contains(err.Error(), `"x"`) {
 		t.Errorf("error %v does not name the node that is not there", err)
+	}
+}
+
+func TestReplayStops(t *testing.T) {
+	nodes, levels := smallCluster(t, 1)
+	asked, why := 0, errors.New("enough")
+	_, err := Replay(nodes, levels, []Job{job("first", 0, 5, 1, 8), job("second", 100, 5, 1, 8)}, ReplayOptions{Policy: "lockstep", Stopped: func() error {
+		if asked++; asked > 2 {
+			return why
+		}
+		return nil
+	}})
+	if !errors.Is(err, why) || !strings.Contains(err.Error(), "stopped at second 5 of the trace") {
+		t.Errorf("a replay that is stopped says %v", err)
+	}
+}
+
+// Queues that always have jobs that wait get what their weights say, within 5 %.
+func TestReplaySharesByWeight(t *testing.T) {
+	nodes, levels := smallCluster(t, 2)
+	var jobs []Job
+	for i := range 1500 {
+		jobs = append(jobs, job(fmt.Sprint("j", i), int64(i)*100, 4000, 1+i/3%2, 2))
+	}
+	queues := []quota.Queue{{Name: "a", Weight: 1}, {Name: "b", Weight: 2}, {Name: "c", Weight: 5}}
+	r, err := Replay(nodes, levels, jobs, ReplayOptions{Policy: "lockstep", Queues: queues})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range r.Queues {
+		if ratio := q.ContestedPercent / q.WeightPercent; ratio < 0.95 || ratio > 1.05 {
+			t.Errorf("%s got %.1f %% of what all wanted, and its weight is %.1f %%", q.Queue, q.ContestedPercent, q.WeightPercent)
+		}
+	}
+	if _, err := Replay(nodes, levels, jobs, ReplayOptions{Policy: "fgd", Queues: queues}); err == nil {
+		t.Error("fgd knows of queues")
 	}
 }

@@ -12,6 +12,8 @@ type ReplayReport struct {
 	AllocatedPercent float64 `json:"allocated_percent"`
 	// UsefulPercent is the part of it held by jobs that succeeded.
 	UsefulPercent float64 `json:"useful_percent"`
+	// KeptPercent is the GPU time that lay idle because it was reserved for somebody.
+	KeptPercent float64 `json:"kept_percent"`
 	// Waiting is by the number of GPUs that a job asks for, the last line is all jobs.
 	Waiting []SizeClass `json:"waiting"`
 	// Stretch is by level, the widest first; single-pod jobs are left out.
@@ -22,6 +24,8 @@ type ReplayReport struct {
 	Resizes Resizes `json:"resizes"`
 	// Preempted are the jobs that were ended for more important ones, and went on later.
 	Preempted Preempted `json:"preempted"`
+	// Queues are what queues got, where there are some.
+	Queues []QueueShare `json:"queues,omitempty"`
 }
 
 // Preempted counts jobs as often as they were ended.

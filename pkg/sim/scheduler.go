@@ -37,9 +37,11 @@ type live struct {
 	tasks   map[gang.Key]*task
 	leaving []leaver
 	victims []eviction
-	holders int // jobs for which room is reserved
+	holders map[*task]*core.Reservation // jobs for which room is reserved
 	// reserveAfter is how long, in seconds, a job waits before it may be one; 0: for ever.
 	reserveAfter int64
+	// divided: there are queues.
+	divided bool
 	// declare says that jobs tell for how long they run.
 	declare bool
 }
@@ -70,7 +72,7 @@ type eviction struct {
 const retry = 300
 
 func newLive(m *Machine, options ReplayOptions) *live {
-	s := &live{machine: m, tasks: map[gang.Key]*task{}, declare: options.DeclareDurations, reserveAfter: options.ReserveAfterSeconds, core: core.New(core.Options{
+	s := &live{machine: m, tasks: map[gang.Key]*task{}, holders: map[*task]*core.Reservation{}, declare: options.DeclareDurations, reserveAfter: options.ReserveAfterSeconds, core: core.New(core.Options{
 		Vocabulary: vocabulary, NoPreemption: !options.Preemption,
 		ReserveAfter: time.Duration(options.ReserveAfterSeconds) * time.Second,
 	})}
@@ -98,32 +100,45 @@ func (s *live) step(now int64, event core.Event) {
 		case core.Evict:
 			s.victims = append(s.victims, eviction{s.tasks[e.Key], e.UIDs})
 		case core.Report:
-			s.reported(now, s.tasks[e.Key], e.Status.Reservation != nil)
+			s.reported(now, s.tasks[e.Key], e.Status.Reservation)
 		}
 	}
 }
 
-// reported takes in whether room is reserved for a job.
-func (s *live) reported(now int64, t *task, holds bool) {
-	if t == nil {
-		return
-	}
-	if holds != t.holds {
-		s.holders--
-		if t.holds = holds; holds {
-			s.holders += 2
+// reported takes in what is reserved for a job.
+func (s *live) reported(now int64, t *task, r *core.Reservation) {
+	switch {
+	case t == nil:
+	case r == nil:
+		delete(s.holders, t)
+	default:
+		if s.holders[t] = r; t.reserved < 0 {
+			t.reserved = now
 		}
 	}
-	if holds && t.reserved < 0 {
-		t.reserved = now
+}
+
+// kept is the number of GPUs that are free and reserved for somebody.
+func (s *live) kept() int64 {
+	if s == nil {
+		return 0
 	}
+	sum := int64(0)
+	for _, r := range s.holders {
+		for _, room := range r.Room {
+			if node, ok := s.machine.find(room.Node); ok {
+				sum += min(max(0, s.machine.nodes[node].Free.Get(gpus)), room.Amounts.Get(gpus))
+			}
+		}
+	}
+	return sum
 }
 
 func (s *live) submit(now int64, t *task) {
 	s.tasks[groupOf(t)] = t
 	spec := gang.Spec{
 		Key: groupOf(t), UID: t.Name, Floor: t.floor + t.masters(), Created: moment(t.SubmitSeconds),
-		Required: gang.Level{Name: t.Required}, Preferred: gang.Level{Name: t.Preferred},
+		Queue: t.Queue, Required: gang.Level{Name: t.Required}, Preferred: gang.Level{Name: t.Preferred},
 	}
 	if s.declare {
 		spec.Duration = seconds(t.DurationSeconds)
@@ -137,26 +152,29 @@ func (s *live) enqueue(now int64, t *task, pods []pod) *entry {
 	for _, p := range pods {
 		s.step(now, core.MemberSeen{Key: groupOf(t), Member: memberOf(t, p)})
 	}
-	e := &entry{task: t, pods: pods, like: fmt.Sprint(t.request, len(pods), t.floor, t.Priority)}
+	e := &entry{task: t, pods: pods, like: fmt.Sprint(t.request, len(pods), t.floor, t.Priority, t.Queue)}
 	if s.declare {
 		e.like += fmt.Sprint(" ", t.DurationSeconds)
 	}
 	e.key, _ = s.core.QueueKey(pods[0].uid)
-	at, _ := slices.BinarySearchFunc(s.queue, e, func(a, b *entry) int {
-		if queue.Less(a.key, b.key) {
-			return -1
-		}
-		return 1
-	})
+	at, _ := slices.BinarySearchFunc(s.queue, e, byPlace)
 	s.queue = slices.Insert(s.queue, at, e)
 	return e
 }
 
+func byPlace(a, b *entry) int {
+	if queue.Less(a.key, b.key) {
+		return -1
+	}
+	return 1
+}
+
 func (s *live) start(now int64, started func(t *task)) {
 	s.step(now, core.Tick{})
+	s.reorder()
 	refused := map[string]bool{} // what found no place in this pass, in which none comes free
 	s.queue = slices.DeleteFunc(s.queue, func(e *entry) bool {
-		if refused[e.like] && !e.task.holds || !s.worthTrying(now, e) {
+		if refused[e.like] && s.holders[e.task] == nil || !s.worthTrying(now, e) {
 			return false
 		}
 		if !s.attempt(now, e) {
@@ -173,7 +191,7 @@ func (s *live) start(now int64, started func(t *task)) {
 func (s *live) worthTrying(now int64, e *entry) bool {
 	each := int(e.task.GPUsPerWorker)
 	return each == 0 || s.machine.slots(each) >= e.task.floor || now >= e.tried+retry ||
-		s.reserveAfter > 0 && s.holders == 0 && now >= e.task.SubmitSeconds+s.reserveAfter
+		s.reserveAfter > 0 && len(s.holders) == 0 && now >= e.task.SubmitSeconds+s.reserveAfter
 }
 
 // attempt is what the framework does with a gang whose turn it is: the first member
@@ -280,7 +298,7 @@ func (s *live) free(gone []leaver) {
 func (s *live) ended(now int64, t *task) {
 	s.withdraw(now, t, t.pods)
 	s.step(now, core.GroupGone{Key: groupOf(t)})
-	s.reported(now, t, false)
+	s.reported(now, t, nil)
 	delete(s.tasks, groupOf(t))
 	for _, p := range t.pods {
 		s.machine.give(p.node, t.requests(p))

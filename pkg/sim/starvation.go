@@ -18,6 +18,8 @@ type StarvationOptions struct {
 	// Hours is how long small jobs go on to come.
 	Hours int
 	Seed  int64
+	// Stopped is as in ReplayOptions.
+	Stopped func() error
 }
 
 // StarvationReport compares the two: without a reservation, and with one.
@@ -43,6 +45,8 @@ type StarvationFigures struct {
 	SmallMeanSeconds float64 `json:"small_mean_wait_seconds"`
 	// AllocatedPercent is the GPU time held while jobs arrived.
 	AllocatedPercent float64 `json:"allocated_percent"`
+	// KeptPercent is the part that lay idle because it was reserved.
+	KeptPercent float64 `json:"kept_percent"`
 }
 
 // The cluster of the scenario: two blocks of 64 GPUs, one of which the gang asks for as
@@ -69,7 +73,7 @@ func Starvation(options StarvationOptions) (*StarvationReport, error) {
 		into  *StarvationFigures
 		after int64
 	}{{&report.Without, 0}, {&report.With, options.ReserveAfterSeconds}} {
-		r, err := run(nodes, levels, jobs, ReplayOptions{Policy: "lockstep", ReserveAfterSeconds: replay.after})
+		r, err := run(nodes, levels, jobs, ReplayOptions{Policy: "lockstep", ReserveAfterSeconds: replay.after, Stopped: options.Stopped})
 		if err != nil {
 			return nil, err
 		}
@@ -113,7 +117,8 @@ func starvedJobs(options StarvationOptions) []Job {
 
 // starvation sums up a replay in which the last small job came at the given time.
 func (r *replay) starvation(last int64) StarvationFigures {
-	f := StarvationFigures{AllocatedPercent: r.record.report().AllocatedPercent}
+	report := r.record.report()
+	f := StarvationFigures{AllocatedPercent: report.AllocatedPercent, KeptPercent: report.KeptPercent}
 	small := 0
 	for _, o := range r.record.outcomes {
 		wait := o.started - o.SubmitSeconds

@@ -17,8 +17,7 @@ type task struct {
 	pods    []pod             // that run, in rank order: the Master first, if there is one
 	made    int               // pods so far
 	started int64             // for the first time; -1: not yet
-	// holds: room is reserved for it; reserved is when that was so first, -1: never.
-	holds    bool
+	// reserved is when room was first reserved for it; -1: never.
 	reserved int64
 	resized  int64 // when it came to have its present size
 	work     work
