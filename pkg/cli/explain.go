@@ -171,6 +171,8 @@ type explanation struct {
 	AgeSeconds *int64   `json:"age_seconds"`
 	// Topology is the closeness that the gang asks for; absent where it asks for none.
 	Topology *topologyWish `json:"topology,omitempty"`
+	// Reservation is room that is kept for the gang; absent where none is.
+	Reservation *reservedRoom `json:"reservation,omitempty"`
 	// Held says of each domain in Missing who is there.
 	Missing []heldShortage `json:"missing"`
 	// Roomiest are domains with much free of what the cluster lacks.
@@ -213,7 +215,7 @@ func explainGang(o *kube.Offline, w *world, key gang.Key, now func() time.Time) 
 	e.gangPlan = newGangPlan(o, s)
 	e.Seconds = seconds
 	e.addPods(s)
-	e.Topology = newTopologyWish(o, s)
+	e.Topology, e.Reservation = newTopologyWish(o, s), reservationOf(o, w, key)
 	if s.Group != nil {
 		e.AgeSeconds = age(s.Group.CreationTimestamp, now())
 	}

@@ -23,6 +23,9 @@ func printExplanation(s *screen, e explanation) {
 	if e.Topology != nil {
 		s.plain("  asks for " + e.Topology.String())
 	}
+	if e.Reservation != nil {
+		s.plain("  " + e.Reservation.String())
+	}
 	if len(e.Barred) > 1 {
 		var names []string
 		for _, b := range e.Barred {

@@ -27,16 +27,21 @@ type world struct {
 	// declared are the gangs that manifests spoke of.
 	declared map[gang.Key]bool
 	// said is what the scheduler has written on pod groups, where it has.
-	said  map[gang.Key]metav1.Condition
-	notes []string
+	said map[gang.Key]metav1.Condition
+	// reserved is the room that it keeps for gangs, by their pod groups.
+	reserved map[gang.Key]*kube.Reservation
+	notes    []string
 }
 
 func newWorld() *world {
-	return &world{declared: map[gang.Key]bool{}, said: map[gang.Key]metav1.Condition{}}
+	return &world{declared: map[gang.Key]bool{}, said: map[gang.Key]metav1.Condition{}, reserved: map[gang.Key]*kube.Reservation{}}
 }
 
-// remember keeps the scheduler's condition of a pod group.
+// remember keeps what the scheduler has written on a pod group.
 func (w *world) remember(group *schedulingv1alpha1.PodGroup, status kube.GroupStatus) {
+	if status.Reservation != nil {
+		w.reserved[gang.Key{Namespace: group.Namespace, Name: group.Name}] = status.Reservation
+	}
 	for _, condition := range status.Conditions {
 		if condition.Type == kube.ScheduledCondition {
 			w.said[gang.Key{Namespace: group.Namespace, Name: group.Name}] = condition

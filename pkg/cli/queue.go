@@ -69,6 +69,8 @@ type queueEntry struct {
 	AgeSeconds *int64 `json:"age_seconds"`
 	Reason     string `json:"reason,omitempty"`
 	Message    string `json:"message,omitempty"`
+	// Reservation is room that is kept for the gang; absent where none is.
+	Reservation *reservedRoom `json:"reservation,omitempty"`
 }
 
 // queueEntries lists the wanted gangs of the queue. It tries all gangs on the way.
@@ -84,7 +86,7 @@ func queueEntries(o *kube.Offline, w *world, wanted func(gang.Key) bool, now tim
 		e := queueEntry{
 			Position: i + 1, Namespace: key.Namespace, Name: key.Name, State: string(before.Status.Phase),
 			Floor: s.Status.Floor, Members: len(s.Places) + s.Status.Counts.Finished, Bound: s.Status.Counts.Bound,
-			Reason: string(s.Reason.Code), Message: why(s),
+			Reason: string(s.Reason.Code), Message: why(s), Reservation: reservationOf(o, w, key),
 		}
 		if len(s.Places) > 0 {
 			e.Priority = kube.Priority(s.Places[0].Pod)
