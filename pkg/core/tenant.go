@@ -57,29 +57,8 @@ func (c *Core) tenants(now time.Time, view View) (stay []tenant, leave []Occupan
 		if counts := g.counts(); counts.Binding+counts.Bound == 0 {
 			continue
 		}
-		t := tenant{key: g.key, Claim: g.claim(), floor: max(0, g.floor()-len(g.finished))}
-		for _, m := range g.members {
-			node, ok := view.find(m.node)
-			if !ok || m.state != gang.Bound && m.state != gang.Binding {
-				continue
-			}
-			o := Occupant{Pod: gang.Key{Namespace: g.key.Namespace, Name: m.Name}, UID: m.UID, Node: node,
-				Requests: m.Requests, Since: m.Started, Firm: m.Leads()}
-			if c.evicted(now, m.UID) {
-				leave = append(leave, o)
-				continue
-			}
-			if len(t.pods) == 0 || o.Since.Before(t.since) {
-				t.since = o.Since
-			}
-			t.pods = append(t.pods, o)
-			t.Priority = max(t.Priority, m.Priority)           // whoever joins it cannot make it less
-			t.protected = t.protected || m.state != gang.Bound // on its way: it will be there in a moment
-		}
-		if !g.known {
-			t.floor = len(t.pods) // who does not say what it can spare spares nothing
-		}
-		if len(t.pods) > 0 {
+		t, leaving := c.tenant(now, g, view)
+		if leave = append(leave, leaving...); len(t.pods) > 0 {
 			stay = append(stay, t)
 		}
 	}
@@ -91,6 +70,33 @@ func (c *Core) tenants(now time.Time, view View) (stay []tenant, leave []Occupan
 		stay = append(stay, tenant{key: o.Pod, Claim: o.Claim, since: o.Since, floor: 1, lone: true, pods: []Occupant{o}, protected: o.Protected})
 	}
 	return stay, leave
+}
+
+// tenant is a gang as a holder of room, without the members that are on their way out.
+func (c *Core) tenant(now time.Time, g *group, view View) (t tenant, leave []Occupant) {
+	t = tenant{key: g.key, Claim: g.claim(), floor: max(0, g.floor()-len(g.finished))}
+	for _, m := range g.members {
+		node, ok := view.find(m.node)
+		if !ok || m.state != gang.Bound && m.state != gang.Binding {
+			continue
+		}
+		o := Occupant{Pod: gang.Key{Namespace: g.key.Namespace, Name: m.Name}, UID: m.UID, Node: node,
+			Requests: m.Requests, Since: m.Started, Firm: m.Leads()}
+		if c.evicted(now, m.UID) {
+			leave = append(leave, o)
+			continue
+		}
+		if len(t.pods) == 0 || o.Since.Before(t.since) {
+			t.since = o.Since
+		}
+		t.pods = append(t.pods, o)
+		t.Priority = max(t.Priority, m.Priority)           // whoever joins it cannot make it less
+		t.protected = t.protected || m.state != gang.Bound // on its way: it will be there in a moment
+	}
+	if !g.known {
+		t.floor = len(t.pods) // who does not say what it can spare spares nothing
+	}
+	return t, leave
 }
 
 // evictionTime is how long after an eviction its pods are taken for leaving although
