@@ -5,6 +5,10 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/invariants"
 	"lockstep.dev/lockstep/pkg/kube"
@@ -27,22 +31,62 @@ func (v *verification) ask(ctx context.Context) error {
 	if err := reader.fill(ctx, w, v.look.namespace()); err != nil {
 		return err
 	}
-	offline, err := v.look.offline(w)
-	if err != nil {
-		return err
+	verdicts, err := v.look.verdicts(w)
+	for _, verdict := range verdicts {
+		if slices.Contains(waiting, verdict.Gang) {
+			v.recording.Do(func() { v.tell(v.checker.Feed(invariants.Event{At: time.Now(), Verdict: verdict})) })
+		}
 	}
+	return err
+}
+
+// verdicts say of each gang that waits whether it would fit beside those before it. Room
+// that is reserved for another gang is taken: some may use it meanwhile, and nobody has to.
+func (i *inspection) verdicts(w *world) ([]*invariants.Verdict, error) {
+	offline, err := i.offline(w.withReserved(gang.Key{}))
+	if err != nil {
+		return nil, err
+	}
+	var list []*invariants.Verdict
 	for _, key := range offline.Queue() {
-		before, _ := offline.Standing(key)
-		offline.Try(key)
-		s, known := offline.Standing(key)
-		if !known || !slices.Contains(waiting, key) {
+		asked := offline
+		if w.reserved[key] != nil { // its own room is not in its way
+			if asked, err = i.offline(w.withReserved(key)); err != nil {
+				return nil, err
+			}
+		}
+		before, _ := asked.Standing(key)
+		asked.Try(key)
+		if s, known := asked.Standing(key); known {
+			list = append(list, &invariants.Verdict{
+				Gang: key, Text: "the planner has a place for every member of its floor",
+				Fits: before.Status.Phase == gang.Queued && s.Fits() && len(unchecked(s)) == 0,
+			})
+		}
+	}
+	return list, nil
+}
+
+// withReserved is the world with pods in the room that is reserved for other gangs than
+// the given one.
+func (w *world) withReserved(own gang.Key) *world {
+	with := *w
+	with.Pods = slices.Clone(w.Pods)
+	for key, reservation := range w.reserved {
+		if key == own {
 			continue
 		}
-		verdict := &invariants.Verdict{Gang: key, Text: "the planner has a place for every member of its floor"}
-		verdict.Fits = before.Status.Phase == gang.Queued && s.Fits() && len(unchecked(s)) == 0
-		v.recording.Do(func() { v.tell(v.checker.Feed(invariants.Event{At: time.Now(), Verdict: verdict})) })
+		for _, node := range reservation.Nodes {
+			name := key.Name + " reserved on " + node.Name // no pod has such a name
+			with.Pods = append(with.Pods, &corev1.Pod{
+				ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: name, UID: types.UID(name)},
+				Spec: corev1.PodSpec{NodeName: node.Name, Containers: []corev1.Container{{
+					Resources: corev1.ResourceRequirements{Requests: node.Resources},
+				}}},
+			})
+		}
 	}
-	return nil
+	return &with
 }
 
 // unchecked is what the members ask for that the planner does not judge.

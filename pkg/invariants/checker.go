@@ -261,6 +261,7 @@ func (c *Checker) judgeBind(p *podState) {
 	c.judgeFence(p)
 	c.judgeTopology(p)
 	c.judgeQuotaAtBind(p)
+	c.judgeQueueAtBind(p)
 }
 
 // judgeGang applies the rules about the state of a gang.

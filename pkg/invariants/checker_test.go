@@ -188,12 +188,90 @@ var broken = []struct {
 		s.changeBy("lockstep-scheduler/1", "next-0", func(p *invariants.Pod) { p.Node = "n2" })
 		return s
 	}},
-	{"a victim as important as the winner", "S7", "pod team/job-0 of priority 0 was evicted for podgroup team/urgent of priority 0", func() *scene {
+	{"a victim as important as the winner", "S7", "pod team/job-0 of priority 0 was evicted (PreemptedByGang) for podgroup team/urgent of priority 0", func() *scene {
 		s := placed()
 		s.gangOf("urgent", 1, 0)
 		for i := range 3 {
 			s.evict(worker(i), "PreemptedByGang", "evicted for team/urgent")
 		}
+		return s
+	}},
+	{"an equal that would go for a reservation is preempted", "S7", "for podgroup team/urgent of priority 0, which is no more important", func() *scene {
+		s := placed()
+		s.gangOf("urgent", 1, 0)
+		for i := range 3 {
+			s.change(worker(i), func(p *invariants.Pod) { p.Revocable = true })
+			s.evict(worker(i), "PreemptedByGang", "preempted for gang team/urgent")
+		}
+		return s
+	}},
+	{"who has not agreed is revoked", "S7", "pod team/job-0 of priority 0 was evicted (RevokedForGang) for podgroup team/urgent of priority 5, and has not agreed to that", func() *scene {
+		s := placed()
+		s.gangOf("urgent", 1, 5)
+		for i := range 3 {
+			s.evict(worker(i), "RevokedForGang", "revocable, and ended for the reservation of gang team/urgent")
+		}
+		return s
+	}},
+	{"two that are revocable end each other", "S7", "which is no more important and revocable as well", func() *scene {
+		s := placed()
+		s.gangOf("urgent", 1, 0)
+		s.group("urgent", 1, func(g *invariants.PodGroup) { g.Revocable = true })
+		for i := range 3 {
+			s.change(worker(i), func(p *invariants.Pod) { p.Revocable = true })
+			s.evict(worker(i), "RevokedForGang", "revocable, and ended for the reservation of gang team/urgent")
+		}
+		return s
+	}},
+	{"taken back from who holds no more than its own", "S7", "from queue b, which holds no more than it is guaranteed", func() *scene {
+		s := lent(6)
+		s.evict("job-0", "ReclaimedForQueue", takenBack)
+		return s
+	}},
+	{"taken back for who has its own", "S7", "whose queue lacks nothing that it is guaranteed", func() *scene {
+		s := lent(0)
+		s.place("owner", "n2")
+		s.pass(time.Minute)
+		s.evict("job-0", "ReclaimedForQueue", takenBack)
+		return s
+	}},
+	{"taken back within one queue", "S7", "whose own queue a it is in", func() *scene {
+		s := lent(0)
+		s.queued("job", "a")
+		s.pass(time.Minute)
+		s.evict("job-0", "ReclaimedForQueue", takenBack)
+		return s
+	}},
+	{"a queue goes beyond its cap", "S8", "queue b holds 8 of at most 7 nvidia.com/gpu since pod team/next-0 was bound", func() *scene {
+		s := placed()
+		s.queue("a", "", "", 0, -1)
+		s.queue("b", "", "", 0, 7)
+		s.queued("job", "b")
+		s.gangOf("next", 1, 0)
+		s.queued("next", "b")
+		s.pass(time.Minute)
+		s.bind("next-0", "n2")
+		return s
+	}},
+	{"two queues go beyond the cap of their parent", "S8", "queue whole holds 8 of at most 7 nvidia.com/gpu", func() *scene {
+		s := placed()
+		s.queue("a", "whole", "", 0, -1)
+		s.queue("b", "whole", "", 0, -1)
+		s.queue("whole", "", "", 0, 7)
+		s.queued("job", "a")
+		s.gangOf("next", 1, 0)
+		s.queued("next", "b")
+		s.pass(time.Minute)
+		s.bind("next-0", "n2")
+		return s
+	}},
+	{"a queue goes beyond its cap of one type", "S8", "queue a holds 2 of at most 1 nvidia.com/gpu of type H100", func() *scene {
+		s := placed()
+		s.queue("a", "", "H100", 0, 1)
+		s.node("n2", "r2", 8, func(n *invariants.Node) { n.Model = "H100" })
+		s.gangOf("next", 1, 0)
+		s.pass(time.Minute)
+		s.bind("next-0", "n2")
 		return s
 	}},
 	{"a quota is overdrawn", "S8", "namespace team uses 8 of at most 6 nvidia.com/gpu since pod team/next-0 was bound", func() *scene {
@@ -494,6 +572,54 @@ var sound = []struct {
 		s.place("urgent", "n1")
 		s.tell("job", "WaitingForMembers", "0 of 3 members exist")
 		s.pass(time.Hour)
+		return s
+	}},
+	{"what was lent is taken back", func() *scene {
+		s := lent(4)
+		for i := range 3 {
+			s.evict(worker(i), "ReclaimedForQueue", takenBack)
+			s.gone(worker(i)) // it was above its guarantee before all went
+		}
+		s.tell("job", "WaitingForMembers", "0 of 3 members exist")
+		s.place("owner", "n1")
+		s.pass(time.Hour)
+		return s
+	}},
+	{"who agreed goes for a reservation", func() *scene {
+		s := placed()
+		s.gangOf("large", 1, 0)
+		for i := range 3 {
+			s.change(worker(i), func(p *invariants.Pod) { p.Revocable = true })
+			s.evict(worker(i), "RevokedForGang", "revocable, and ended for the reservation of gang team/large")
+			s.gone(worker(i))
+		}
+		s.tell("job", "WaitingForMembers", "0 of 3 members exist")
+		s.place("large", "n1")
+		s.pass(time.Hour)
+		return s
+	}},
+	{"a queue's cap is lowered below what it holds, and a gang of another queue comes", func() *scene {
+		s := placed()
+		s.queue("a", "", "", 0, 4)
+		s.queue("b", "", "", 0, 4)
+		s.gangOf("next", 1, 0)
+		s.queued("next", "b")
+		s.pass(time.Minute)
+		s.place("next", "n2")
+		s.pod("", 7, 1, func(p *invariants.Pod) { p.Node = "n2" }) // without a gang: it counts, and is not held back
+		s.pass(time.Hour)
+		return s
+	}},
+	{"a gang would fit and its queue is at its cap", func() *scene {
+		s := placed()
+		s.queue("a", "", "", 0, 7)
+		s.gangOf("next", 1, 0)
+		s.pass(time.Second)
+		s.tell("next", "QuotaExceeded", "queue a may hold 7 nvidia.com/gpu at most: it holds 6, and 1 member ask for 2")
+		s.verdict("next", true)
+		s.pass(10 * time.Minute)
+		s.verdict("next", true)
+		s.pass(time.Minute)
 		return s
 	}},
 	{"a surplus is evicted", func() *scene {

@@ -33,6 +33,7 @@ type Event struct {
 	Notice  *Notice
 	Lease   *Lease
 	Quota   *Quota
+	Queue   *Queue
 	Verdict *Verdict
 	// Synced: all that was there has been listed, and what follows are changes.
 	Synced bool
@@ -46,6 +47,7 @@ type Node struct {
 	Allocatable cluster.Resources
 	Cordoned    bool
 	NotReady    bool
+	Model       string // of its GPUs; empty where it does not say
 	// Writers are the programs that have written to the object.
 	Writers []string
 }
@@ -105,6 +107,7 @@ type PodGroup struct {
 	// Floor is spec.minMember.
 	Floor    int
 	Required string // topology level, by name or label
+	Queue    string // that it names; empty for none
 	// Revocable is that of its members.
 	Revocable bool
 	Created   time.Time
@@ -164,6 +167,7 @@ type Lease struct {
 type Quota struct {
 	Namespace string
 	Name      string
+	Min       cluster.Resources // guaranteed
 	Max       cluster.Resources // a negative amount is no limit
 	// Used is what its status says is in use; nil where it says nothing.
 	Used cluster.Resources
@@ -219,6 +223,8 @@ func (e Event) String() string {
 		return fmt.Sprintf("lease of %q%s", e.Lease.Holder, gone)
 	case e.Quota != nil:
 		return fmt.Sprintf("quota %s/%s%s", e.Quota.Namespace, e.Quota.Name, gone)
+	case e.Queue != nil:
+		return fmt.Sprintf("queue %s%s", e.Queue.Name, gone)
 	case e.Verdict != nil:
 		return fmt.Sprintf("planner on %s: fits %t: %s", e.Verdict.Gang, e.Verdict.Fits, e.Verdict.Text)
 	}

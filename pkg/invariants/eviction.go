@@ -24,7 +24,7 @@ func (c *Checker) judgeEviction(p *podState, before *change, e Event) {
 		c.broken("S4", []string{p.object()}, []Event{e}, "pod %s was evicted, and its condition says %q: %q; it should say why, and for whom",
 			p, p.Disruption.Reason, p.Disruption.Message)
 	}
-	if strings.Contains(p.Disruption.Reason, "Preempt") {
+	if slices.Contains([]string{preempted, revoked, reclaimed}, p.Disruption.Reason) {
 		c.judgePreemption(p, e)
 	}
 	c.judgeTold(p, e)
@@ -44,9 +44,9 @@ func (c *Checker) judgePreemption(p *podState, e Event) {
 		return
 	}
 	t := c.world.tally(winner, c.member)
-	if t.exist > 0 && p.Priority >= t.priority && !c.revocable(p) {
+	if wrong := c.unjust(p, winner, t); t.exist > 0 && wrong != "" {
 		c.broken("S7", []string{p.object(), winner.object()}, append(winner.evidence(), e),
-			"pod %s of priority %d was evicted for podgroup %s of priority %d", p, p.Priority, winner.key, t.priority)
+			"pod %s of priority %d was evicted (%s) for podgroup %s of priority %d%s", p, p.Priority, p.Disruption.Reason, winner.key, t.priority, wrong)
 	}
 	// Either the room is used, or it is said why not.
 	at := c.now
@@ -57,6 +57,35 @@ func (c *Checker) judgePreemption(p *podState, e Event) {
 		return Violation{Objects: []string{p.object(), winner.object()}, Evidence: append(winner.evidence(), e), Sentence: fmt.Sprintf(
 			"pod %s was evicted for podgroup %s, which has had no place for %s since, and nothing new was said about it", p, winner.key, lasted(at, c.now))}, idle
 	})
+}
+
+// Why somebody is evicted for a gang.
+const (
+	preempted = "PreemptedByGang"   // it is less important
+	revoked   = "RevokedForGang"    // it has agreed to go for who has a reservation
+	reclaimed = "ReclaimedForQueue" // it holds what the gang's queue is guaranteed
+)
+
+// unjust says what is wrong with a pod's eviction for a gang; empty if nothing is.
+func (c *Checker) unjust(p *podState, winner *gangState, t tally) string {
+	switch less, equal := p.Priority < t.priority, p.Priority == t.priority; p.Disruption.Reason {
+	case revoked:
+		if !c.revocable(p) {
+			return ", and has not agreed to that"
+		}
+		if !less && (!equal || winner.group != nil && winner.group.Revocable) {
+			return ", which is no more important and revocable as well"
+		}
+	case reclaimed:
+		if wrong := c.reclaims(p, winner); wrong != "" {
+			return ", " + wrong
+		}
+	default:
+		if !less {
+			return ", which is no more important"
+		}
+	}
+	return ""
 }
 
 func (c *Checker) revocable(p *podState) bool {

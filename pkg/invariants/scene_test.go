@@ -164,6 +164,32 @@ func placed() *scene {
 	return s
 }
 
+// queue is one for the namespace; cap below zero for none, model empty for all GPUs.
+func (s *scene) queue(name, parent, model string, guaranteed, most int64) {
+	s.add(invariants.Event{Queue: &invariants.Queue{Name: name, Parent: parent, Namespaces: []string{"team"}, Limits: []invariants.Limit{
+		{Resource: s.gpu, Model: model, Guaranteed: guaranteed, Cap: most},
+	}}})
+}
+
+// queued puts a gang into a queue.
+func (s *scene) queued(gang, queue string) {
+	s.group(gang, s.groups[gang].Floor, func(g *invariants.PodGroup) { g.Queue = queue })
+}
+
+// lent: queue a is guaranteed 4 GPUs and has none, queue b holds 6 and is guaranteed some.
+func lent(guaranteed int64) *scene {
+	s := placed()
+	s.queue("a", "", "", 4, -1)
+	s.queue("b", "", "", guaranteed, -1)
+	s.queued("job", "b")
+	s.gangOf("owner", 2, 0)
+	s.queued("owner", "a")
+	s.pass(time.Minute)
+	return s
+}
+
+const takenBack = "borrowed, and taken back for what queue a is guaranteed by gang team/owner, which needs room for 2 pods"
+
 func (s *scene) lease(holder string) {
 	s.add(invariants.Event{Lease: &invariants.Lease{Holder: holder, Duration: 15 * time.Second}})
 }

@@ -60,17 +60,17 @@ func (c *Checker) silent(g *gangState, t tally) string {
 	return ""
 }
 
-// judgeVerdict is L1: a gang that fits does not wait for long.
+// judgeVerdict is L1: a gang that fits, and whose queue may hold it, does not wait for long.
 func (c *Checker) judgeVerdict(e Event) {
 	g := c.world.gangs[e.Verdict.Gang]
 	object := "podgroup/" + e.Verdict.Gang.String()
-	if g == nil || !e.Verdict.Fits || !g.waits(c.world.tally(g, c.member)) {
+	if g == nil || !e.Verdict.Fits || !g.waits(c.world.tally(g, c.member)) || c.capped(g) {
 		c.clear("L1", object)
 		return
 	}
 	c.suspect("L1", object, c.now, c.opts.Notice, func(since time.Time) (Violation, bool) {
 		return Violation{Objects: []string{object}, Evidence: append(g.evidence(), e), Sentence: fmt.Sprintf(
-			"podgroup %s has fitted for %s and is not bound: %s", g.key, lasted(since, c.now), e.Verdict.Text)}, g.waits(c.world.tally(g, c.member))
+			"podgroup %s has fitted for %s and is not bound: %s", g.key, lasted(since, c.now), e.Verdict.Text)}, g.waits(c.world.tally(g, c.member)) && !c.capped(g)
 	})
 }
 

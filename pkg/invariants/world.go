@@ -21,6 +21,8 @@ type world struct {
 	jobs      map[string]*jobState            // by UID
 	jobPods   map[string]map[string]*podState // by job UID, then pod UID
 	quotas    map[string]*quotaState
+	queues    map[string]*queueState // by name, with those that quotas stand for
+	requeued  time.Time              // when some queue last changed
 	lease     *leaseState
 	noticed   map[string]time.Time // pods by UID: when Lockstep has told of their eviction
 	notices   bool                 // some event has been seen
@@ -89,7 +91,7 @@ func newWorld() world {
 	return world{
 		nodes: map[string]*nodeState{}, goneNodes: map[string]time.Time{}, goneGangs: map[gang.Key]time.Time{}, pods: map[string]*podState{}, once: map[string]*podState{},
 		gangs: map[gang.Key]*gangState{}, jobs: map[string]*jobState{}, jobPods: map[string]map[string]*podState{},
-		quotas: map[string]*quotaState{}, noticed: map[string]time.Time{}, writes: newWriteLog(),
+		quotas: map[string]*quotaState{}, queues: map[string]*queueState{}, noticed: map[string]time.Time{}, writes: newWriteLog(),
 	}
 }
 
@@ -121,6 +123,11 @@ func (w *world) take(e Event, staleness time.Duration) *change {
 		} else {
 			w.quotas[quotaKey(e.Quota)] = &quotaState{*e.Quota, e}
 		}
+		if old := w.queues[e.Quota.asQueue().Name]; e.Gone || old == nil || !slices.Equal(old.Limits, e.Quota.asQueue().Limits) {
+			w.takeQueue(e.Quota.asQueue(), e) // its status changes with every pod
+		}
+	case e.Queue != nil:
+		w.takeQueue(*e.Queue, e)
 	case e.Lease != nil:
 		w.takeLease(e, before)
 	case e.Notice != nil:
@@ -244,7 +251,7 @@ func (w *world) takeGroup(e Event, before *change) {
 		return
 	}
 	if last := before.group; last == nil && !g.changed.IsZero() ||
-		last != nil && (last.UID != e.Group.UID || last.Floor != e.Group.Floor || last.Required != e.Group.Required) {
+		last != nil && (last.UID != e.Group.UID || last.Floor != e.Group.Floor || last.Required != e.Group.Required || last.Queue != e.Group.Queue) {
 		g.changed = e.At
 	}
 	if last := before.group; last == nil || last.Reason != e.Group.Reason || last.Message != e.Group.Message {

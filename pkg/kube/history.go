@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
 	kubeflowv1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+	lockstepv1alpha1 "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/invariants"
 )
@@ -28,7 +29,7 @@ const SchedulerManager = "lockstep-scheduler"
 func HistoryNode(node *v1.Node, vocabulary *cluster.Vocabulary) *invariants.Node {
 	return &invariants.Node{
 		Name: node.Name, UID: string(node.UID), Labels: node.Labels, Allocatable: Resources(node.Status.Allocatable, vocabulary),
-		Cordoned: node.Spec.Unschedulable, NotReady: notReady(node), Writers: writers(node),
+		Cordoned: node.Spec.Unschedulable, NotReady: notReady(node), Model: ModelOf(node), Writers: writers(node),
 	}
 }
 
@@ -97,7 +98,7 @@ func writers(object metav1.Object) []string {
 func HistoryGroup(pg *v1alpha1.PodGroup, status GroupStatus) *invariants.PodGroup {
 	spec := Spec(pg)
 	g := &invariants.PodGroup{
-		Namespace: pg.Namespace, Name: pg.Name, UID: string(pg.UID), Floor: spec.Floor, Required: spec.Required.Name, Revocable: spec.Revocable, Created: spec.Created,
+		Namespace: pg.Namespace, Name: pg.Name, UID: string(pg.UID), Floor: spec.Floor, Required: spec.Required.Name, Queue: pg.Labels[QueueLabel], Revocable: spec.Revocable, Created: spec.Created,
 		Job: jobOf(pg), Finished: status.Phase == v1alpha1.PodGroupFinished,
 		Running: int(status.Running), Succeeded: int(status.Succeeded), Writers: writers(pg),
 	}
@@ -158,7 +159,9 @@ func HistoryLease(lease *coordinationv1.Lease) *invariants.Lease {
 
 // HistoryQuota translates an ElasticQuota.
 func HistoryQuota(quota *v1alpha1.ElasticQuota, vocabulary *cluster.Vocabulary) *invariants.Quota {
-	q := &invariants.Quota{Namespace: quota.Namespace, Name: quota.Name, Max: Resources(quota.Spec.Max, vocabulary)}
+	q := &invariants.Quota{
+		Namespace: quota.Namespace, Name: quota.Name, Min: Resources(quota.Spec.Min, vocabulary), Max: Resources(quota.Spec.Max, vocabulary),
+	}
 	for i := range q.Max {
 		if _, limited := quota.Spec.Max[v1.ResourceName(vocabulary.Name(i))]; !limited {
 			q.Max[i] = -1
@@ -166,6 +169,22 @@ func HistoryQuota(quota *v1alpha1.ElasticQuota, vocabulary *cluster.Vocabulary) 
 	}
 	if quota.Status.Used != nil {
 		q.Used = Resources(quota.Status.Used, vocabulary)
+	}
+	return q
+}
+
+// HistoryQueue translates a Queue.
+func HistoryQueue(queue *lockstepv1alpha1.Queue, vocabulary *cluster.Vocabulary) *invariants.Queue {
+	q := &invariants.Queue{Name: queue.Name, Parent: queue.Spec.Parent, Namespaces: queue.Spec.Namespaces}
+	for _, r := range queue.Spec.Resources {
+		l := invariants.Limit{Resource: vocabulary.Index(string(r.Name)), Model: r.Model, Cap: -1}
+		if r.Guaranteed != nil {
+			l.Guaranteed = Amount(r.Name, *r.Guaranteed)
+		}
+		if r.Cap != nil {
+			l.Cap = Amount(r.Name, *r.Cap)
+		}
+		q.Limits = append(q.Limits, l)
 	}
 	return q
 }

@@ -19,6 +19,7 @@ import (
 	schedulingv1alpha1 "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
 	kubeflowv1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+	lockstepv1alpha1 "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
 	"lockstep.dev/lockstep/pkg/invariants"
 	"lockstep.dev/lockstep/pkg/kube"
 )
@@ -32,12 +33,11 @@ type source struct {
 	probe     func(ctx context.Context) error
 	informer  func() cache.SharedIndexInformer
 	translate func(object any) (invariants.Event, error)
+	// clusterWide objects are in no namespace.
+	clusterWide bool
 }
 
-var (
-	jobs   = kubeflowv1.GroupVersion.WithResource(kubeflowv1.Plural)
-	quotas = schema.GroupVersionResource{Group: "scheduling.x-k8s.io", Version: "v1alpha1", Resource: "elasticquotas"}
-)
+var jobs = kubeflowv1.GroupVersion.WithResource(kubeflowv1.Plural)
 
 // one asks for as little as tells whether a list is allowed.
 var one = metav1.ListOptions{Limit: 1}
@@ -74,10 +74,15 @@ func (r *Recording) sources() []source {
 			err := decode(u, job)
 			return invariants.Event{Job: kube.HistoryJob(job)}, err
 		}),
-		r.custom(quotas, source{without: "S8 is not judged"}, func(u *unstructured.Unstructured) (invariants.Event, error) {
+		r.custom(kube.ElasticQuotas, source{without: "S8 is not judged for them"}, func(u *unstructured.Unstructured) (invariants.Event, error) {
 			quota := &schedulingv1alpha1.ElasticQuota{}
 			err := decode(u, quota)
 			return invariants.Event{Quota: kube.HistoryQuota(quota, o.Vocabulary)}, err
+		}),
+		r.custom(lockstepv1alpha1.Queues, source{clusterWide: true, without: "S8 is not judged for them"}, func(u *unstructured.Unstructured) (invariants.Event, error) {
+			queue := &lockstepv1alpha1.Queue{}
+			err := decode(u, queue)
+			return invariants.Event{Queue: kube.HistoryQueue(queue, o.Vocabulary)}, err
 		}),
 		{
 			resource: "pods", needed: true,
@@ -116,6 +121,9 @@ func (r *Recording) sources() []source {
 // custom is a source of objects of a custom resource.
 func (r *Recording) custom(of schema.GroupVersionResource, s source, translate func(*unstructured.Unstructured) (invariants.Event, error)) source {
 	o := r.options
+	if s.clusterWide {
+		o.Namespace = metav1.NamespaceAll
+	}
 	s.resource = of.GroupResource().String()
 	s.probe = func(ctx context.Context) error {
 		_, err := o.Dynamic.Resource(of).Namespace(o.Namespace).List(ctx, one)

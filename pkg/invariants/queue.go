@@ -1,0 +1,226 @@
+package invariants
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Queue is a share of the cluster for the gangs of some namespaces.
+type Queue struct {
+	Name string
+	// Parent is the queue that it is a part of; empty for none.
+	Parent     string
+	Namespaces []string
+	Limits     []Limit
+}
+
+// Limit is about one resource of a queue, or one type of it.
+type Limit struct {
+	Resource int
+	// Model is the type of the nodes that it is about; empty for all.
+	Model string
+	// Guaranteed is 0 where nothing is, Cap negative where there is none.
+	Guaranteed, Cap int64
+}
+
+type queueState struct {
+	Queue
+	event Event
+}
+
+// asQueue is a quota as the share that it stands for.
+func (q *Quota) asQueue() Queue {
+	share := Queue{Name: "elasticquota/" + quotaKey(q), Namespaces: []string{q.Namespace}}
+	for i := range max(len(q.Min), len(q.Max)) {
+		l := Limit{Resource: i, Guaranteed: q.Min.Get(i), Cap: -1}
+		if i < len(q.Max) {
+			l.Cap = q.Max[i]
+		}
+		share.Limits = append(share.Limits, l)
+	}
+	return share
+}
+
+func (w *world) takeQueue(q Queue, e Event) {
+	w.requeued = e.At
+	if e.Gone {
+		delete(w.queues, q.Name)
+		return
+	}
+	w.queues[q.Name] = &queueState{q, e}
+}
+
+// queueOf is the queue that a pod is charged to: the one that its gang names, else the
+// first that its namespace is bound to; nil for none.
+func (c *Checker) queueOf(p *podState) *queueState {
+	if g := c.world.gangs[p.gang()]; p.Group != "" && g != nil {
+		return c.queueOfGang(g)
+	}
+	return c.world.queueNamed("", p.Namespace)
+}
+
+func (c *Checker) queueOfGang(g *gangState) *queueState {
+	named := ""
+	if g.group != nil {
+		named = g.group.Queue
+	}
+	return c.world.queueNamed(named, g.key.Namespace)
+}
+
+func (w *world) queueNamed(named, namespace string) *queueState {
+	for _, name := range sortedKeys(w.queues) {
+		if q := w.queues[name]; slices.Contains(q.Namespaces, namespace) && (named == "" || named == name) {
+			return q
+		}
+	}
+	return nil
+}
+
+// path is a queue and all above it.
+func (w *world) path(q *queueState) []*queueState {
+	var list []*queueState
+	for q != nil && !slices.Contains(list, q) {
+		list = append(list, q)
+		q = w.queues[q.Parent]
+	}
+	return list
+}
+
+// charge is what a pod counts as under a limit.
+func (c *Checker) charge(p *podState, l Limit) int64 {
+	if n := c.world.nodes[p.Node]; l.Model != "" && (n == nil || n.Model != l.Model) {
+		return 0
+	}
+	return max(0, p.Requests.Get(l.Resource))
+}
+
+// held is what pods that count hold of a queue.
+func (c *Checker) held(q *queueState, l Limit, counts func(*podState) bool) int64 {
+	sum := int64(0)
+	for _, pods := range []map[string]*podState{c.world.pods, c.world.once} {
+		for _, p := range pods {
+			if p.Node != "" && counts(p) && slices.Contains(c.world.path(c.queueOf(p)), q) {
+				sum += c.charge(p, l)
+			}
+		}
+	}
+	return sum
+}
+
+// judgeQueueAtBind is S8 for queues: no member of a gang takes its queue, or one above,
+// beyond its cap. Pods without a gang count and are not held back.
+func (c *Checker) judgeQueueAtBind(p *podState) {
+	g := c.world.gangs[p.gang()]
+	if p.Group == "" || g == nil || c.now.Sub(c.world.requeued) <= c.opts.Staleness || c.recent(g.changed) {
+		return
+	}
+	for _, q := range c.world.path(c.queueOfGang(g)) {
+		for _, l := range q.Limits {
+			if l.Cap < 0 || c.charge(p, l) == 0 {
+				continue
+			}
+			held := c.held(q, l, func(o *podState) bool {
+				return c.ours(o, "") && o.live() && c.world.pods[o.UID] == o && (o.Group != "" || !c.recent(o.boundAt)) && !c.recent(o.resized) && !c.recent(o.joined)
+			})
+			if held > l.Cap {
+				c.broken("S8", []string{p.object(), "queue/" + q.Name}, []Event{q.event, p.bind},
+					"queue %s holds %d of at most %d %s since pod %s was bound", q.Name, held, l.Cap, c.named(l), p)
+			}
+		}
+	}
+}
+
+// capped reports whether a gang's queue, or one above, may be in its way: what is held,
+// by whomever, and as many of its largest members as its floor lacks are more than the cap.
+func (c *Checker) capped(g *gangState) bool {
+	lacks, waiting := g.floor(), []*podState(nil)
+	for _, p := range g.pods {
+		switch {
+		case p.Phase == Succeeded, p.live() && p.Node != "":
+			lacks--
+		case p.live():
+			waiting = append(waiting, p)
+		}
+	}
+	there := func(o *podState) bool { return !o.Ended() && c.world.pods[o.UID] == o }
+	for _, q := range c.world.path(c.queueOfGang(g)) {
+		for _, l := range q.Limits {
+			if asked := largest(waiting, l.Resource, lacks); l.Cap >= 0 && asked > 0 && c.held(q, l, there)+asked > l.Cap {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// largest is the sum of the n largest requests for a resource.
+func largest(pods []*podState, resource, n int) int64 {
+	var list []int64
+	for _, p := range pods {
+		list = append(list, max(0, p.Requests.Get(resource)))
+	}
+	slices.Sort(list)
+	sum := int64(0)
+	for _, amount := range list[len(list)-min(len(list), max(0, n)):] {
+		sum += amount
+	}
+	return sum
+}
+
+func (c *Checker) named(l Limit) string {
+	if l.Model != "" {
+		return c.opts.Vocabulary.Name(l.Resource) + " of type " + l.Model
+	}
+	return c.opts.Vocabulary.Name(l.Resource)
+}
+
+// reclaims says what is wrong with taking back from a pod what a gang's queue is
+// guaranteed; empty if nothing is. The gang's queue, or one above, lacks something that
+// it is guaranteed and the pod holds, and the pod's queue holds more than it is guaranteed.
+func (c *Checker) reclaims(p *podState, winner *gangState) string {
+	if len(c.world.queues) == 0 || c.recent(c.world.requeued) {
+		return ""
+	}
+	own, other := c.world.path(c.queueOfGang(winner)), c.queueOf(p)
+	if other != nil && slices.Contains(own, other) {
+		return fmt.Sprintf("whose own queue %s it is in", other.Name)
+	}
+	lacks := func(q *queueState, l Limit) bool {
+		live := func(o *podState) bool { return o.live() && c.world.pods[o.UID] == o }
+		return l.Guaranteed > 0 && c.charge(p, l) > 0 && c.held(q, l, live) < l.Guaranteed
+	}
+	if !slices.ContainsFunc(own, func(q *queueState) bool {
+		return slices.ContainsFunc(q.Limits, func(l Limit) bool { return lacks(q, l) })
+	}) {
+		return "whose queue lacks nothing that it is guaranteed"
+	}
+	if other != nil && !c.borrows(other) {
+		return fmt.Sprintf("from queue %s, which holds no more than it is guaranteed", other.Name)
+	}
+	return ""
+}
+
+// borrows reports whether a queue holds, or held until what is being taken back was,
+// more than it is guaranteed of something of which some queue is guaranteed a part.
+func (c *Checker) borrows(q *queueState) bool {
+	until := func(o *podState) bool {
+		return !o.Ended() && (c.world.pods[o.UID] == o || c.now.Sub(o.event.At) <= c.opts.Eviction)
+	}
+	for _, name := range sortedKeys(c.world.queues) {
+		for _, l := range c.world.queues[name].Limits {
+			if l.Guaranteed <= 0 {
+				continue
+			}
+			guaranteed := int64(0)
+			for _, own := range q.Limits {
+				if own.Resource == l.Resource && own.Model == l.Model {
+					guaranteed = own.Guaranteed
+				}
+			}
+			if c.held(q, l, until) > guaranteed {
+				return true
+			}
+		}
+	}
+	return false
+}
