@@ -1,13 +1,14 @@
-// Package mutation shows that the tests of the scheduler's core bite: each of a
-// list of deliberate defects is put into the core, and its tests have to fail.
+// Package mutation shows that the tests bite: each of a list of deliberate defects is put
+// into the scheduler's core, its plugin or the controller, and the tests have to fail.
 //
-//	go test ./test/mutation -mutations
+//	go test ./test/mutation -mutations -timeout 0
 package mutation
 
 import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,10 +19,23 @@ import (
 	"time"
 )
 
-var enabled = flag.Bool("mutations", false, "run the tests of pkg/core once per defect; takes minutes")
+var (
+	enabled = flag.Bool("mutations", false, "run the tests once per defect; takes half an hour")
+	part    = flag.String("part", "1/1", "which part of the list to take, such as 2/4")
+)
 
-// defect is one change of one place in one file of pkg/core.
+// defect is one change of one place in one file, of pkg/core unless it says otherwise.
 type defect struct{ name, file, right, wrong string }
+
+// mine reports whether a place in a list is in the part that was asked for.
+func mine(t *testing.T, i int) bool {
+	t.Helper()
+	var k, n int
+	if _, err := fmt.Sscanf(*part, "%d/%d", &k, &n); err != nil || n < 1 || k < 1 || k > n {
+		t.Fatalf("-part: %q is not like 2/4", *part)
+	}
+	return i%n == k-1
+}
 
 var defects = []defect{
 	{"holds are never given back", "membership.go", "c.held.sub(m.node, m.Requests)\n\t\tm.held = false", "m.held = false"},
@@ -101,6 +115,9 @@ func TestDefectsStandInTheCode(t *testing.T) {
 	for _, d := range defects {
 		d.apply(t, root)
 	}
+	for _, d := range elsewhere {
+		d.apply(t, root)
+	}
 }
 
 func TestDefectsAreCaught(t *testing.T) {
@@ -111,11 +128,14 @@ func TestDefectsAreCaught(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range defects {
+	for i, d := range defects {
+		if !mine(t, i) {
+			continue
+		}
 		t.Run(d.name, func(t *testing.T) {
 			source, wrong := d.apply(t, root)
 			for _, tests := range []string{"TestScenarios", "TestSimulation"} {
-				out, err := run(t, root, source, wrong, "-run=^"+tests+"$")
+				out, err := run(t, root, "./pkg/core", source, wrong, "-run=^"+tests+"$")
 				if strings.Contains(out, "[build failed]") {
 					t.Fatalf("the defect does not compile:\n%s", out)
 				}
@@ -165,14 +185,17 @@ func TestDefectsShowInTheHistory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range byHistory {
+	for i, name := range byHistory {
+		if !mine(t, i) {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			i := slices.IndexFunc(defects, func(d defect) bool { return d.name == name })
 			if i < 0 {
 				t.Fatal("it is not among the defects")
 			}
 			source, wrong := defects[i].apply(t, root)
-			out, _ := run(t, root, source, wrong, "-run=^TestSimulation$", "-history")
+			out, _ := run(t, root, "./pkg/core", source, wrong, "-run=^TestSimulation$", "-history")
 			found := foundBroken.FindStringSubmatch(out)
 			if found == nil || found[1] == "L3" {
 				t.Fatalf("no invariant was found broken:\n%s", out)
@@ -186,6 +209,9 @@ func TestDefectsShowInTheHistory(t *testing.T) {
 func (d defect) apply(t *testing.T, root string) (source, wrong string) {
 	t.Helper()
 	source = filepath.Join(root, "pkg/core", d.file)
+	if strings.HasPrefix(d.file, "pkg/") {
+		source = filepath.Join(root, d.file)
+	}
 	text, err := os.ReadFile(source)
 	if err != nil {
 		t.Fatal(err)
@@ -196,8 +222,8 @@ func (d defect) apply(t *testing.T, root string) (source, wrong string) {
 	return source, strings.Replace(string(text), d.right, d.wrong, 1)
 }
 
-// run runs tests of pkg/core with one of its files replaced.
-func run(t *testing.T, root, source, text string, arguments ...string) (string, error) {
+// run runs tests of a package with one of its files replaced.
+func run(t *testing.T, root, pkg, source, text string, arguments ...string) (string, error) {
 	dir := t.TempDir()
 	wrong, overlay := filepath.Join(dir, filepath.Base(source)), filepath.Join(dir, "overlay.json")
 	list, err := json.Marshal(map[string]any{"Replace": map[string]string{source: wrong}})
@@ -211,7 +237,7 @@ func run(t *testing.T, root, source, text string, arguments ...string) (string, 
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-short", "-overlay", overlay, "-timeout", "2m", "./pkg/core"}, arguments...)...)
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-short", "-overlay", overlay, "-timeout", "2m", pkg}, arguments...)...)
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
 	return string(out), err
