@@ -14,11 +14,12 @@ import (
 // What happens on the simulated API, as a history for package invariants.
 
 // newChecker knows how late things may be here: a watch is late by 15 s, a bind waits
-// for its gang and is tried again, and a process that dies begins anew.
+// for its gang, is tried again for more than a minute and is in doubt for a while, and
+// a process that dies begins anew.
 func (s *sim) newChecker() *invariants.Checker {
 	return invariants.NewChecker(invariants.Options{
 		Vocabulary: s.names, Levels: []topology.Level{{Name: "rack", Key: "rack"}},
-		Staleness: 2 * time.Minute, Repair: 2*healTimeout + time.Minute, Eviction: 2*healTimeout + time.Minute,
+		Staleness: 2 * time.Minute, Repair: 2*healTimeout + 2*time.Minute, Eviction: 2*healTimeout + time.Minute,
 		Explain: 2 * time.Minute, Settle: 3 * time.Minute, Writes: 500,
 	})
 }
