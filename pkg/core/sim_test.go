@@ -66,6 +66,8 @@ var onceFailed = []uint64{
 	1011506, // the pod group of a revocable gang is deleted
 	1012008, // the scheduler dies half way through an eviction
 	1013837, // a node is uncordoned and taken in one
+	2009544, // others were evicted in vain
+	2010533, // slices leave a gang nowhere to go while it is placed pod by pod
 	2003069, // a bind takes long, and is in doubt in the end
 	1019960, // a node is deleted while members are being bound to it
 }
