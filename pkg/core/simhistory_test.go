@@ -20,7 +20,7 @@ func (s *sim) newChecker() *invariants.Checker {
 	return invariants.NewChecker(invariants.Options{
 		Vocabulary: s.names, Levels: []topology.Level{{Name: "rack", Key: "rack"}},
 		Staleness: 2 * time.Minute, Repair: 2*healTimeout + 2*time.Minute, Eviction: 2*healTimeout + time.Minute,
-		Explain: 2 * time.Minute, Settle: 3 * time.Minute, Writes: 500,
+		Explain: 3 * time.Minute, Settle: 3 * time.Minute, Writes: 500,
 	})
 }
 
