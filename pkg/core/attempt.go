@@ -22,6 +22,9 @@ func (c *Core) attempt(now time.Time, e Attempt) {
 		return
 	}
 	g := c.group(m.group.key)
+	if m.stopped != "" {
+		c.goesOn(m)
+	}
 	if reason := c.Gate(e.UID); reason.Code != "" {
 		c.emit(Refuse{e.UID, reason})
 		return

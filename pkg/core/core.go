@@ -102,6 +102,8 @@ func (c *Core) Step(now time.Time, event Event) []Effect {
 		c.attempt(now, e)
 	case Missed:
 		c.missed(now, e)
+	case Stopped:
+		c.stopped(e)
 	case Reserved:
 		c.reserved(e)
 	case Permit:
@@ -255,7 +257,10 @@ func (c *Core) Gate(uid string) Reason {
 	if m.barred != "" {
 		return Reason{Code: Barred, Message: m.barred}
 	}
-	return m.group.gate()
+	if reason := m.group.gate(); m.stopped == "" || reason.Code != MemberStopped {
+		return reason
+	}
+	return Reason{} // it has to be tried, or nobody would learn that it is not stopped any more
 }
 
 // Leads reports whether the member is the one that is tried for its gang: the

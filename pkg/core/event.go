@@ -88,6 +88,10 @@ type View struct {
 // was pinned to, or, with no node, all that it was free to choose from, and why.
 type Missed struct{ UID, Node, Why string }
 
+// Stopped says that the scheduler has refused a member before it asked for its place, for
+// a reason that has to do with no node, such as a claim of storage that does not exist.
+type Stopped struct{ UID, Why string }
+
 // Reserved says that the scheduler has assumed a member on a node: the one it was
 // pinned to, or the one that was chosen for it.
 type Reserved struct{ UID, Node string }
@@ -135,6 +139,7 @@ func (MemberFinished) event()    {}
 func (FinishedForgotten) event() {}
 func (Attempt) event()           {}
 func (Missed) event()            {}
+func (Stopped) event()           {}
 func (Reserved) event()          {}
 func (Permit) event()            {}
 func (Unreserved) event()        {}

@@ -61,7 +61,10 @@ type member struct {
 	state  gang.State
 	node   string // where it is held, reserved or bound; empty while it waits
 	barred string
-	roams  bool // it waits, and the scheduler's own filters choose a node for it
+	// stopped says why the scheduler refuses it whatever the node; empty since it came as
+	// far as to ask for its place.
+	stopped string
+	roams   bool // it waits, and the scheduler's own filters choose a node for it
 	// held: the ledger counts it on its node. That is so in state Held, and in
 	// state Binding when the scheduler has let go of it and nobody knows whether
 	// it was bound.
@@ -139,7 +142,7 @@ func (g *group) changed() {
 // ranked lists the members in one of the given states in rank order.
 func (g *group) ranked(states ...gang.State) []*member {
 	return g.where(func(m *member) bool {
-		return slices.Contains(states, m.state) && (m.barred == "" || m.state != gang.Waiting)
+		return slices.Contains(states, m.state) && (m.barred == "" && m.stopped == "" || m.state != gang.Waiting)
 	})
 }
 
@@ -198,7 +201,15 @@ func (g *group) gate() Reason {
 			first.Name, first.Priority, odd.Name, odd.Priority)}
 	}
 	counts := g.counts()
-	if present := counts.Live() + counts.Finished; present < g.floor() {
+	present, stopped := counts.Live()+counts.Finished, g.sums().stopped
+	if n := g.sums().stops; present < g.floor() && present+n >= g.floor() {
+		reason := Reason{MemberStopped, fmt.Sprintf("%s: %s", stopped.Name, stopped.stopped)}
+		if n > 1 {
+			reason.Message += fmt.Sprintf(" (and %d more of %d members)", n-1, present+n)
+		}
+		return reason
+	}
+	if present < g.floor() {
 		return Reason{WaitingForMembers, fmt.Sprintf("%d of %d members exist", present, g.floor())}
 	}
 	return Reason{}

@@ -71,6 +71,34 @@ func (c *Core) memberSeen(e MemberSeen) {
 	c.releaseReady(g)
 }
 
+// stopped takes in that a member is refused whatever the node. It counts no more, so a gang
+// whose floor needs it gives back what it has; the others go on.
+func (c *Core) stopped(e Stopped) {
+	m := c.members[e.UID]
+	if m == nil || m.state != gang.Waiting && m.state != gang.Held {
+		return
+	}
+	if m.state == gang.Held {
+		c.drop(m)
+	}
+	m.stopped = e.Why
+	g := c.group(m.group.key)
+	g.changed()
+	if reason := g.gate(); reason.Code == MemberStopped {
+		c.giveBack(g, reason)
+	}
+}
+
+// goesOn takes in that a member that was stopped is no longer.
+func (c *Core) goesOn(m *member) {
+	g := c.group(m.group.key)
+	m.stopped = ""
+	g.changed()
+	if g.gate().Code == "" {
+		c.activateAll(g)
+	}
+}
+
 // rehome takes in that a pod's label was changed. It takes nothing along to its new
 // gang but a bind that cannot be undone.
 func (c *Core) rehome(m *member, to *group) {

@@ -15,6 +15,7 @@ type Code string
 const (
 	Starting             Code = "SchedulerStarting"
 	Barred               Code = "MemberBarred"
+	MemberStopped        Code = "MemberStopped"
 	GroupNotFound        Code = "PodGroupNotFound"
 	WaitingForMembers    Code = "WaitingForMembers"
 	MixedPriority        Code = "MixedPriority"

@@ -145,6 +145,8 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) {
 			w.step(core.Missed{UID: uid, Node: node, Why: option(d, "why", "it has a taint")})
 			p.pinned = ""
 		})
+	case "stop":
+		each(func(_ *pod, uid string) { w.step(core.Stopped{UID: uid, Why: option(d, "why", "")}) })
 	case "bound":
 		each(func(p *pod, uid string) {
 			p.Node, p.assumed = option(d, "node", p.assumed), ""

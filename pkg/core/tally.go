@@ -10,7 +10,7 @@ import (
 // move brings a member to another state.
 func (m *member) move(state gang.State, node string) {
 	m.group.without(m)
-	m.state, m.node, m.permitted, m.roams, m.doubted = state, node, false, false, time.Time{}
+	m.state, m.node, m.permitted, m.roams, m.doubted, m.stopped = state, node, false, false, time.Time{}, ""
 	m.group.with(m)
 }
 
@@ -26,7 +26,7 @@ func (g *group) without(m *member) {
 			t.permitted--
 		}
 	case m.barred != "":
-	case m.roams || m.Beyond != "":
+	case m.roams || m.Beyond != "" || m.stopped != "":
 		g.tally = nil
 	default:
 		if t.counts.Waiting--; t.leader == m {
@@ -70,7 +70,7 @@ func (t *tally) in(state gang.State) *int {
 // waitsAfter is the next member in rank order that waits; nil if none does.
 func (g *group) waitsAfter(m *member) *member {
 	for _, next := range g.members[g.rank(m)+1:] {
-		if next.state == gang.Waiting && next.barred == "" {
+		if next.state == gang.Waiting && next.barred == "" && next.stopped == "" {
 			return next
 		}
 	}
@@ -85,6 +85,8 @@ type tally struct {
 	odd       *member     // the first whose priority is not the first member's
 	roams     int         // of those that wait
 	beyond    string      // a constraint of one that waits which the planner cannot judge
+	stopped   *member     // the first of those that wait and cannot be given a node
+	stops     int         // how many those are
 }
 
 func (g *group) sums() *tally {
@@ -101,6 +103,11 @@ func (g *group) count() *tally {
 			t.odd = m
 		}
 		if m.state == gang.Waiting && m.barred != "" {
+			continue
+		}
+		if m.state == gang.Waiting && m.stopped != "" {
+			t.stopped = cmp.Or(t.stopped, m)
+			t.stops++
 			continue
 		}
 		*t.in(m.state)++

@@ -107,6 +107,9 @@ func Sentence(status core.Status) string {
 		}
 		return text
 	case gang.Degraded:
+		if status.Reason.Code == core.MemberStopped {
+			return fmt.Sprintf("%d of %d members are bound; %s", counts.Bound, status.Floor, status.Reason.Message)
+		}
 		return fmt.Sprintf("%d of %d members are bound and the others do not exist; their controller has to create them",
 			counts.Bound, status.Floor)
 	case gang.Incomplete, gang.Planned, gang.Releasing:

@@ -197,13 +197,17 @@ func (p *Lockstep) Filter(_ context.Context, state fwk.CycleState, pod *v1.Pod, 
 }
 
 // PostFilter tells the core when the pinned node was refused, so that the gang is
-// planned again without it. No pod is preempted for a single member.
+// planned again without it, and when another plugin stops the member before it has a
+// place. No pod is preempted for a single member.
 func (p *Lockstep) PostFilter(_ context.Context, state fwk.CycleState, pod *v1.Pod, nodes fwk.NodeToStatusReader) (*fwk.PostFilterResult, *fwk.Status) {
 	if _, member := kube.GangOf(pod); !member {
 		return nil, fwk.NewStatus(fwk.Unschedulable)
 	}
 	switch at := placeOf(state); {
 	case at == nowhere:
+		if status := nodes.Get(""); status.Plugin() != Name { // PreFilter's: of every node
+			p.step(core.Stopped{UID: string(pod.UID), Why: status.Message()})
+		}
 	case at.node != "":
 		p.step(core.Missed{UID: string(pod.UID), Node: at.node, Why: nodes.Get(at.node).Message()})
 	default:

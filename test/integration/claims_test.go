@@ -177,3 +177,46 @@ func TestClaimsOfDevices(t *testing.T) {
 	w.deleteGang("first")
 	w.awaitPlaced("second", 4)
 }
+
+// TestMissingClaim: pods name a volume claim that does not exist. The gang says which, holds
+// nothing meanwhile, and starts when it is there (row 38 of the project's list of bad input).
+func TestMissingClaim(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 1)
+	w.create(changed(gangOf("train", 3, "2"), func(p *v1.Pod) {
+		if p.Name == "train-worker-1" {
+			p.Spec.Volumes = []v1.Volume{{Name: "data", VolumeSource: v1.VolumeSource{
+				PersistentVolumeClaim: &v1.PersistentVolumeClaimVolumeSource{ClaimName: "corpus"},
+			}}}
+		}
+	}))
+	if got, want := w.awaitReason("train", "MemberStopped"), `train-worker-1: persistentvolumeclaim "corpus" not found`; got != want {
+		t.Errorf("the gang is told %q, want %q", got, want)
+	}
+	w.create(gangOf("whole-node", 1, "8"))
+	w.awaitPlaced("whole-node", 1)
+	w.deleteGang("whole-node")
+
+	class := ""
+	_, err := env.client.CoreV1().PersistentVolumes().Create(w.ctx, &v1.PersistentVolume{
+		ObjectMeta: metav1.ObjectMeta{Name: w.namespace},
+		Spec: v1.PersistentVolumeSpec{
+			Capacity:    v1.ResourceList{v1.ResourceStorage: resource.MustParse("1Gi")},
+			AccessModes: []v1.PersistentVolumeAccessMode{v1.ReadWriteOnce}, PersistentVolumeReclaimPolicy: v1.PersistentVolumeReclaimRetain,
+			ClaimRef:               &v1.ObjectReference{Namespace: w.namespace, Name: "corpus"},
+			PersistentVolumeSource: v1.PersistentVolumeSource{HostPath: &v1.HostPathVolumeSource{Path: "/corpus"}},
+		},
+	}, metav1.CreateOptions{})
+	w.must(err)
+	t.Cleanup(func() {
+		_ = env.client.CoreV1().PersistentVolumes().Delete(context.Background(), w.namespace, metav1.DeleteOptions{})
+	})
+	_, err = env.client.CoreV1().PersistentVolumeClaims(w.namespace).Create(w.ctx, &v1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: "corpus"},
+		Spec: v1.PersistentVolumeClaimSpec{
+			StorageClassName: &class, VolumeName: w.namespace, AccessModes: []v1.PersistentVolumeAccessMode{v1.ReadWriteOnce},
+			Resources: v1.VolumeResourceRequirements{Requests: v1.ResourceList{v1.ResourceStorage: resource.MustParse("1Gi")}},
+		},
+	}, metav1.CreateOptions{})
+	w.must(err)
+	w.awaitPlaced("train", 3)
+}
