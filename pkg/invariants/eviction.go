@@ -88,9 +88,11 @@ func (c *Checker) unjust(p *podState, winner *gangState, t tally) string {
 	return ""
 }
 
+// revocable reports whether a pod has agreed to be ended; one whose pod group has
+// changed or gone a moment ago may have.
 func (c *Checker) revocable(p *podState) bool {
 	g := c.world.gangs[p.gang()]
-	return p.Revocable || p.Group != "" && g != nil && g.group != nil && g.group.Revocable
+	return p.Revocable || p.Group != "" && g != nil && (g.group != nil && g.group.Revocable || c.recent(g.changed))
 }
 
 // winner is the gang that an eviction's message names; nil if it names none but the

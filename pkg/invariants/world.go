@@ -251,7 +251,8 @@ func (w *world) takeGroup(e Event, before *change) {
 		return
 	}
 	if last := before.group; last == nil && !g.changed.IsZero() ||
-		last != nil && (last.UID != e.Group.UID || last.Floor != e.Group.Floor || last.Required != e.Group.Required || last.Queue != e.Group.Queue) {
+		last != nil && (last.UID != e.Group.UID || last.Floor != e.Group.Floor || last.Required != e.Group.Required ||
+			last.Queue != e.Group.Queue || last.Revocable != e.Group.Revocable) {
 		g.changed = e.At
 	}
 	if last := before.group; last == nil || last.Reason != e.Group.Reason || last.Message != e.Group.Message {
