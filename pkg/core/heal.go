@@ -39,14 +39,14 @@ func (c *Core) tick(now time.Time) {
 			continue
 		}
 		switch g.phase() {
-		case gang.Healing:
-			if !g.healingSince.IsZero() && now.Sub(g.healingSince) >= c.opts.HealTimeout {
+		case gang.Healing, gang.Releasing:
+			if !g.healingSince.IsZero() && now.Sub(g.healingSince) >= c.opts.HealTimeout && g.counts().Bound > 0 && !g.underWay() {
 				c.evict(g, now)
 				continue
 			}
 		case gang.Incomplete, gang.Degraded:
 			continue
-		case gang.Queued, gang.Planned, gang.Releasing, gang.Placed:
+		case gang.Queued, gang.Planned, gang.Placed:
 		}
 		if now.Before(g.trial.until) {
 			continue
@@ -57,6 +57,11 @@ func (c *Core) tick(now time.Time) {
 			c.activateHeld(g, nil)
 		}
 	}
+}
+
+// underWay reports whether a bind may still take place of which nothing bad is known.
+func (g *group) underWay() bool {
+	return len(g.where(func(m *member) bool { return m.state == gang.Binding && !m.held })) > 0
 }
 
 // evict ends the part of a gang that is bound, so that nobody waits for it any longer.

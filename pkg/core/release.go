@@ -87,6 +87,9 @@ func (c *Core) unreserved(now time.Time, e Unreserved) {
 	case c.doubtful(m, now): // nobody else gets the room, and it is tried there again
 		m.held = true
 		c.held.add(m.node, m.Requests)
+		if g.healingSince.IsZero() { // the API may never say
+			g.healingSince = now
+		}
 	default:
 		c.drop(m)
 		g.why = Reason{BindFailed, m.Name + " could not be bound: " + e.Why}

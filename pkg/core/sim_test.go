@@ -65,6 +65,10 @@ var onceFailed = []uint64{
 	1002646, // a floor is raised after the surplus was evicted
 	1011506, // the pod group of a revocable gang is deleted
 	1012008, // the scheduler dies half way through an eviction
+	1009376, // a pod group goes while its pods are evicted because of what it said
+	1020120, // nobody knows whether the last of a gang is bound, for ever
+	1028366, // a gang that roams has tried a place for its first member
+	1024053, // a pod was bound and has ended, and nobody saw it
 	1013837, // a node is uncordoned and taken in one
 	2009544, // others were evicted in vain
 	2010533, // slices leave a gang nowhere to go while it is placed pod by pod

@@ -1,6 +1,8 @@
 package core_test
 
 import (
+	"time"
+
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
@@ -179,7 +181,7 @@ func (s *sim) letGo(q *queued, unknown bool, why string, to place) {
 	if q.activate || to == backoff {
 		s.backOff(q)
 	}
-	q.activate, q.tries, q.doubt = false, 0, false
+	q.activate, q.tries, q.doubt, q.since = false, 0, false, time.Time{}
 }
 
 // proceed ends one rejection or one bind.

@@ -88,12 +88,15 @@ func spares(effects []core.Effect) bool {
 }
 
 // decisions are the effects that say where members go. The reason of a refusal that
-// still stands may be older than that of a new one, while things have become worse.
+// still stands may be older than that of a new one, while things have become worse;
+// and in which places a member that roams was tried the running core alone knows.
 func decisions(effects []core.Effect) string {
 	text := ""
 	for _, e := range effects {
 		switch e := e.(type) {
-		case core.Pin, core.Roam, core.Evict, core.GiveBack:
+		case core.Roam:
+			text += fmt.Sprintln("let", e.UID, "roam near", e.Near)
+		case core.Pin, core.Evict, core.GiveBack:
 			text += fmt.Sprintln(describe(e))
 		case core.Refuse:
 			text += fmt.Sprintln("refuse", e.UID)

@@ -40,6 +40,7 @@ type queued struct {
 	gone     bool      // deleted while it was in flight
 	tries    int       // of its binder
 	doubt    bool      // one of them may have bound it
+	since    time.Time // it is known that its bind is under way
 }
 
 func (q *queued) inFlight() bool { return q.place >= cycling }
@@ -65,6 +66,7 @@ type scheduler struct {
 
 const (
 	permitTimeout = 30 * time.Second
+	bindTimeout   = time.Minute
 	flushAfter    = 5 * time.Minute
 	healTimeout   = time.Minute
 )
@@ -156,6 +158,9 @@ func (s *sim) podGone(p simPod) {
 	_, wasBound := s.bound[p.uid]
 	delete(s.bound, p.uid)
 	delete(s.known, p.uid)
+	if s.pending[p.uid] == nil {
+		delete(s.assumed, p.uid) // it was bound, and that was never seen
+	}
 	s.epoch++
 	if !p.alien {
 		s.step(core.MemberGone{Key: p.key, UID: p.uid})
@@ -354,8 +359,11 @@ func (s *sim) pass(d time.Duration) {
 			q.place = rejected
 		case q.place == backoff && !s.now.Before(q.until), q.place == unschedulable && !s.now.Before(q.until):
 			s.enqueue(q)
+		case q.place == binding && q.since.IsZero():
+			q.since = s.now
 		}
 	}
+	s.endBinds()
 	s.endGraces()
 	s.step(core.Tick{})
 	for _, uid := range sorted(s.pending) { // members that missed an effect while they came to wait
@@ -366,6 +374,15 @@ func (s *sim) pass(d time.Duration) {
 			case state == gang.Binding || state == gang.Bound:
 				q.place = binding
 			}
+		}
+	}
+}
+
+// endBinds lets no bind go on for longer than its time-out.
+func (s *sim) endBinds() {
+	for _, q := range s.inFlight() {
+		for s.pending[q.pod.uid] == q && q.place == binding && !q.since.IsZero() && s.now.Sub(q.since) >= bindTimeout {
+			s.proceed(q)
 		}
 	}
 }
