@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/virtual-kubelet/virtual-kubelet/errdefs"
 	"github.com/virtual-kubelet/virtual-kubelet/node/api"
@@ -54,7 +56,17 @@ type eof struct{}
 
 func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
-// attemptEnded gives a channel that is closed when the attempt is no longer running.
+// over reports whether an attempt has ended. One that writes already may not be said to
+// run yet.
+func (f containerFacts) over(attempt int) bool {
+	if int(f.restarts) != attempt || f.state.Terminated != nil {
+		return true
+	}
+	last := f.last.Terminated
+	return f.state.Running == nil && last != nil && strings.HasSuffix(last.ContainerID, "/"+strconv.Itoa(attempt))
+}
+
+// attemptEnded gives a channel that is closed when the attempt has ended.
 func (r *Runtime) attemptEnded(ctx context.Context, p *pod, container string, attempt int) <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {
@@ -63,7 +75,7 @@ func (r *Runtime) attemptEnded(ctx context.Context, p *pod, container string, at
 			r.mu.Lock()
 			have, changed := p.facts.containers[container], r.renamed
 			r.mu.Unlock()
-			if int(have.restarts) != attempt || have.state.Running == nil {
+			if have.over(attempt) {
 				return
 			}
 			select {

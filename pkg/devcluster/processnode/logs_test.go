@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/virtual-kubelet/virtual-kubelet/node/api"
+	v1 "k8s.io/api/core/v1"
 )
 
 func TestReadLog(t *testing.T) {
@@ -47,5 +48,33 @@ func TestReadLog(t *testing.T) {
 		if err != nil || string(text) != c.want {
 			t.Errorf("%s: %q (%v), want %q", name, text, err, c.want)
 		}
+	}
+}
+
+// A container may have written before it is said to run: that it has ended is known by
+// its end alone.
+func TestAttemptOver(t *testing.T) {
+	ended := func(attempt string) v1.ContainerState {
+		return v1.ContainerState{Terminated: &v1.ContainerStateTerminated{ContainerID: "process://uid/main/" + attempt}}
+	}
+	waiting := v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
+	running := v1.ContainerState{Running: &v1.ContainerStateRunning{}}
+	for _, c := range []struct {
+		name  string
+		facts containerFacts
+		want  bool
+	}{
+		{"it is being started", containerFacts{}, false},
+		{"it runs", containerFacts{state: running}, false},
+		{"it has ended", containerFacts{state: ended("0")}, true},
+		{"it waits to be started again", containerFacts{state: waiting, last: ended("0")}, true},
+		{"the next one is being started", containerFacts{state: waiting, last: ended("0"), restarts: 1}, true},
+	} {
+		if got := c.facts.over(0); got != c.want {
+			t.Errorf("%s: over is %t", c.name, got)
+		}
+	}
+	if next := (containerFacts{state: waiting, last: ended("0"), restarts: 1}); next.over(1) {
+		t.Error("the second attempt is over before it has begun")
 	}
 }
