@@ -21,9 +21,12 @@ type usage struct {
 	requests map[string]float64       // to the apiserver, by verb and resource
 }
 
-// settle is how long a scheduler gets to write its last events and statuses before
-// its requests are counted.
-const settle = 2 * time.Second
+// What a scheduler still writes after its last bind, its events for one, counts as
+// well: until it has written nothing for so long, and for so long at most.
+const (
+	settle     = 2 * time.Second
+	settleMost = 30 * time.Second
+)
 
 func (t *turn) usage(ctx context.Context) (usage, error) {
 	u := usage{cpu: map[string]time.Duration{}}
@@ -45,12 +48,7 @@ func (t *turn) usage(ctx context.Context) (usage, error) {
 
 // recordUsage records what has been used per pod since before.
 func (t *turn) recordUsage(ctx context.Context, before usage, pods int) error {
-	select {
-	case <-time.After(settle):
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	after, err := t.usage(ctx)
+	after, err := t.settled(ctx)
 	if err != nil {
 		return err
 	}
@@ -78,6 +76,23 @@ func (t *turn) recordUsage(ctx context.Context, before usage, pods int) error {
 		}
 	}
 	return nil
+}
+
+// settled is what has been used when nothing is written any more.
+func (t *turn) settled(ctx context.Context) (usage, error) {
+	last, err := t.usage(ctx)
+	for begin := time.Now(); err == nil && time.Since(begin) < settleMost; {
+		select {
+		case <-time.After(settle):
+		case <-ctx.Done():
+			return last, context.Cause(ctx)
+		}
+		before := last
+		if last, err = t.usage(ctx); err == nil && maps.Equal(before.requests, last.requests) {
+			return last, nil
+		}
+	}
+	return last, err
 }
 
 // requests counts what schedulers ask of the apiserver: everything about pods,
