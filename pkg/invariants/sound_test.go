@@ -1,0 +1,201 @@
+package invariants_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/invariants"
+)
+
+// sound are histories that look alarming and are as they should be.
+var sound = []struct {
+	name    string
+	history func() *scene
+}{
+	{"a gang is placed", placed},
+	{"a gang heals in time", func() *scene {
+		s := newScene()
+		s.node("n1", "r1", 8, nil)
+		s.gangOf("job", 3, 0)
+		s.bind("job-0", "n1")
+		s.tell("job", "BindFailed", "1 of 3 members are bound")
+		s.pass(4 * time.Minute)
+		s.place("job", "n1")
+		s.pass(10 * time.Minute)
+		return s
+	}},
+	{"every new leader has the whole time to heal", func() *scene {
+		s := newScene()
+		s.node("n1", "r1", 8, nil)
+		s.lease("one")
+		s.gangOf("job", 3, 0)
+		s.bind("job-0", "n1")
+		s.tell("job", "BindFailed", "1 of 3 members are bound")
+		s.pass(4 * time.Minute)
+		s.lease("two")
+		s.pass(4 * time.Minute)
+		return s
+	}},
+	{"members that a user deletes", func() *scene {
+		s := placed()
+		s.gone("job-0")
+		s.tell("job", "MemberLost", "2 of 3 members are bound and the others do not exist")
+		s.pass(time.Hour)
+		return s
+	}},
+	{"a gang that finishes member by member", func() *scene {
+		s := placed()
+		for i := range 3 {
+			s.change(worker(i), func(p *invariants.Pod) { p.Phase = invariants.Succeeded })
+			s.tell("job", "Placed", "all members have a node or have finished")
+			s.pass(time.Hour)
+		}
+		return s
+	}},
+	{"a node that shrinks under its pods", func() *scene {
+		s := placed()
+		s.node("n1", "r1", 4, nil)
+		s.pass(time.Hour)
+		return s
+	}},
+	{"another scheduler is faster", func() *scene {
+		s := placed()
+		s.pod("theirs", 0, 8, func(p *invariants.Pod) { p.Scheduler, p.Group, p.Node = "default-scheduler", "", "n2" })
+		s.gangOf("next", 1, 0)
+		s.place("next", "n2")
+		s.pass(time.Minute)
+		return s
+	}},
+	{"a node is cordoned while a bind is on its way", func() *scene {
+		s := placed()
+		s.gangOf("next", 1, 0)
+		s.node("n2", "r2", 8, func(n *invariants.Node) { n.Cordoned = true })
+		s.pass(time.Second)
+		s.place("next", "n2")
+		s.pass(time.Minute)
+		return s
+	}},
+	{"a running gang's node moves to another rack", func() *scene {
+		s := placed()
+		s.group("job", 3, func(g *invariants.PodGroup) { g.Required = "rack" })
+		s.node("n1", "r7", 8, nil)
+		s.pass(time.Hour)
+		return s
+	}},
+	{"a gang makes room for a more important one", func() *scene {
+		s := placed()
+		s.gangOf("urgent", 1, 10)
+		for i := range 3 {
+			s.evict(worker(i), "PreemptedByGang", "evicted for team/urgent, which has priority 10")
+		}
+		s.tell("job", "Preempted", "3 members were evicted")
+		s.pass(time.Minute)
+		for i := range 3 {
+			s.gone(worker(i))
+		}
+		s.place("urgent", "n1")
+		s.tell("job", "WaitingForMembers", "0 of 3 members exist")
+		s.pass(time.Hour)
+		return s
+	}},
+	{"what was lent is taken back", func() *scene {
+		s := lent(4)
+		for i := range 3 {
+			s.evict(worker(i), "ReclaimedForQueue", takenBack)
+			s.gone(worker(i)) // it was above its guarantee before all went
+		}
+		s.tell("job", "WaitingForMembers", "0 of 3 members exist")
+		s.place("owner", "n1")
+		s.pass(time.Hour)
+		return s
+	}},
+	{"who agreed goes for a reservation", func() *scene {
+		s := placed()
+		s.gangOf("large", 1, 0)
+		for i := range 3 {
+			s.change(worker(i), func(p *invariants.Pod) { p.Revocable = true })
+			s.evict(worker(i), "RevokedForGang", "revocable, and ended for the reservation of gang team/large")
+			s.gone(worker(i))
+		}
+		s.tell("job", "WaitingForMembers", "0 of 3 members exist")
+		s.place("large", "n1")
+		s.pass(time.Hour)
+		return s
+	}},
+	{"a queue's cap is lowered below what it holds, and a gang of another queue comes", func() *scene {
+		s := placed()
+		s.queue("a", "", "", 0, 4)
+		s.queue("b", "", "", 0, 4)
+		s.gangOf("next", 1, 0)
+		s.queued("next", "b")
+		s.pass(time.Minute)
+		s.place("next", "n2")
+		s.pod("", 7, 1, func(p *invariants.Pod) { p.Node = "n2" }) // without a gang: it counts, and is not held back
+		s.pass(time.Hour)
+		return s
+	}},
+	{"a gang would fit and its queue is at its cap", func() *scene {
+		s := placed()
+		s.queue("a", "", "", 0, 7)
+		s.gangOf("next", 1, 0)
+		s.pass(time.Second)
+		s.tell("next", "QuotaExceeded", "queue a may hold 7 nvidia.com/gpu at most: it holds 6, and 1 member ask for 2")
+		s.verdict("next", true)
+		s.pass(10 * time.Minute)
+		s.verdict("next", true)
+		s.pass(time.Minute)
+		return s
+	}},
+	{"a surplus is evicted", func() *scene {
+		s := placed()
+		s.group("job", 2, nil)
+		s.gangOf("urgent", 1, 10)
+		s.evict("job-2", "PreemptedByGang", "evicted for team/urgent, which has priority 10")
+		s.gone("job-2")
+		s.place("urgent", "n1")
+		s.pass(time.Hour)
+		return s
+	}},
+	{"a pod is replaced under its name", func() *scene {
+		s := newScene()
+		s.job(nil)
+		s.pod("job", 1, 1, ofJob)
+		s.change("job-1", func(p *invariants.Pod) { p.Deleting = true })
+		s.pod("job", 1, 1, ofJob)
+		return s
+	}},
+	{"a busy cluster's statuses follow", func() *scene {
+		s := placed()
+		for i := range 50 {
+			s.node("n2", "r2", int64(8+i%2), nil)
+			s.tell("job", "Placed", fmt.Sprint(i))
+			s.pass(time.Second)
+		}
+		return s
+	}},
+	{"a more important gang goes first", func() *scene {
+		s := newScene()
+		s.node("n1", "r1", 1000, nil)
+		s.gangOf("large", 4, 0)
+		s.tell("large", "DoesNotFit", "4 pods do not fit")
+		for i := range 20 {
+			s.pass(10 * time.Minute)
+			name := fmt.Sprint("urgent-", i)
+			s.gangOf(name, 1, 5)
+			s.place(name, "n1")
+		}
+		return s
+	}},
+}
+
+func TestSoundHistoriesAreLeftAlone(t *testing.T) {
+	for _, tt := range sound {
+		t.Run(tt.name, func(t *testing.T) {
+			s := tt.history()
+			for _, v := range s.history.Check(s.options(), s.at) {
+				t.Errorf("%s\n%v", v, v.Evidence)
+			}
+		})
+	}
+}
