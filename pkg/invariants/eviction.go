@@ -162,10 +162,17 @@ func (c *Checker) judgeNotice(e Event) {
 
 // judgeRemainder: what an eviction leaves of a gang is nothing, or its floor. Only
 // members that were bound before count: the gang may start again meanwhile. One that is
-// whole again was healed, and no eviction is to blame for a floor that was raised later.
+// whole again was healed, and no eviction is to blame for a floor that was raised later,
+// nor for members that went by themselves.
 // What is left when the scheduler dies half way is its successor's to heal, which is S1.
 func (c *Checker) judgeRemainder(g *gangState, e Event) {
 	at, floor, leader := c.now, g.floor(), c.world.leader()
+	var there []*podState
+	for _, p := range g.pods {
+		if c.member(p) && p.live() && p.Node != "" && p.Disruption == nil {
+			there = append(there, p)
+		}
+	}
 	c.expect("S4", g.object(), at, c.opts.Eviction, func(time.Time) (Violation, bool) {
 		t := c.world.tally(g, c.member)
 		left := 0
@@ -174,9 +181,15 @@ func (c *Checker) judgeRemainder(g *gangState, e Event) {
 				left++
 			}
 		}
+		went := 0
+		for _, p := range there {
+			if p.Disruption == nil && p.Phase != Succeeded && (c.world.pods[p.UID] != p || !p.live()) {
+				went++
+			}
+		}
 		return Violation{Objects: []string{g.object()}, Evidence: append(g.evidence(), e), Sentence: fmt.Sprintf(
 				"podgroup %s was left with %d members of its floor of %d by an eviction (%s: %s)",
 				g.key, left, g.floor(), e.Pod.Disruption.Reason, e.Pod.Disruption.Message)},
-			g.group != nil && left > 0 && t.bound+t.succeeded < min(floor, g.floor()) && c.world.leader() == leader
+			g.group != nil && left > 0 && t.bound+t.succeeded+went < min(floor, g.floor()) && c.world.leader() == leader
 	})
 }

@@ -44,6 +44,19 @@ var sound = []struct {
 		s.pass(time.Hour)
 		return s
 	}},
+	{"a user deletes a member when the surplus has been evicted", func() *scene {
+		s := placed()
+		s.group("job", 2, nil)
+		s.gangOf("urgent", 1, 10)
+		s.evict("job-2", "PreemptedByGang", "evicted for team/urgent, which has priority 10")
+		s.gone("job-2")
+		s.place("urgent", "n1")
+		s.pass(time.Second)
+		s.gone("job-0")
+		s.tell("job", "MemberLost", "1 of 3 members is bound and the others do not exist")
+		s.pass(time.Hour)
+		return s
+	}},
 	{"a gang that finishes member by member", func() *scene {
 		s := placed()
 		for i := range 3 {
