@@ -74,6 +74,7 @@ var onceFailed = []uint64{
 	2010533, // slices leave a gang nowhere to go while it is placed pod by pod
 	2003069, // a bind takes long, and is in doubt in the end
 	1019960, // a node is deleted while members are being bound to it
+	1070453, // a pod is deleted after a bind whose answer was lost
 	1057048, // a user deletes a member after the surplus was evicted
 }
 
