@@ -85,12 +85,12 @@ func (c *Checker) judgeTarget(p *podState) {
 	if n == nil {
 		gone, known := c.world.goneNodes[p.Node]
 		switch {
-		case known && c.now.Sub(gone) > c.opts.Staleness:
-			c.broken("S3", objects, []Event{p.bind}, "pod %s was bound to node %s, which had been deleted %s before", p, p.Node, lasted(gone, c.now))
+		case known && c.now.Sub(gone.at) > c.opts.Staleness:
+			c.broken("S3", objects, []Event{p.bind}, "pod %s was bound to node %s, which had been deleted %s before", p, p.Node, lasted(gone.at, c.now))
 		case !known: // its watch may be behind
 			c.expect("S3", p.object()+" "+p.UID, c.now, c.opts.Staleness, func(time.Time) (Violation, bool) {
 				return Violation{Objects: objects, Evidence: []Event{p.bind}, Sentence: fmt.Sprintf("pod %s was bound to node %s, which does not exist", p, p.Node)},
-					c.world.nodes[p.Node] == nil && c.world.goneNodes[p.Node].IsZero()
+					c.world.nodes[p.Node] == nil && c.world.goneNodes[p.Node].at.IsZero()
 			})
 		}
 		return

@@ -80,6 +80,16 @@ var sound = []struct {
 		s.pass(time.Minute)
 		return s
 	}},
+	{"a node is deleted and created again with less while a bind is on its way", func() *scene {
+		s := placed()
+		s.gangOf("next", 1, 0)
+		s.add(invariants.Event{Node: &invariants.Node{Name: "n2"}, Gone: true})
+		s.node("n2", "r2", 0, nil)
+		s.pass(time.Second)
+		s.place("next", "n2")
+		s.pass(time.Minute)
+		return s
+	}},
 	{"a node is cordoned while a bind is on its way", func() *scene {
 		s := placed()
 		s.gangOf("next", 1, 0)

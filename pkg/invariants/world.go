@@ -13,7 +13,7 @@ import (
 // world is what the events have told so far.
 type world struct {
 	nodes     map[string]*nodeState
-	goneNodes map[string]time.Time
+	goneNodes map[string]goneNode
 	pods      map[string]*podState // by UID, those that exist
 	once      map[string]*podState // by UID, those that were bound and are gone
 	gangs     map[gang.Key]*gangState
@@ -37,6 +37,13 @@ type nodeState struct {
 	// the time at which it ended.
 	before   []pastNode
 	barredAt time.Time // since when it is cordoned or not ready; zero while it is not
+}
+
+// goneNode is a node that was deleted, with what it was before: one that is created
+// again under the name may not be known as that yet.
+type goneNode struct {
+	at     time.Time
+	before []pastNode
 }
 
 type pastNode struct {
@@ -89,7 +96,7 @@ type leaseState struct {
 
 func newWorld() world {
 	return world{
-		nodes: map[string]*nodeState{}, goneNodes: map[string]time.Time{}, goneGangs: map[gang.Key]time.Time{}, pods: map[string]*podState{}, once: map[string]*podState{},
+		nodes: map[string]*nodeState{}, goneNodes: map[string]goneNode{}, goneGangs: map[gang.Key]time.Time{}, pods: map[string]*podState{}, once: map[string]*podState{},
 		gangs: map[gang.Key]*gangState{}, jobs: map[string]*jobState{}, jobPods: map[string]map[string]*podState{},
 		quotas: map[string]*quotaState{}, queues: map[string]*queueState{}, noticed: map[string]time.Time{}, writes: newWriteLog(),
 	}
@@ -140,11 +147,15 @@ func (w *world) takeNode(e Event, staleness time.Duration, before *change) {
 	n := w.nodes[e.Node.Name]
 	if e.Gone {
 		delete(w.nodes, e.Node.Name)
-		w.goneNodes[e.Node.Name] = e.At
+		gone := goneNode{at: e.At}
+		if n != nil {
+			gone.before = append(n.before, pastNode{n.Node, e.At})
+		}
+		w.goneNodes[e.Node.Name] = gone
 		return
 	}
 	if n == nil {
-		n = &nodeState{pods: map[string]*podState{}}
+		n = &nodeState{pods: map[string]*podState{}, before: w.goneNodes[e.Node.Name].before}
 		for _, p := range w.pods {
 			if p.Node == e.Node.Name {
 				n.pods[p.UID] = p
@@ -306,7 +317,7 @@ func (w *world) takeLease(e Event, before *change) {
 // forget drops what nothing can be decided by any more.
 func (w *world) forget(before time.Time) {
 	maps.DeleteFunc(w.once, func(_ string, p *podState) bool { return p.event.At.Before(before) })
-	maps.DeleteFunc(w.goneNodes, func(_ string, at time.Time) bool { return at.Before(before) })
+	maps.DeleteFunc(w.goneNodes, func(_ string, gone goneNode) bool { return gone.at.Before(before) })
 	maps.DeleteFunc(w.goneGangs, func(_ gang.Key, at time.Time) bool { return at.Before(before) })
 	maps.DeleteFunc(w.noticed, func(_ string, at time.Time) bool { return at.Before(before) })
 }
