@@ -97,19 +97,33 @@ func (g *group) admits(c *Core, now time.Time, claim Claim) bool {
 func (c *Core) promised(now time.Time, claimant *group) ledger {
 	sum, own := c.held, false
 	for _, g := range c.holders {
-		if g == claimant || g.admits(c, now, claimant.claim()) {
+		if g == claimant {
 			continue
 		}
-		if !own {
-			sum, own = c.held.clone(), true
-		}
+		keepsOut := !g.admits(c, now, claimant.claim())
 		for _, room := range g.reservation.Room {
-			if !claimant.comesBefore(g, room.Node) {
-				sum.add(room.Node, room.Amounts)
+			if keepsOut && claimant.comesBefore(g, room.Node) || !keepsOut && !c.builtOn(now, g, room.Node, claimant.claim(), claimant) {
+				continue
 			}
+			if !own {
+				sum, own = c.held.clone(), true
+			}
+			sum.add(room.Node, room.Amounts)
 		}
 	}
 	return sum
+}
+
+// builtOn reports whether another gang has a reservation on the node that was planned
+// around this one and that keeps the claimant out. Whoever filled this one's room would
+// take the other's: that gang may not have what is kept for this one. No gang claims for
+// a pod without one.
+func (c *Core) builtOn(now time.Time, g *group, node string, claim Claim, claimant *group) bool {
+	return slices.ContainsFunc(c.holders, func(other *group) bool {
+		return other != g && other != claimant && other.reservation.on(node) != nil &&
+			!other.admits(c, now, claim) && (claimant == nil || !claimant.comesBefore(other, node)) &&
+			!g.admits(c, now, other.claim()) && !other.comesBefore(g, node)
+	})
 }
 
 // comesBefore reports whether a node is reserved for a gang, and was before it was
@@ -126,7 +140,7 @@ func (c *Core) PromisedOn(now time.Time, node string, claim Claim) cluster.Resou
 	sum, own := c.held[node], false
 	for _, g := range c.holders {
 		amounts := g.reservation.on(node)
-		if amounts == nil || g.admits(c, now, claim) {
+		if amounts == nil || g.admits(c, now, claim) && !c.builtOn(now, g, node, claim, nil) {
 			continue
 		}
 		if !own {

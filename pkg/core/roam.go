@@ -64,7 +64,8 @@ func (c *Core) rest(now time.Time, g *group) string {
 	t := &g.trial
 	long := min(c.opts.WakeAfter<<min(t.rests, 16), c.opts.MaxRest)
 	t.rests, t.since, t.until = min(t.rests+1, 16), now, now.Add(long)
-	return fmt.Sprintf("; it is tried again in %s, sooner when pods end, at once when nodes change", long)
+	// It tells the longest rest, so that the reason does not change with each.
+	return fmt.Sprintf("; it is tried again within %s, sooner when pods end, at once when nodes change", c.opts.MaxRest)
 }
 
 // roam answers an attempt of a member of a gang that roams.
@@ -216,6 +217,7 @@ func (c *Core) deadEnd(now time.Time, g *group, reason Reason) {
 		reason.Message += c.rest(now, g)
 	}
 	if short {
+		g.trial.begun = true // it may have been forgotten since: another member has come
 		g.why = reason
 		g.vain.refused(now)
 		c.giveBack(g, reason)

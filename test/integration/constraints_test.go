@@ -100,7 +100,7 @@ func TestOnePodToARack(t *testing.T) {
 	w.each(w.awaitPlaced("apart", racks), rackLabel, racks, 1)
 	w.create(changed(gangOf("more", racks+1, "1"), apartBy("more", rackLabel)))
 	message := w.awaitReason("more", "NodeRefused")
-	for _, part := range []string{"anti-affinity", "spec.affinity.podAntiAffinity", "tried again in"} {
+	for _, part := range []string{"anti-affinity", "spec.affinity.podAntiAffinity", "tried again within"} {
 		if !strings.Contains(message, part) {
 			t.Errorf("the reason is %q; it should say %q", message, part)
 		}
