@@ -3,14 +3,12 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"lockstep.dev/lockstep/pkg/cluster"
-	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/kube"
 	"lockstep.dev/lockstep/pkg/placement"
@@ -231,17 +229,11 @@ func newGangPlan(o *kube.Offline, s kube.Standing) gangPlan {
 	return plan
 }
 
-// why says what a gang waits for. Members that are held back do not exist for the
-// scheduler, so it is told where that is the cause.
+// why says what a gang waits for.
 func why(s kube.Standing) string {
 	text := s.Reason.Message
 	if sentence := kube.Sentence(s.Status); sentence != "" && !s.Fits() {
 		text = sentence
-	}
-	if s.Reason.Code == core.WaitingForMembers {
-		if i := slices.IndexFunc(s.Places, func(p kube.Place) bool { return p.Barred != "" }); i >= 0 {
-			text += "; " + s.Places[i].Pod.Name + ": " + s.Places[i].Barred
-		}
 	}
 	return text
 }

@@ -92,8 +92,11 @@ func (c *Core) Step(now time.Time, event Event) []Effect {
 		c.groupGone(e)
 	case MemberSeen:
 		c.memberSeen(e)
+	case OutsiderSeen:
+		c.outsiderSeen(e)
 	case MemberGone:
 		c.memberGone(e.UID)
+		c.outsiderGone(e)
 	case MemberFinished:
 		c.memberFinished(e)
 	case FinishedForgotten:
@@ -150,7 +153,7 @@ func (c *Core) group(key gang.Key) *group {
 // nothing is left are forgotten.
 func (c *Core) settle(now time.Time) {
 	for _, g := range sorted(c.touched) {
-		if !g.known && len(g.members) == 0 && len(g.finished) == 0 {
+		if !g.known && len(g.members)+len(g.finished)+len(g.outsiders) == 0 {
 			delete(c.groups, g.key)
 			place, _ := slices.BinarySearchFunc(c.order, g, byKey)
 			c.order = slices.Delete(c.order, place, place+1)

@@ -34,6 +34,13 @@ type MemberSeen struct {
 	Barred string
 }
 
+// OutsiderSeen says that a pod bears a gang's label and can be none of its members, such as
+// one that is left to another scheduler. MemberGone takes it away.
+type OutsiderSeen struct {
+	Key gang.Key
+	Outsider
+}
+
 // MemberGone says that a pod is gone or is being deleted.
 type MemberGone struct {
 	Key gang.Key
@@ -134,6 +141,7 @@ type Tick struct{}
 func (GroupSeen) event()         {}
 func (GroupGone) event()         {}
 func (MemberSeen) event()        {}
+func (OutsiderSeen) event()      {}
 func (MemberGone) event()        {}
 func (MemberFinished) event()    {}
 func (FinishedForgotten) event() {}

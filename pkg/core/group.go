@@ -17,6 +17,8 @@ type group struct {
 	known    bool            // the pod group exists
 	members  []*member       // in rank order
 	finished map[string]bool // UIDs of members that have succeeded
+	// outsiders by UID bear the gang's label and are no members.
+	outsiders map[string]Outsider
 
 	// tally is derived from the members; nil since one of them has changed.
 	tally *tally
@@ -210,7 +212,7 @@ func (g *group) gate() Reason {
 		return reason
 	}
 	if present < g.floor() {
-		return Reason{WaitingForMembers, fmt.Sprintf("%d of %d members exist", present, g.floor())}
+		return Reason{WaitingForMembers, g.incomplete(present)}
 	}
 	return Reason{}
 }

@@ -25,6 +25,7 @@ import (
 //	queues                   a queue a line: NAME [parent=Q] [guaranteed=GPUS] [cap=GPUS] [weight=N]
 //	gang NAME floor=N [queue=Q] [duration=D] [revocable] [required=LEVEL] [preferred=LEVEL] [slices=N slice-level=LEVEL] [uid=U] [gone]
 //	members                  a pod a line: NAME gang=G [role=R] [index=I] [gpus=1] [cpu=N] [priority=P] [node=N] [barred=WHY] [patient] [apart=GROUP] [beyond=FIELD]
+//	outsider NAME gang=G [gone]  a pod of another scheduler
 //	attempt NAME…            a scheduling cycle's question, pod by pod
 //	reserve NAME…            the scheduler assumes the pod on the node it was pinned to
 //	permit NAME…
@@ -116,6 +117,13 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) {
 	case "members":
 		for line := range strings.SplitSeq(strings.TrimSpace(d.Input), "\n") {
 			w.setMember(t, d, line)
+		}
+	case "outsider":
+		o := core.Outsider{UID: names[0], Name: names[0], Why: "its schedulerName is default-scheduler"}
+		if k := key(option(d, "gang", "")); d.HasArg("gone") {
+			w.step(core.MemberGone{Key: k, UID: o.UID})
+		} else {
+			w.step(core.OutsiderSeen{Key: k, Outsider: o})
 		}
 	case "queues":
 		w.setQueues(t, d)

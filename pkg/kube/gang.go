@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
 	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
 )
 
@@ -29,6 +30,11 @@ func Barred(pod *v1.Pod) string {
 		return "the pod is held back by scheduling gate " + pod.Spec.SchedulingGates[0].Name
 	}
 	return ""
+}
+
+// Outsider translates a pod that has a gang's label and is left to another scheduler.
+func Outsider(pod *v1.Pod) core.Outsider {
+	return core.Outsider{UID: string(pod.UID), Name: pod.Name, Why: "its schedulerName is " + pod.Spec.SchedulerName}
 }
 
 // roleLabels and indexLabels say a member's role and its number within the role,

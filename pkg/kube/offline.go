@@ -71,12 +71,15 @@ func NewOffline(l Listing, levels []topology.Level, mine func(schedulerName stri
 		o.step(core.GroupSeen{Spec: spec})
 	}
 	for _, pod := range l.Pods {
-		if !mine(pod.Spec.SchedulerName) {
-			continue
-		}
-		o.takeVictim(pod)
-		if key, member := GangOf(pod); member {
-			o.takeMember(key, pod)
+		key, labelled := GangOf(pod)
+		switch {
+		case mine(pod.Spec.SchedulerName):
+			o.takeVictim(pod)
+			if labelled {
+				o.takeMember(key, pod)
+			}
+		case labelled && !ended(pod) && pod.DeletionTimestamp == nil:
+			o.step(core.OutsiderSeen{Key: key, Outsider: Outsider(pod)})
 		}
 	}
 	o.budgets = l.Budgets

@@ -140,16 +140,21 @@ func differ(a, b *v1.Pod) bool {
 		!maps.Equal(a.Labels, b.Labels)
 }
 
-// podSeen takes in a pod that is there. Pods of other schedulers are nobody's
-// members here, whatever their labels say; pods that are being deleted are no
-// members any more.
+// podSeen takes in a pod that is there. Pods of other schedulers are nobody's members
+// here, whatever their labels say, and the gang says so; pods that are being deleted are
+// no members any more.
 func (e *engine) podSeen(pod *v1.Pod) {
 	key, member := kube.GangOf(pod)
-	if !member || !e.profiles[pod.Spec.SchedulerName] {
+	if !member {
 		return
 	}
 	if pod.DeletionTimestamp != nil {
 		e.podGone(pod)
+		return
+	}
+	if !e.profiles[pod.Spec.SchedulerName] {
+		e.step(core.OutsiderSeen{Key: key, Outsider: kube.Outsider(pod)})
+		e.reports.touch(key)
 		return
 	}
 	e.mu.Lock()

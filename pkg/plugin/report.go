@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,10 +32,11 @@ type reporter struct {
 
 	mu    sync.Mutex
 	event map[gang.Key]core.Reason // the last reason that an event told
+	told  map[gang.Key][]string    // UIDs of the outsiders that events have told of
 }
 
 func newReporter(e *engine) *reporter {
-	return &reporter{engine: e, event: map[gang.Key]core.Reason{}, queue: workqueue.NewTypedRateLimitingQueue(
+	return &reporter{engine: e, event: map[gang.Key]core.Reason{}, told: map[gang.Key][]string{}, queue: workqueue.NewTypedRateLimitingQueue(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[gang.Key](100*time.Millisecond, 30*time.Second))}
 }
 
@@ -78,10 +80,12 @@ func (r *reporter) write(ctx context.Context, key gang.Key) error {
 	status, known := e.core.Status(key)
 	running := e.running(key)
 	reservation := kube.NewReservation(status.Reservation, e.vocabulary)
+	outsiders := e.core.Outsiders(key)
 	e.mu.Unlock()
 	if g == nil || !known {
 		r.mu.Lock()
 		delete(r.event, key)
+		delete(r.told, key)
 		r.mu.Unlock()
 		return nil
 	}
@@ -92,6 +96,7 @@ func (r *reporter) write(ctx context.Context, key gang.Key) error {
 		return nil
 	}
 	r.tell(g, status)
+	r.tellOutsiders(g, outsiders)
 	next, changed := g.status.Next(status, running, status.Counts.Finished, reservation, g.Generation, metav1.Now())
 	if !changed {
 		return nil
@@ -137,10 +142,38 @@ func (r *reporter) tell(g *group, status core.Status) {
 	if status.Phase == gang.Placed {
 		kind = v1.EventTypeNormal
 	}
-	r.engine.handle.EventRecorder().Eventf(&v1.ObjectReference{
+	r.engine.handle.EventRecorder().Eventf(reference(g), nil, kind, string(reason.Code), "Scheduling", "%s", kube.Sentence(status))
+}
+
+func reference(g *group) *v1.ObjectReference {
+	return &v1.ObjectReference{
 		APIVersion: kube.PodGroupKind.GroupVersion().String(), Kind: kube.PodGroupKind.Kind,
 		Namespace: g.Namespace, Name: g.Name, UID: g.UID, ResourceVersion: g.ResourceVersion,
-	}, nil, kind, string(reason.Code), "Scheduling", "%s", kube.Sentence(status))
+	}
+}
+
+// tellOutsiders puts into events, on the pod and on the PodGroup, that a pod bears the
+// gang's label and counts for nothing.
+func (r *reporter) tellOutsiders(g *group, outsiders []core.Outsider) {
+	key := gang.Key{Namespace: g.Namespace, Name: g.Name}
+	r.mu.Lock()
+	told := r.told[key]
+	delete(r.told, key)
+	for _, o := range outsiders {
+		r.told[key] = append(r.told[key], o.UID)
+	}
+	r.mu.Unlock()
+	for _, o := range outsiders {
+		if slices.Contains(told, o.UID) {
+			continue
+		}
+		pod := &v1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: g.Namespace, Name: o.Name, UID: types.UID(o.UID)}
+		for _, about := range []*v1.ObjectReference{pod, reference(g)} {
+			r.engine.handle.EventRecorder().Eventf(about, nil, v1.EventTypeWarning, "NotAMember", "Scheduling",
+				"pod %s bears the label %s: %s and does not count: %s; set schedulerName: %s, or take the label away",
+				o.Name, kube.PodGroupLabel, g.Name, o.Why, r.engine.handle.ProfileName())
+		}
+	}
 }
 
 // markDisrupted says in the pod's status that it did not fail by itself.
