@@ -40,7 +40,7 @@ func reservation(root *apiextensions.JSONSchemaProps) {
 		Type: "object", Required: []string{"kind", "since", "expectedStart", "nodes"},
 		Properties: map[string]apiextensions.JSONSchemaProps{
 			"kind":  {Type: "string", Enum: []apiextensions.JSON{{Raw: []byte(`"Preempting"`)}, {Raw: []byte(`"Draining"`)}}},
-			"since": moment, "expectedStart": moment,
+			"since": moment, "expectedStart": moment, "order": {Type: "integer", Format: "int64"},
 			"nodes": {Type: "array", MaxItems: &most, Items: &apiextensions.JSONSchemaPropsOrArray{Schema: &apiextensions.JSONSchemaProps{
 				Type: "object", Required: []string{"name", "resources"},
 				Properties: map[string]apiextensions.JSONSchemaProps{

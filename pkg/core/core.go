@@ -50,7 +50,7 @@ type Core struct {
 	held    ledger
 	// holders are the gangs that have a reservation, by key.
 	holders      []*group
-	reservations uint64 // made so far
+	reservations uint64 // the highest Order so far
 	shares       shares
 	idle         idleness
 	acting       bool   // the shell carries out what the core decides

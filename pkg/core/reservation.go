@@ -27,6 +27,8 @@ type Reservation struct {
 	Room []Room
 	// Since is when it was made, Start when the gang is expected to start.
 	Since, Start time.Time
+	// Order is its number: those with a higher one were planned around it.
+	Order uint64
 }
 
 // Room is an amount on one node.
@@ -40,7 +42,7 @@ func (r *Reservation) Equal(o *Reservation) bool {
 	if r == nil || o == nil {
 		return r == o
 	}
-	return r.Kind == o.Kind && r.Since.Equal(o.Since) && r.Start.Equal(o.Start) &&
+	return r.Kind == o.Kind && r.Order == o.Order && r.Since.Equal(o.Since) && r.Start.Equal(o.Start) &&
 		slices.EqualFunc(r.Room, o.Room, func(a, b Room) bool { return a.Node == b.Node && equal(a.Amounts, b.Amounts) })
 }
 
@@ -49,8 +51,6 @@ type reservation struct {
 	Reservation
 	// victims are the UIDs of the pods evicted for it.
 	victims map[string]bool
-	// order is its number: later ones were planned around it.
-	order uint64
 }
 
 // Claim is what matters of somebody who wants room that may be reserved.
@@ -130,7 +130,7 @@ func (c *Core) builtOn(now time.Time, g *group, node string, claim Claim, claima
 // for the other.
 func (g *group) comesBefore(other *group, node string) bool {
 	r := g.reservation
-	return r != nil && r.order < other.reservation.order && r.on(node) != nil
+	return r != nil && r.Order < other.reservation.Order && r.on(node) != nil
 }
 
 // PromisedOn returns what a pod without a gang has to leave free on a node: what is
@@ -153,10 +153,11 @@ func (c *Core) PromisedOn(now time.Time, node string, claim Claim) cluster.Resou
 
 // reserve promises room to a gang, in place of what it had before.
 func (c *Core) reserve(g *group, r reservation) {
-	if r.order == 0 {
+	if r.Order == 0 {
 		c.reservations++
-		r.order = c.reservations
+		r.Order = c.reservations
 	}
+	c.reservations = max(c.reservations, r.Order)
 	c.unreserve(g)
 	g.reservation = &r
 	place, _ := slices.BinarySearchFunc(c.holders, g, byKey)
@@ -178,21 +179,12 @@ func (c *Core) unreserve(g *group) {
 
 // adopt takes over the reservations that the API remembers from an earlier life.
 func (c *Core) adopt() {
-	all := slices.Clone(c.order)
-	slices.SortStableFunc(all, func(a, b *group) int { return a.rememberedSince().Compare(b.rememberedSince()) })
-	for _, g := range all {
+	for _, g := range c.order {
 		if r := g.remembered; r != nil && g.reservation == nil && g.wantsRoom() {
 			c.reserve(g, reservation{Reservation: *r})
 		}
 		g.remembered = nil
 	}
-}
-
-func (g *group) rememberedSince() time.Time {
-	if g.remembered == nil {
-		return time.Time{}
-	}
-	return g.remembered.Since
 }
 
 // wantsRoom reports whether the gang waits for room for its floor.

@@ -19,7 +19,9 @@ type Reservation struct {
 	Kind          core.ReservationKind `json:"kind"`
 	Since         metav1.Time          `json:"since"`
 	ExpectedStart metav1.Time          `json:"expectedStart"`
-	Nodes         []ReservedNode       `json:"nodes"`
+	// Order is its number: reservations with a higher one were planned around it.
+	Order int64          `json:"order,omitempty"`
+	Nodes []ReservedNode `json:"nodes"`
 }
 
 // ReservedNode is what is kept on one node.
@@ -33,7 +35,7 @@ func NewReservation(r *core.Reservation, names *cluster.Vocabulary) *Reservation
 	if r == nil {
 		return nil
 	}
-	out := &Reservation{Kind: r.Kind, Since: metav1.NewTime(r.Since), ExpectedStart: metav1.NewTime(r.Start)}
+	out := &Reservation{Kind: r.Kind, Since: metav1.NewTime(r.Since), ExpectedStart: metav1.NewTime(r.Start), Order: int64(r.Order)}
 	for _, room := range r.Room {
 		out.Nodes = append(out.Nodes, ReservedNode{Name: room.Node, Resources: quantities(room.Amounts, names)})
 	}
@@ -45,7 +47,7 @@ func (r *Reservation) Promise(vocabulary *cluster.Vocabulary) *core.Reservation 
 	if r == nil {
 		return nil
 	}
-	out := &core.Reservation{Kind: r.Kind, Since: r.Since.Time, Start: r.ExpectedStart.Time}
+	out := &core.Reservation{Kind: r.Kind, Since: r.Since.Time, Start: r.ExpectedStart.Time, Order: uint64(max(0, r.Order))}
 	for _, node := range r.Nodes {
 		out.Room = append(out.Room, core.Room{Node: node.Name, Amounts: Resources(node.Resources, vocabulary)})
 	}
@@ -58,7 +60,7 @@ func (r *Reservation) equal(o *Reservation) bool {
 		return r == o
 	}
 	second := func(t metav1.Time) int64 { return t.Unix() }
-	return r.Kind == o.Kind && second(r.Since) == second(o.Since) && second(r.ExpectedStart) == second(o.ExpectedStart) &&
+	return r.Kind == o.Kind && r.Order == o.Order && second(r.Since) == second(o.Since) && second(r.ExpectedStart) == second(o.ExpectedStart) &&
 		slices.EqualFunc(r.Nodes, o.Nodes, func(a, b ReservedNode) bool {
 			return a.Name == b.Name && equality.Semantic.DeepEqual(a.Resources, b.Resources)
 		})
