@@ -103,10 +103,10 @@ func (s *sim) idle() {
 }
 
 // promises: room is reserved for a gang, and when that is expected to be free is looked
-// at again now and then.
+// at again now and then; or others were evicted for one in vain, and will be again.
 func (s *sim) promises() bool {
 	for _, j := range s.api.jobs {
-		if status, _ := s.core.Status(j.key); status.Reservation != nil {
+		if status, _ := s.core.Status(j.key); status.Reservation != nil || strings.Contains(status.Reason.Message, "in vain") {
 			return true
 		}
 	}
