@@ -86,7 +86,7 @@ func (s *sim) idle() {
 	}
 	most := 8*len(s.api.jobs) + len(s.pending)
 	for _, j := range s.api.jobs { // who roams tries sixteen places for its first member when it has rested
-		if status := s.reports[j.key]; strings.Contains(status.Reason.Message, rests) {
+		if status := s.reports[j.key]; strings.Contains(status.Reason.Message, rests) || strings.Contains(status.Reason.Message, "in vain") {
 			most += 16 * status.Floor
 		}
 	}
