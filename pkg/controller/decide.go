@@ -21,6 +21,7 @@ func Decide(o Observed, s Settings) Plan {
 	p := newPass(o, s)
 	switch {
 	case finished(p.status):
+		p.complete()
 		p.enroll()
 		p.afterEnd()
 	case p.invalid():

@@ -118,6 +118,11 @@ func TestStoreLost(t *testing.T) {
 	if w.find("worker-0").UID != uid {
 		t.Error("the loss of worker-1 cost worker-0")
 	}
+	w = running(t, strings.Replace(elasticJob, "maxRestarts", `rdzvHost: "", maxRestarts`, 1)) // the default, spelt out
+	uid = w.find("worker-1").UID
+	if w.vanish("worker-0").rest(); w.find("worker-1").UID == uid {
+		t.Error("with an empty rdzvHost worker-1 was left without a store")
+	}
 }
 
 // TestRangeChanged: pods know the range they were started with; it changes with the next

@@ -81,7 +81,7 @@ func (p *pass) nproc() string {
 func (p *pass) elasticEnv() []corev1.EnvVar {
 	elastic := p.job.Spec.ElasticPolicy
 	host := v1.PodName(p.job.Name, v1.Worker, 0)
-	if elastic.RDZVHost != nil && *elastic.RDZVHost != "" {
+	if elastic.RDZVHost != nil {
 		host = *elastic.RDZVHost
 	}
 	port := v1.MeetingPort(&p.job.Spec.PyTorchReplicaSpecs[v1.Worker].Template.Spec)

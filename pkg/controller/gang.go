@@ -107,9 +107,9 @@ func (p *pass) gangAnnotations() map[string]string {
 }
 
 // floor is the number of members below which the gang is of no use. It does not move
-// with the size of an elastic job.
+// with the size of an elastic job, unless that is smaller.
 func (p *pass) floor() int32 {
-	all := v1.Pods(p.job)
+	all := int32(len(p.members))
 	if policy := p.job.Spec.RunPolicy.SchedulingPolicy; policy != nil && policy.MinAvailable != nil {
 		return min(*policy.MinAvailable, all)
 	}
@@ -164,12 +164,17 @@ func (p *pass) dropGang() {
 	p.remove(p.PodGroup)
 }
 
-// obstacle is why nothing can be created now; nil: nothing is in the way.
+// obstacle is why something cannot be created now; nil: nothing is in the way.
 func (p *pass) obstacle() *Trouble {
 	if p.PodGroup != nil && !p.owned(p.PodGroup) {
 		return &Trouble{Reason: "PodGroupConflict", Message: fmt.Sprintf(
 			"podgroups.scheduling.x-k8s.io %s/%s belongs to someone else: delete it, or give the job another name",
 			p.PodGroup.Namespace, p.PodGroup.Name)}
+	}
+	if p.Trouble == nil && p.autoscaled() && p.Rival == "" && p.HPA != nil && !p.owned(p.HPA) {
+		return &Trouble{Reason: "AutoscalerConflict", Message: fmt.Sprintf(
+			"horizontalpodautoscalers.autoscaling %s/%s belongs to someone else: delete it, or give the job another name",
+			p.HPA.Namespace, p.HPA.Name)}
 	}
 	return p.Trouble
 }

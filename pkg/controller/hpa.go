@@ -14,8 +14,7 @@ import (
 // wantHPA keeps the autoscaler of an elastic job with metrics, unless somebody else's
 // scales the job already: Worker.replicas has one writer.
 func (p *pass) wantHPA() {
-	elastic := p.job.Spec.ElasticPolicy
-	if elastic == nil || len(elastic.Metrics) == 0 {
+	if !p.autoscaled() {
 		p.dropHPA()
 		return
 	}
@@ -42,6 +41,12 @@ func (p *pass) wantHPA() {
 			p.plan.Patch = append(p.plan.Patch, Patch{p.HPA, next})
 		}
 	}
+}
+
+// autoscaled: the job asks for an autoscaler.
+func (p *pass) autoscaled() bool {
+	elastic := p.job.Spec.ElasticPolicy
+	return elastic != nil && len(elastic.Metrics) > 0
 }
 
 func (p *pass) buildHPA() *autoscalingv2.HorizontalPodAutoscaler {

@@ -141,6 +141,15 @@ func TestTTL(t *testing.T) {
 	if w.exit("master-0", 0).look(); !w.last.DeleteJob {
 		t.Error("ttl 0: the job is not deleted at its end")
 	}
+
+	// Kubeflow's operator leaves the completion time out at a permanent exit code (D3).
+	w = running(t, masterAndWorkers("ExitCode")).exit("worker-1", 1).look().look().wantState("Failed")
+	ended := *w.Job.Status.CompletionTime
+	w.Job.Status.CompletionTime = nil
+	w.edit(policy(func(p *v1.RunPolicy) { p.TTLSecondsAfterFinished = new(int32(100)) })).look()
+	if w.Job.Status.CompletionTime == nil || !w.last.Wake.Equal(ended.Add(100*time.Second)) {
+		t.Errorf("completed at %v, wakes at %v; the job ended at %v", w.Job.Status.CompletionTime, w.last.Wake, ended)
+	}
 }
 
 // TestSuspend: once Suspended, once Resumed, over ten looks each (E12, D7, D26).

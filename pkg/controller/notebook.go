@@ -1,11 +1,13 @@
 package controller
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -18,6 +20,8 @@ type notebook struct {
 
 // page is about one job.
 type page struct {
+	// uid is the job's; empty before it was first looked at.
+	uid types.UID
 	// written is the version of the job after our last write to it.
 	written uint64
 	// expected are writes that the caches have not shown yet: created objects by kind and
@@ -49,6 +53,18 @@ func (n *notebook) on(job types.NamespacedName, f func(*page)) {
 		n.pages[job] = p
 	}
 	f(p)
+}
+
+// open turns to the page of a job. What stands there of an earlier job of that name is no
+// longer of use: its pods may still be going.
+func (n *notebook) open(job types.NamespacedName, uid types.UID) {
+	n.on(job, func(p *page) {
+		if p.uid == uid {
+			return
+		}
+		gone := slices.DeleteFunc(p.gone, func(pod *corev1.Pod) bool { return !controlledBy(pod, uid) })
+		*p = page{uid: uid, expected: map[string]time.Time{}, ours: map[types.UID]bool{}, gone: gone}
+	})
 }
 
 func (n *notebook) forget(job types.NamespacedName) {
@@ -84,6 +100,11 @@ func (n *notebook) wrote(job types.NamespacedName, version string) {
 	})
 }
 
+func controlledBy(object metav1.Object, job types.UID) bool {
+	owner := controllerOf(object)
+	return owner != nil && owner.UID == job
+}
+
 func (n *notebook) expect(job types.NamespacedName, token string, now time.Time) {
 	n.on(job, func(p *page) { p.expected[token] = now.Add(patience) })
 }
@@ -104,6 +125,9 @@ func (n *notebook) lost(job types.NamespacedName, pod *corev1.Pod) {
 		if p.ours[pod.UID] {
 			delete(p.ours, pod.UID)
 			return
+		}
+		if p.uid != "" && !controlledBy(pod, p.uid) {
+			return // of an earlier job of that name
 		}
 		p.gone = append(p.gone, pod)
 	})

@@ -82,6 +82,9 @@ func TestFloor(t *testing.T) {
 		{"elastic", `{spec: {elasticPolicy: {minReplicas: 2, maxReplicas: 4}, pytorchReplicaSpecs: {Worker: {replicas: 3, ` + gpus + `}}}}`, 2, "4", "2"},
 		{"elastic with a Master", `{spec: {elasticPolicy: {minReplicas: 1, maxReplicas: 4}, pytorchReplicaSpecs: {
 			Master: {` + gpus + `}, Worker: {replicas: 3, ` + gpus + `}}}}`, 2, "4", "2"},
+		{"minAvailable above the size in effect", `{metadata: {annotations: {lockstep.dev/world-sizes: "2,8"}}, spec: {
+			runPolicy: {schedulingPolicy: {minAvailable: 4}}, elasticPolicy: {minReplicas: 2, maxReplicas: 8},
+			pytorchReplicaSpecs: {Worker: {replicas: 4, ` + gpus + `}}}}`, 2, "4", "2"},
 		{"given", `{spec: {runPolicy: {schedulingPolicy: {minResources: {nvidia.com/gpu: 1}}}, pytorchReplicaSpecs: {
 			Master: {` + gpus + `}}}}`, 1, "1", "0"},
 		{"init containers and overhead", `{spec: {pytorchReplicaSpecs: {Master: {template: {spec: {overhead: {cpu: 1},

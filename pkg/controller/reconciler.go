@@ -56,6 +56,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		r.notes.forget(request.NamespacedName)
 		return ctrl.Result{RequeueAfter: asideInterval}, nil
 	}
+	r.notes.open(request.NamespacedName, job.UID)
 	now := r.Now()
 	if wait := r.notes.settled(request.NamespacedName, job.ResourceVersion, now); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
@@ -141,8 +142,8 @@ func newRequest() *unstructured.Unstructured {
 	return request
 }
 
-// observeAutoscalers finds the job's own autoscaler, and one of somebody else. (KEDA
-// scales through an autoscaler of its own making, so it shows here as well.)
+// observeAutoscalers finds the autoscaler of the job's name, and one of somebody else that
+// scales the job. (KEDA scales through an autoscaler of its own making, so it shows here as well.)
 func (r *Reconciler) observeAutoscalers(ctx context.Context, job *v1.PyTorchJob, o *Observed) error {
 	scalers := &autoscalingv2.HorizontalPodAutoscalerList{}
 	err := r.Client.List(ctx, scalers, client.InNamespace(job.Namespace),
@@ -159,6 +160,16 @@ func (r *Reconciler) observeAutoscalers(ctx context.Context, job *v1.PyTorchJob,
 		case o.Rival == "" || hpa.Name < o.Rival:
 			o.Rival = hpa.Name
 		}
+	}
+	if o.HPA != nil || o.Rival != "" {
+		return nil
+	}
+	hpa := &autoscalingv2.HorizontalPodAutoscaler{}
+	switch err := r.Client.Get(ctx, client.ObjectKeyFromObject(job), hpa); {
+	case err == nil:
+		o.HPA = hpa // it scales something else
+	case !apierrors.IsNotFound(err):
+		return err
 	}
 	return nil
 }

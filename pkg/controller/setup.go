@@ -253,9 +253,10 @@ func (r *Reconciler) namesakeHandler() handler.Funcs {
 	return funcs
 }
 
-// scalerHandler also wakes the job that somebody's autoscaler scales.
+// scalerHandler also wakes the job that somebody's autoscaler scales, and the one of its name.
 func (r *Reconciler) scalerHandler() handler.Funcs {
 	wake := func(object client.Object, q queue) {
+		enqueue(q, client.ObjectKeyFromObject(object))
 		if name := scaleTarget(object); name != "" {
 			enqueue(q, types.NamespacedName{Namespace: object.GetNamespace(), Name: name})
 		}

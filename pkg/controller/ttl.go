@@ -1,6 +1,23 @@
 package controller
 
-import "time"
+import (
+	"time"
+
+	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+)
+
+// complete gives a job that has ended under another operator its completion time, where
+// that has left it out.
+func (p *pass) complete() {
+	if p.status.CompletionTime != nil {
+		return
+	}
+	for _, t := range []v1.JobConditionType{v1.JobSucceeded, v1.JobFailed} {
+		if isTrue(p.status, t) {
+			p.status.CompletionTime = condition(p.status, t).LastTransitionTime.DeepCopy()
+		}
+	}
+}
 
 // expire deletes a job some time after its end.
 func (p *pass) expire() {

@@ -97,6 +97,9 @@ func defaultElastic(spec *PyTorchJobSpec) {
 	if elastic.RDZVBackend == nil || *elastic.RDZVBackend == "" {
 		elastic.RDZVBackend = new("c10d")
 	}
+	if elastic.RDZVHost != nil && *elastic.RDZVHost == "" {
+		elastic.RDZVHost = nil
+	}
 	if len(elastic.RDZVConf) == 0 {
 		elastic.RDZVConf = nil
 	}
