@@ -53,7 +53,7 @@ func finishPyTorchJob(root *apiextensions.JSONSchemaProps) {
 	nameable(root)
 	bound(root)
 	rule(nameRules()...)(root)
-	rule(immutableRules()...)(root)
+	rule(immutableRules(root)...)(root)
 	at(root, "spec", rule(specRules()...))
 	at(root, "spec.pytorchReplicaSpecs", rule(roleRules()...))
 	at(root, "spec.pytorchReplicaSpecs.*", rule(apiextensions.ValidationRule{
@@ -111,13 +111,16 @@ func bound(root *apiextensions.JSONSchemaProps) {
 	at(root, "spec.elasticPolicy.rdzvId", maxLength(253))
 
 	at(root, "spec.pytorchReplicaSpecs", maxProperties(2))
+	// The number is stored, because /scale reads it there.
 	at(root, "spec.pytorchReplicaSpecs.*.replicas", atLeast(1))
+	at(root, "spec.pytorchReplicaSpecs.*.replicas", defaultsTo("1"))
 	containers := "spec.pytorchReplicaSpecs.*.template.spec.containers"
 	at(root, containers, maxItems(128))
 	at(root, containers+".*.name", maxLength(63))
 	at(root, containers+".*.ports.*.containerPort", between(1, 65535))
 	at(root, "spec.pytorchReplicaSpecs.*.template.spec.schedulerName", maxLength(253))
 	at(root, "spec.pytorchReplicaSpecs.*.template.spec.restartPolicy", enum("Always", "OnFailure", "Never", ""))
+	boundTemplate(root)
 	at(root, "status.conditions", maxItems(16))
 }
 
@@ -245,8 +248,9 @@ func specRules() []apiextensions.ValidationRule {
 }
 
 // immutableRules hold what a job may not change once it has started and while it is
-// not suspended. Its pods were made from these fields.
-func immutableRules() []apiextensions.ValidationRule {
+// not suspended. Its pods were made from these fields. The templates may change in the very
+// update that suspends it as well: Kueue takes back what it has added then.
+func immutableRules(root *apiextensions.JSONSchemaProps) []apiextensions.ValidationRule {
 	const idle = "!has(oldSelf.status) || !has(oldSelf.status.startTime) || (has(oldSelf.status.conditions) && " +
 		"oldSelf.status.conditions.exists(c, c.type == 'Suspended' && c.status == 'True'))"
 	frozen := func(fieldPath, condition string) apiextensions.ValidationRule {
@@ -267,11 +271,11 @@ func immutableRules() []apiextensions.ValidationRule {
 	}
 	for _, role := range []string{"Master", "Worker"} {
 		parent := fmt.Sprintf("spec.pytorchReplicaSpecs['%s']", role)
-		for _, name := range []string{"template", "restartPolicy"} {
-			rules = append(rules, frozen(fmt.Sprintf(".pytorchReplicaSpecs['%s'].%s", role, name),
-				fmt.Sprintf("!('%[1]s' in self.spec.pytorchReplicaSpecs && '%[1]s' in oldSelf.spec.pytorchReplicaSpecs) || (%[2]s)",
-					role, same(parent, name))))
-		}
+		inBoth := fmt.Sprintf("!('%[1]s' in self.spec.pytorchReplicaSpecs && '%[1]s' in oldSelf.spec.pytorchReplicaSpecs) || ", role)
+		path := fmt.Sprintf(".pytorchReplicaSpecs['%s'].", role)
+		rules = append(rules,
+			frozen(path+"template", "self.spec.?runPolicy.?suspend.orValue(false) || "+inBoth+sameTemplate(root, role)),
+			frozen(path+"restartPolicy", inBoth+"("+same(parent, "restartPolicy")+")"))
 	}
 	var elastic strings.Builder
 	elastic.WriteString("has(self.spec.elasticPolicy) == has(oldSelf.spec.elasticPolicy)")

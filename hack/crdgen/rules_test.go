@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/yaml"
 )
@@ -189,6 +192,9 @@ func TestUpdate(t *testing.T) {
 			"spec.pytorchReplicaSpecs[Worker].template: Forbidden: field is immutable while running"},
 		{"a suspended job's template", suspended, newImage, ""},
 		{"a new job's template", "{}", newImage, ""},
+		{"a template while it is suspended", started, newImage + "\nspec: {runPolicy: {suspend: true}}", ""},
+		{"a size while it is suspended", started, three + "\nspec: {runPolicy: {suspend: true}}",
+			"spec.pytorchReplicaSpecs[Worker].replicas: Forbidden: field is immutable while running"},
 		{"a running job's size", started, three,
 			"spec.pytorchReplicaSpecs[Worker].replicas: Forbidden: field is immutable while running"},
 		{"a suspended job's size", suspended, three, ""},
@@ -219,9 +225,89 @@ func TestUpdate(t *testing.T) {
 				merge(before, parse(t, document))
 				merge(after, parse(t, document))
 			}
-			merge(after, parse(t, test.change))
+			for document := range strings.SplitSeq(test.change, "\n") {
+				merge(after, parse(t, document))
+			}
 			expect(t, judge(after, before), test.want)
 		})
+	}
+}
+
+// TestRewritten: a client with Go types sends back what it read in other words. That is no change
+// of the template; every real one is refused.
+func TestRewritten(t *testing.T) {
+	judge := newJudge(t, "kubeflow.org_pytorchjobs.yaml")
+	const written = `
+metadata: {labels: {app: a}}
+spec:
+  overhead: {cpu: 1000m}
+  nodeSelector: {disk: fast}
+  initContainers: [{name: fetch, image: "fetch:1"}]
+  containers:
+    - {name: pytorch, image: "train:1", args: [--lr, "1"], env: [{name: A, value: a}],
+       resources: {limits: {nvidia.com/gpu: 1, cpu: 1500m, memory: 2048Mi}, requests: {cpu: "0.5"}}}
+    - {name: side, image: "side:1"}
+`
+	template := func(text string) map[string]any {
+		object := job(t, "status: {startTime: '2026-01-01T00:00:00Z'}")
+		worker := object["spec"].(map[string]any)["pytorchReplicaSpecs"].(map[string]any)["Worker"].(map[string]any)
+		worker["template"] = parse(t, text)
+		return object
+	}
+	for _, test := range []struct {
+		name, old, new string
+		refused        bool
+	}{
+		{"empty objects", `image: "side:1"`, `image: "side:1", resources: {}`, false},
+		{"a number as a string", "nvidia.com/gpu: 1", `nvidia.com/gpu: "1"`, false},
+		{"another unit", "memory: 2048Mi", "memory: 2Gi", false},
+		{"thousandths", `cpu: "0.5"`, "cpu: 500m", false},
+		{"overhead in another unit", "cpu: 1000m}", `cpu: "1"}`, false},
+		{"empty objects of an init container", `image: "fetch:1"`, `image: "fetch:1", resources: {}`, false},
+		{"more GPUs", "nvidia.com/gpu: 1", `nvidia.com/gpu: 2`, true},
+		{"a limit less", "nvidia.com/gpu: 1, ", "", true},
+		{"a limit more", "nvidia.com/gpu: 1", "nvidia.com/gpu: 1, example.com/nic: 1", true},
+		{"a bit more memory", "memory: 2048Mi", "memory: 2049Mi", true},
+		{"another request", `cpu: "0.5"`, "cpu: 501m", true},
+		{"overhead", "cpu: 1000m}", "cpu: 1001m}", true},
+		{"label", "app: a", "app: b", true},
+		{"argument", `"1"]`, `"2"]`, true},
+		{"variable", "value: a", "value: b", true},
+		{"selector", "disk: fast", "disk: slow", true},
+		{"a field more", "nodeSelector", "hostNetwork: true\n  nodeSelector", true},
+		{"image of an init container", "fetch:1", "fetch:2", true},
+		{"image of a sidecar", "side:1", "side:2", true},
+		{"a container less", `- {name: side, image: "side:1"}`, "", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if !strings.Contains(written, test.old) {
+				t.Fatalf("%q is not there", test.old)
+			}
+			want := ""
+			if test.refused {
+				want = "spec.pytorchReplicaSpecs[Worker].template: Forbidden: field is immutable while running"
+			}
+			before, after := template(written), template(strings.Replace(written, test.old, test.new, 1))
+			expect(t, judge(after, before), want)
+		})
+	}
+	bare := "spec: {containers: [{name: pytorch, image: a}]}"
+	expect(t, judge(template("metadata: {}\n"+bare), template(bare)), "")
+}
+
+// TestDefaultReplicas: /scale reads the number of Workers from the stored object, so it is there.
+func TestDefaultReplicas(t *testing.T) {
+	crd, _ := load(t, "kubeflow.org_pytorchjobs.yaml")
+	structure, err := structural.NewStructural(crd.Spec.Validation.OpenAPIV3Schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := job(t, "spec: {pytorchReplicaSpecs: {Master: {replicas: null}, Worker: {replicas: null}}}")
+	defaulting.Default(object, structure)
+	for _, role := range []string{"Master", "Worker"} {
+		if n, _, _ := unstructured.NestedInt64(object, "spec", "pytorchReplicaSpecs", role, "replicas"); n != 1 {
+			t.Errorf("%s.replicas is %d", role, n)
+		}
 	}
 }
 

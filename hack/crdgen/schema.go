@@ -84,6 +84,10 @@ func maxLength(n int64) func(*apiextensions.JSONSchemaProps) {
 	return func(schema *apiextensions.JSONSchemaProps) { schema.MaxLength = &n }
 }
 
+func defaultsTo(value string) func(*apiextensions.JSONSchemaProps) {
+	return func(schema *apiextensions.JSONSchemaProps) { schema.Default = &apiextensions.JSON{Raw: []byte(value)} }
+}
+
 func enum(values ...string) func(*apiextensions.JSONSchemaProps) {
 	return func(schema *apiextensions.JSONSchemaProps) {
 		schema.Enum = nil
