@@ -76,8 +76,12 @@ func explain(r *placement.Rejection, p problem, names *cluster.Vocabulary) Reaso
 		reason.Message = fmt.Sprintf("%d pods do not fit %s%s now", r.Members, where, sliced)
 	}
 	var parts []string
-	for _, m := range r.Missing[:min(len(r.Missing), shown)] {
-		parts = append(parts, missing(m, r, view, names))
+	lacks, has := r.Missing, "has"
+	if r.Kind == placement.Impossible && len(r.Emptied) > 0 {
+		lacks, has = r.Emptied, "would have"
+	}
+	for _, m := range lacks[:min(len(lacks), shown)] {
+		parts = append(parts, missing(m, has, view, names))
 	}
 	if len(parts) > 0 {
 		reason.Message += ": " + strings.Join(parts, "; ")
@@ -89,21 +93,17 @@ func explain(r *placement.Rejection, p problem, names *cluster.Vocabulary) Reaso
 }
 
 // missing says how far one domain is from holding the gang.
-func missing(m placement.Missing, r *placement.Rejection, view View, names *cluster.Vocabulary) string {
+func missing(m placement.Missing, has string, view View, names *cluster.Vocabulary) string {
 	domain := "the cluster"
 	if path := view.Tree.Domains[m.Domain].Path; path != "" {
 		domain = path
 	}
 	if m.Need <= m.Free {
-		return fmt.Sprintf("%s has room for each kind of pod by itself, not for all of them", domain)
+		return fmt.Sprintf("%s %s room for each kind of pod by itself, not for all of them", domain, has)
 	}
 	resource := names.Name(m.Resource)
-	if m.Placeable >= r.Members {
-		return fmt.Sprintf("%s has room for each kind of pod by itself, but is %s %s short of %s for all of them",
-			domain, amount(m.Resource, m.Need-m.Free), resource, amount(m.Resource, m.Need))
-	}
-	return fmt.Sprintf("%s has room for %d of them, %s %s short of %s",
-		domain, m.Placeable, amount(m.Resource, m.Need-m.Free), resource, amount(m.Resource, m.Need))
+	return fmt.Sprintf("%s %s room for %d of them, %s %s short of %s",
+		domain, has, m.Placeable, amount(m.Resource, m.Need-m.Free), resource, amount(m.Resource, m.Need))
 }
 
 // amount writes an amount as people write it: cores, binary sizes, plain numbers.

@@ -92,17 +92,19 @@ func (g *group) admits(c *Core, now time.Time, claim Claim) bool {
 		g.reservation.Kind == Draining && c.yields(g, claim)
 }
 
+// claimant is who wants room: a gang, or a pod without one, which has none.
+type claimant struct {
+	gang *group
+	Claim
+}
+
 // promised returns what is held for planned members and what is reserved for other
 // gangs, by node, as far as the claimant has to leave it. The result is read only.
-func (c *Core) promised(now time.Time, claimant *group) ledger {
-	sum, own := c.held, false
-	for _, g := range c.holders {
-		if g == claimant {
-			continue
-		}
-		keepsOut := !g.admits(c, now, claimant.claim())
-		for _, room := range g.reservation.Room {
-			if keepsOut && claimant.comesBefore(g, room.Node) || !keepsOut && !c.builtOn(now, g, room.Node, claimant.claim(), claimant) {
+func (c *Core) promised(now time.Time, g *group) ledger {
+	sum, own, who := c.held, false, claimant{g, g.claim()}
+	for _, holder := range c.holders {
+		for _, room := range holder.reservation.Room {
+			if !c.leaves(now, who, holder, room.Node) {
 				continue
 			}
 			if !own {
@@ -114,33 +116,17 @@ func (c *Core) promised(now time.Time, claimant *group) ledger {
 	return sum
 }
 
-// builtOn reports whether another gang has a reservation on the node that was planned
-// around this one and that keeps the claimant out. Whoever filled this one's room would
-// take the other's: that gang may not have what is kept for this one. No gang claims for
-// a pod without one.
-func (c *Core) builtOn(now time.Time, g *group, node string, claim Claim, claimant *group) bool {
-	return slices.ContainsFunc(c.holders, func(other *group) bool {
-		return other != g && other != claimant && other.reservation.on(node) != nil &&
-			!other.admits(c, now, claim) && (claimant == nil || !claimant.comesBefore(other, node)) &&
-			!g.admits(c, now, other.claim()) && !other.comesBefore(g, node)
-	})
-}
-
-// comesBefore reports whether a node is reserved for a gang, and was before it was
-// for the other.
-func (g *group) comesBefore(other *group, node string) bool {
-	r := g.reservation
-	return r != nil && r.Order < other.reservation.Order && r.on(node) != nil
-}
-
-// PromisedOn returns what a pod without a gang has to leave free on a node: what is
-// held for members and what is reserved for gangs, as far as that keeps its claim out.
-// The result is read only and nil where nothing is promised.
-func (c *Core) PromisedOn(now time.Time, node string, claim Claim) cluster.Resources {
-	sum, own := c.held[node], false
-	for _, g := range c.holders {
-		amounts := g.reservation.on(node)
-		if amounts == nil || g.admits(c, now, claim) && !c.builtOn(now, g, node, claim, nil) {
+// PromisedOn returns what a pod that no plan pins has to leave free on a node: what is
+// held for members and what is reserved for gangs, as far as that keeps its claim out;
+// of a member, its gang's. The result is read only and nil where nothing is promised.
+func (c *Core) PromisedOn(now time.Time, node, uid string, claim Claim) cluster.Resources {
+	sum, own, who := c.held[node], false, claimant{Claim: claim}
+	if m := c.members[uid]; m != nil {
+		who = claimant{m.group, m.group.claim()}
+	}
+	for _, holder := range c.holders {
+		amounts := holder.reservation.on(node)
+		if amounts == nil || !c.leaves(now, who, holder, node) {
 			continue
 		}
 		if !own {
@@ -149,6 +135,28 @@ func (c *Core) PromisedOn(now time.Time, node string, claim Claim) cluster.Resou
 		sum = sum.Add(amounts)
 	}
 	return sum
+}
+
+// leaves reports whether a claimant has to leave what is reserved for a gang on a node.
+// It has to even where the gang admits it, if another gang's reservation was planned
+// around that room: filling it would take the other's, which may not have this one's.
+func (c *Core) leaves(now time.Time, who claimant, holder *group, node string) bool {
+	keptOut := func(g *group) bool {
+		return g != who.gang && !g.admits(c, now, who.Claim) && !who.gang.comesBefore(g, node)
+	}
+	if holder == who.gang || !holder.admits(c, now, who.Claim) {
+		return keptOut(holder)
+	}
+	return slices.ContainsFunc(c.holders, func(other *group) bool {
+		return other != holder && other.reservation.on(node) != nil && keptOut(other) &&
+			!holder.admits(c, now, other.claim()) && !other.comesBefore(holder, node)
+	})
+}
+
+// comesBefore reports whether a node is reserved for a gang, and was before it was
+// for the other.
+func (g *group) comesBefore(other *group, node string) bool {
+	return g != nil && g.reservation != nil && g.reservation.Order < other.reservation.Order && g.reservation.on(node) != nil
 }
 
 // reserve promises room to a gang, in place of what it had before.

@@ -74,6 +74,7 @@ var onceFailed = []uint64{
 	2010533, // slices leave a gang nowhere to go while it is placed pod by pod
 	2003069, // a bind takes long, and is in doubt in the end
 	1019960, // a node is deleted while members are being bound to it
+	1285080, // a member of a revocable gang that roams has the rights of its gang
 	1238876, // others are evicted in vain again, when time has passed
 	1180480, // two reservations of one moment
 	1171858, // a member comes while the others are placed one by one

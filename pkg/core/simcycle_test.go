@@ -73,7 +73,7 @@ func (s *sim) choose(p simPod, roam *core.Roam) string {
 		nodes = sorted(s.nodes)
 	}
 	for _, node := range append([]string{roam.Near}, nodes...) {
-		promised := s.core.PromisedOn(s.now, node, core.Claim{Priority: p.member.Priority, Duration: p.member.Duration})
+		promised := s.core.PromisedOn(s.now, node, p.uid, core.Claim{Priority: p.member.Priority, Duration: p.member.Duration})
 		if s.refuses(p, node) == "" && p.member.Requests.Fits(s.freeOn(node).Sub(promised)) {
 			return node
 		}

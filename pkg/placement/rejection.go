@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 )
@@ -38,7 +39,8 @@ type Missing struct {
 	// by itself, Need is what all together ask for and Free what is free. Need >
 	// Free, except where it is only the borders of nodes that are in the way.
 	Need, Free int64
-	// Placeable is the number of members that fit, class by class.
+	// Placeable is the number of members that fit, class by class, and no more than the
+	// domain has room for in sum.
 	Placeable int
 }
 
@@ -53,6 +55,9 @@ type Rejection struct {
 	// Missing is filled for DoesNotFit and Impossible: the domains nearest to
 	// holding the gang first, at most maxMissing of them.
 	Missing []Missing
+	// Emptied, for Impossible, is the same with nothing on the nodes: the best that
+	// there could be.
+	Emptied []Missing
 	// Ineligible counts the nodes on which no member may run whatever is free.
 	Ineligible, Nodes int
 }
@@ -129,31 +134,42 @@ func (x *Index) explain(req Request, kind Kind) *Rejection {
 	case NoNodes, FixedApart, BadSlices:
 		return r
 	}
+	r.Missing = x.lacks(req)
+	if kind == Impossible {
+		r.Emptied = x.emptied().lacks(req)
+	}
+	return r
+}
+
+// lacks says how far domains are from holding the gang, the nearest first.
+func (x *Index) lacks(req Request) []Missing {
 	counts := make([]*slots, len(req.Classes))
 	for c, class := range req.Classes {
 		counts[c] = x.slotsOf(class, false)
 	}
+	var list []Missing
 	inSlices := x.inSlices(req, counts)
 	for _, d := range x.domains(req) {
-		r.Missing = append(r.Missing, missingIn(req, func(c int) int64 {
+		m := missingIn(req, func(c int) int64 {
 			if inSlices[c] != nil {
 				return inSlices[c][d]
 			}
 			return counts[c].at[d]
-		}))
-		r.Missing[len(r.Missing)-1].Domain = d
+		})
+		m.Domain, m.Placeable = d, min(m.Placeable, x.together(req, d))
+		list = append(list, m)
 	}
-	slices.SortStableFunc(r.Missing, func(a, b Missing) int {
+	slices.SortStableFunc(list, func(a, b Missing) int {
 		if a.Placeable != b.Placeable {
 			return b.Placeable - a.Placeable
 		}
 		return int(max(-1, min(1, (a.Need-a.Free)-(b.Need-b.Free))))
 	})
-	r.Missing = r.Missing[:min(len(r.Missing), maxMissing)]
-	for i := range r.Missing {
-		x.nameScarcest(req, &r.Missing[i])
+	list = list[:min(len(list), maxMissing)]
+	for i := range list {
+		x.nameScarcest(req, &list[i])
 	}
-	return r
+	return list
 }
 
 func (x *Index) ineligible(req Request) int {
@@ -230,6 +246,30 @@ func missingIn(req Request, slots func(class int) int64) Missing {
 		}
 	}
 	return m
+}
+
+// together bounds the members that fit into a domain beside each other, by the sum of
+// what is free there: the smallest go first.
+func (x *Index) together(req Request, d int) int {
+	most := req.Size()
+	order := make([]int, len(req.Classes))
+	for resource := range req.Total() {
+		for c := range order {
+			order[c] = c
+		}
+		each := func(c int) int64 { return req.Classes[c].Requests.Get(resource) }
+		slices.SortFunc(order, func(a, b int) int { return cmp.Compare(each(a), each(b)) })
+		n, free := 0, x.free.of(resource, d)
+		for _, c := range order {
+			fits := req.Classes[c].Count
+			if each(c) > 0 {
+				fits = int(min(int64(fits), max(0, free)/each(c)))
+			}
+			n, free = n+fits, free-times(each(c), fits)
+		}
+		most = min(most, n)
+	}
+	return most
 }
 
 // nameScarcest turns members of a class into an amount of its scarcest resource, or

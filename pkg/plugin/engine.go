@@ -232,11 +232,11 @@ func (e *engine) promises() bool {
 	return e.core.Promises()
 }
 
-// fitsBesidePromises says whether a pod without a gang leaves room for what is held
+// fitsBesidePromises says whether a pod that no plan pins leaves room for what is held
 // or reserved on the node for gangs.
 func (e *engine) fitsBesidePromises(pod *v1.Pod, info fwk.NodeInfo) bool {
 	e.mu.Lock()
-	held := e.core.PromisedOn(time.Now(), info.Node().Name, kube.Claim(pod))
+	held := e.core.PromisedOn(time.Now(), info.Node().Name, string(pod.UID), kube.Claim(pod))
 	fits := true
 	if len(held) > 0 {
 		free := kube.Node(info.Node(), e.vocabulary).Free.Sub(e.mirror.requested(info)).

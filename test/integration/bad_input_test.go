@@ -164,7 +164,7 @@ func TestGangsThatCannotBe(t *testing.T) {
 		},
 		{
 			name: "more than the cluster could ever give", gang: gangOf("vast", 3, "8"), reason: "Impossible",
-			message: "3 pods can never fit in the cluster, even if it were empty: the cluster has room for 2 of them, 8 nvidia.com/gpu short of 24",
+			message: "3 pods can never fit in the cluster, even if it were empty: the cluster would have room for 2 of them, 8 nvidia.com/gpu short of 24",
 			mend:    func(w *world, g gangSpec) { w.patchGroup(g.name, `{"spec":{"minMember":2}}`) }, then: 2,
 		},
 		{
