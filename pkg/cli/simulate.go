@@ -25,6 +25,7 @@ type simulateFlags struct {
 	seeds                         int
 	patience                      time.Duration
 	elastic                       string
+	load                          float64
 	loads                         []float64
 	restart, checkpoint           time.Duration
 	reserveAfter                  time.Duration
@@ -94,9 +95,10 @@ The same files and the same seed give the same result on every machine.`,
 	f.DurationVar(&flags.reserveAfter, "reserve-after", 10*time.Minute, "how long a gang waits before lockstep reserves room for it; 0: it never does")
 	f.BoolVar(&flags.preemption, "preemption", false, "let lockstep end gangs for such of higher priority")
 	f.BoolVar(&flags.declare, "declare-durations", false, "let gangs tell lockstep how long they will run, so that it can let others go before a reservation")
-	f.StringSliceVar(&flags.queues, "queues", nil, "queues that share the cluster, as NAME=WEIGHT; gangs that name none (column queue) are in them in turn")
+	f.StringSliceVar(&flags.queues, "queues", nil, "queues that share the cluster, as NAME=WEIGHT, or NAME=WEIGHT:GPUS with what is guaranteed; gangs that name none (column queue) are in them in turn")
 	f.StringVar(&flags.elastic, "elastic", "", "compare elastic jobs with jobs of a fixed size: trace (those with max_workers above min_workers) or "+
 		"all (every job of several workers, from half to twice as many)")
+	f.Float64Var(&flags.load, "load", 0, "GPU time that gangs ask for over what there is; arrivals are drawn together or apart; 0 leaves them")
 	f.Float64SliceVar(&flags.loads, "loads", []float64{0.7, 0.95, 1.2}, "with --elastic: GPU time asked for over what there is; arrivals are drawn together or apart")
 	f.DurationVar(&flags.restart, "restart", time.Minute, "how long a change of size, or an eviction, stops a job besides")
 	f.DurationVar(&flags.checkpoint, "checkpoint", 5*time.Minute, "time between checkpoints; a change of size, or an eviction, loses the work since the last")

@@ -3,12 +3,9 @@ package cli
 import (
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 	"time"
 
 	"lockstep.dev/lockstep/pkg/cluster"
-	"lockstep.dev/lockstep/pkg/quota"
 	"lockstep.dev/lockstep/pkg/sim"
 	"lockstep.dev/lockstep/pkg/topology"
 )
@@ -64,18 +61,19 @@ func (f *simulateFlags) replay(policy string) (sim.ReplayOptions, error) {
 	whole := func(d time.Duration) int64 { return int64(d / time.Second) }
 	options := sim.ReplayOptions{
 		Policy: policy, Seed: f.seed, PatienceSeconds: whole(f.patience), ReserveAfterSeconds: whole(f.reserveAfter),
-		Preemption: f.preemption, DeclareDurations: f.declare, Costs: sim.DefaultCosts(), Stopped: f.stopped,
+		Preemption: f.preemption, DeclareDurations: f.declare, Costs: sim.DefaultCosts(), Load: f.load, Stopped: f.stopped,
 	}
 	for _, text := range f.queues {
-		name, weight, _ := strings.Cut(text, "=")
-		number, err := strconv.ParseInt(weight, 10, 32)
-		if name == "" || err != nil || number < 1 {
-			return options, fmt.Errorf("--queues: %q is not NAME=WEIGHT, such as vision=2", text)
+		q, err := sim.ParseQueue(text)
+		if err != nil {
+			return options, fmt.Errorf("--queues: %w", err)
 		}
-		options.Queues = append(options.Queues, quota.Queue{Name: name, Weight: number})
+		options.Queues = append(options.Queues, q)
 	}
 	options.Costs.RestartSeconds, options.Costs.CheckpointSeconds = whole(f.restart), whole(f.checkpoint)
 	switch {
+	case f.load < 0 || f.load > 10:
+		return options, fmt.Errorf("--load: %v is not from 0 to 10; 0 leaves the arrivals", f.load)
 	case f.patience < 0:
 		return options, fmt.Errorf("--patience: %v is negative", f.patience)
 	case f.reserveAfter < 0:
@@ -107,11 +105,12 @@ func (r *gangsResult) tables() []reportTable {
 			})
 		}
 	}
-	shares := [][]string{{"POLICY", "QUEUE", "WEIGHT", "GPU HOURS", "OF THOSE WANTED BY ALL %", "ITS WEIGHT %"}}
+	shares := [][]string{{"POLICY", "QUEUE", "WEIGHT", "JOBS", "MEAN WAIT", "GPU HOURS", "BORROWED", "FAIR", "OF FAIR %"}}
 	for _, p := range r.Policies {
 		for _, q := range p.Queues {
 			shares = append(shares, []string{
-				p.Policy, q.Queue, fmt.Sprint(q.Weight), fmt.Sprintf("%.0f", q.GPUHours), fixed(q.ContestedPercent), fixed(q.WeightPercent),
+				p.Policy, q.Queue, fmt.Sprint(q.Weight), fmt.Sprint(q.Jobs), span(q.MeanWaitSeconds), fmt.Sprintf("%.0f", q.GPUHours),
+				fmt.Sprintf("%.0f", q.BorrowedGPUHours), fmt.Sprintf("%.0f", q.FairGPUHours), fixed(q.OfFairPercent),
 			})
 		}
 	}

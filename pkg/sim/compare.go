@@ -59,11 +59,10 @@ func CompareElastic(nodes []cluster.Node, levels []topology.Level, jobs []Job, o
 	if !slices.ContainsFunc(jobs, func(j Job) bool { return j.Elastic() }) {
 		return nil, fmt.Errorf("no job is elastic: in none is min_workers below max_workers")
 	}
+	jobs = stretched(nodes, jobs, options.Load)
 	report := &ElasticReport{Load: options.Load}
 	if report.Load == 0 {
 		report.Load = LoadOf(nodes, jobs)
-	} else {
-		scale(jobs, LoadOf(nodes, jobs)/options.Load)
 	}
 	replay := options.Replay
 	replay.Policy, replay.Recommender = "lockstep", nil
@@ -95,12 +94,18 @@ func LoadOf(nodes []cluster.Node, jobs []Job) float64 {
 	return float64(asked) / float64(max(1, total*(jobs[len(jobs)-1].SubmitSeconds-jobs[0].SubmitSeconds)))
 }
 
-// scale draws submissions apart by a factor.
-func scale(jobs []Job, factor float64) {
-	first := jobs[0].SubmitSeconds
+// stretched are the jobs with arrivals drawn together or apart so that they ask for a
+// load; 0 leaves them.
+func stretched(nodes []cluster.Node, jobs []Job, load float64) []Job {
+	if load == 0 || len(jobs) == 0 {
+		return jobs
+	}
+	jobs = slices.Clone(jobs)
+	first, factor := jobs[0].SubmitSeconds, LoadOf(nodes, jobs)/load
 	for i := range jobs {
 		jobs[i].SubmitSeconds = first + int64(factor*float64(jobs[i].SubmitSeconds-first))
 	}
+	return jobs
 }
 
 // figures sums up a replay, and says how many elastic jobs succeeded.

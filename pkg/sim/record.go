@@ -152,6 +152,10 @@ func (r *record) started(now int64, t *task, m *Machine) {
 		class++
 	}
 	r.waits[class] = append(r.waits[class], wait{now - t.SubmitSeconds, t.RunSeconds()})
+	if i := slices.IndexFunc(r.rep.Queues, func(q QueueShare) bool { return q.Queue == t.Queue }); i >= 0 {
+		q := &r.rep.Queues[i]
+		q.Jobs, q.MeanWaitSeconds = q.Jobs+1, q.MeanWaitSeconds+float64(now-t.SubmitSeconds)
+	}
 	if t.Workers == 1 && t.MasterCPU == 0 || t.size() != t.Workers {
 		return
 	}

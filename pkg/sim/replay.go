@@ -33,6 +33,9 @@ type ReplayOptions struct {
 	Recommender autoscale.Recommender
 	// Queues share the cluster by their weights; jobs that name none are in them in turn.
 	Queues []quota.Queue
+	// Load is the GPU time that the jobs ask for, over what there is while they arrive:
+	// their arrivals are drawn together or apart until it is that. 0 leaves them.
+	Load float64
 	// Stopped is asked again and again; an error ends the replay. Nil: nothing does.
 	Stopped func() error
 }
@@ -66,7 +69,7 @@ func Replay(nodes []cluster.Node, levels []topology.Level, jobs []Job, options R
 // run is a replay that has come to its end.
 func run(nodes []cluster.Node, levels []topology.Level, jobs []Job, options ReplayOptions) (*replay, error) {
 	r := &replay{machine: newMachine(nodes, levels)}
-	jobs = deal(jobs, options.Queues)
+	jobs = stretched(nodes, deal(jobs, options.Queues), options.Load)
 	if err := r.employ(jobs, options); err != nil {
 		return nil, err
 	}

@@ -10,7 +10,6 @@ import (
 	"pgregory.net/rapid"
 
 	"lockstep.dev/lockstep/pkg/cluster"
-	"lockstep.dev/lockstep/pkg/quota"
 	"lockstep.dev/lockstep/pkg/topology"
 )
 
@@ -212,27 +211,5 @@ func TestReplayStops(t *testing.T) {
 	}})
 	if !errors.Is(err, why) || !strings.Contains(err.Error(), "stopped at second 5 of the trace") {
 		t.Errorf("a replay that is stopped says %v", err)
-	}
-}
-
-// Queues that always have jobs that wait get what their weights say, within 5 %.
-func TestReplaySharesByWeight(t *testing.T) {
-	nodes, levels := smallCluster(t, 2)
-	var jobs []Job
-	for i := range 1500 {
-		jobs = append(jobs, job(fmt.Sprint("j", i), int64(i)*100, 4000, 1+i/3%2, 2))
-	}
-	queues := []quota.Queue{{Name: "a", Weight: 1}, {Name: "b", Weight: 2}, {Name: "c", Weight: 5}}
-	r, err := Replay(nodes, levels, jobs, ReplayOptions{Policy: "lockstep", Queues: queues})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, q := range r.Queues {
-		if ratio := q.ContestedPercent / q.WeightPercent; ratio < 0.95 || ratio > 1.05 {
-			t.Errorf("%s got %.1f %% of what all wanted, and its weight is %.1f %%", q.Queue, q.ContestedPercent, q.WeightPercent)
-		}
-	}
-	if _, err := Replay(nodes, levels, jobs, ReplayOptions{Policy: "fgd", Queues: queues}); err == nil {
-		t.Error("fgd knows of queues")
 	}
 }

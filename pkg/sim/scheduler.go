@@ -8,6 +8,7 @@ import (
 	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/queue"
+	"lockstep.dev/lockstep/pkg/quota"
 )
 
 // scheduler gives nodes to jobs that wait. It books them on the machine.
@@ -40,8 +41,7 @@ type live struct {
 	holders map[*task]*core.Reservation // jobs for which room is reserved
 	// reserveAfter is how long, in seconds, a job waits before it may be one; 0: for ever.
 	reserveAfter int64
-	// divided: there are queues.
-	divided bool
+	tree         *quota.Tree // of queues; nil: there are none
 	// declare says that jobs tell for how long they run.
 	declare bool
 }

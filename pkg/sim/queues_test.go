@@ -1,0 +1,66 @@
+package sim
+
+import (
+	"fmt"
+	"testing"
+
+	"lockstep.dev/lockstep/pkg/quota"
+)
+
+var threeQueues = []quota.Queue{{Name: "a", Weight: 1}, {Name: "b", Weight: 2}, {Name: "c", Weight: 5}}
+
+// Queues that always have jobs that wait get what is fair, within 5 %.
+func TestReplaySharesByWeight(t *testing.T) {
+	nodes, levels := smallCluster(t, 2)
+	var jobs []Job
+	for i := range 1500 {
+		jobs = append(jobs, job(fmt.Sprint("j", i), int64(i)*100, 4000, 1+i/3%2, 2))
+	}
+	r, err := Replay(nodes, levels, jobs, ReplayOptions{Policy: "lockstep", Queues: threeQueues})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFair(t, r)
+	if _, err := Replay(nodes, levels, jobs, ReplayOptions{Policy: "fgd", Queues: threeQueues}); err == nil {
+		t.Error("fgd knows of queues")
+	}
+}
+
+// wantFair: every queue has what is fair, within 5 %.
+func wantFair(t *testing.T, r *ReplayReport) {
+	t.Helper()
+	for _, q := range r.Queues {
+		if q.OfFairPercent < 95 || q.OfFairPercent > 105 {
+			t.Errorf("queue %s of weight %d borrowed %.0f GPU hours while somebody waited, %.1f %% of what is fair", q.Queue, q.Weight, q.BorrowedGPUHours, q.OfFairPercent)
+		}
+	}
+}
+
+// What is fair is told apart from what is not: a queue whose job waits behind those of
+// another has less, by just as much; what is guaranteed is not borrowed.
+func TestReplayTellsUnfair(t *testing.T) {
+	nodes, levels := smallCluster(t, 1) // 16 GPUs
+	early, late, last := job("early", 0, 3600, 2, 8), job("late", 0, 3600, 1, 8), job("last", 3600, 1, 1, 8)
+	early.Queue, late.Queue, last.Queue = "a", "b", "b"
+	for _, tt := range []struct {
+		guaranteed   int64
+		borrows, due [2]float64
+	}{
+		{0, [2]float64{16, 0}, [2]float64{8, 8}},
+		{8, [2]float64{8, 0}, [2]float64{8, 0}}, // b waits for what it is guaranteed
+	} {
+		queues := []quota.Queue{{Name: "a"}, {Name: "b"}}
+		for i := range queues {
+			queues[i].Guaranteed = queues[i].Guaranteed.Set(gpus, tt.guaranteed)
+		}
+		r, err := Replay(nodes, levels, []Job{early, late, last}, ReplayOptions{Policy: "lockstep", Queues: queues})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, q := range r.Queues {
+			if q.BorrowedGPUHours != tt.borrows[i] || q.FairGPUHours < tt.due[i]-0.01 || q.FairGPUHours > tt.due[i]+0.01 {
+				t.Errorf("%d guaranteed: %+v, want %v GPU hours of %v", tt.guaranteed, q, tt.borrows[i], tt.due[i])
+			}
+		}
+	}
+}
