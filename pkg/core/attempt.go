@@ -102,6 +102,7 @@ func (c *Core) propose(now time.Time, g *group, view View) proposal {
 	if p.problem, p.reason = g.problem(view); p.reason.Code != "" {
 		return p
 	}
+	p.kind = c.shares.Kind
 	waiting, need := len(p.waiting), max(1, g.floor()-g.counts().Placed())
 	c.weigh(now, &view)
 	var capped Reason
@@ -114,7 +115,9 @@ func (c *Core) propose(now time.Time, g *group, view View) proposal {
 		p.view.Index = placement.NewIndex(view.Nodes, view.Tree)
 	}
 	putBack := c.promised(now, g).takeOff(p.view)
+	p.fullFor = func(members []*member) map[string]bool { return c.full(g, members, view).kinds }
 	p.plan, p.fits, p.rejection = p.solveMost(p.waiting, need)
+	p.full = p.fullFor(p.waiting[:p.fits])
 	contention := ""
 	switch {
 	case p.plan != nil || p.rejection == nil:
@@ -125,13 +128,11 @@ func (c *Core) propose(now time.Time, g *group, view View) proposal {
 	putBack()
 	switch {
 	case p.rejection != nil:
-		if (g.misses > 0 || len(p.ruledOut) > 0) && p.rejection.Kind == placement.Impossible {
+		if (g.misses > 0 || len(p.ruledOut)+len(p.full) > 0) && p.rejection.Kind == placement.Impossible {
 			p.rejection.Kind = placement.DoesNotFit // on the nodes that were not refused
 		}
 		p.reason = explain(p.rejection, p.problem, c.opts.Vocabulary)
-		if contention != "" {
-			p.reason.Message += "; " + contention
-		}
+		p.reason.Message = sentence([]string{p.reason.Message, c.full(g, p.waiting, view).said, contention})
 	case p.fits < len(p.waiting):
 		p.reason = p.slicing.incomplete(g, view, p.waiting[p.fits:])
 	default:
@@ -160,8 +161,8 @@ func (c *Core) plan(now time.Time, g *group, view View) {
 func (c *Core) refuseFor(now time.Time, g *group, p proposal) {
 	c.refuse(g, p.view, p.reason)
 	g.refusal.rejection = p.rejection
-	if p.rejection != nil && p.view.Others != nil {
-		g.refusal.until = now.Add(c.opts.WakeAfter) // who runs, and for how long, changes by itself
+	if (p.rejection != nil || p.reason.Code == QuotaExceeded) && p.view.Others != nil {
+		g.refusal.until = now.Add(c.opts.WakeAfter) // who runs, for how long, and what a queue holds change by themselves
 	}
 }
 
@@ -194,6 +195,9 @@ type problem struct {
 	slicing   slicing
 	excluded  map[string]map[string]bool // by class: nodes that were refused
 	ruledOut  map[string]bool            // domains of the required level, by path
+	full      map[string]bool            // kinds of node of which the queue may not hold so much
+	fullFor   func(members []*member) map[string]bool
+	kind      func(node string) string
 	apart     apart
 }
 
@@ -265,13 +269,18 @@ func (p problem) class(m *member) placement.Class {
 	class := placement.Class{Requests: m.Requests, Key: name}
 	class.Apart, class.Excluded = p.apart.of(m)
 	class.Eligible = func(node int) bool { return p.view.Eligible(name, node) }
-	if len(refused)+len(p.ruledOut) > 0 {
+	if len(refused)+len(p.ruledOut)+len(p.full) > 0 {
 		class.Key = ""
 		class.Eligible = func(node int) bool {
-			return !refused[p.view.Nodes[node].Name] && !p.ruledOut[p.domain(node, p.required).Path] && p.view.Eligible(name, node)
+			return !refused[p.view.Nodes[node].Name] && !p.ruledOut[p.domain(node, p.required).Path] && !p.isFull(node) && p.view.Eligible(name, node)
 		}
 	}
 	return class
+}
+
+// isFull reports whether a node is of a kind that the gang's queue may hold no more of.
+func (p problem) isFull(node int) bool {
+	return len(p.full) > 0 && p.full[p.kind(p.view.Nodes[node].Name)]
 }
 
 // domain is the one of a level that a node stands in.
@@ -281,6 +290,7 @@ func (p problem) domain(node, level int) topology.Domain {
 }
 
 func (p problem) solve(members []*member) (*placement.Plan, *placement.Rejection) {
+	p.full = p.fullFor(members)
 	req, _ := p.request(members)
 	return p.view.Index.Solve(req)
 }

@@ -48,7 +48,7 @@ func (f *contest) blocked() string {
 	var freed []placement.Freed
 	var holders []string
 	for _, holder := range f.core.holders {
-		if holder == f.gang || holder.admits(f.core, f.now, f.gang.claim()) {
+		if holder == f.gang || holder.admits(f.core, f.now, f.core.claim(f.gang)) {
 			continue
 		}
 		holders = append(holders, holder.key.String())

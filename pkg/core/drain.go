@@ -43,7 +43,7 @@ func (f *contest) drain() (said string, reserved bool) {
 		if !g.before(holder) {
 			return fmt.Sprintf("room will be reserved for it when %s, which comes first, has started", holder.key), false
 		}
-		if !holder.admits(c, f.now, g.claim()) { // its room has been kept out of the index
+		if !holder.admits(c, f.now, c.claim(g)) { // its room has been kept out of the index
 			takeBack := holder.reservation.byNode().putOn(f.view)
 			defer takeBack()
 		}

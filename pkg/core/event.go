@@ -129,6 +129,9 @@ type QueuesSeen struct {
 	// Charge is what amounts count as in the terms of the queues: of a member of a
 	// class, or of anybody on a node; either is empty where it is not known.
 	Charge func(amounts cluster.Resources, class, node string) cluster.Resources
+	// Kind is the type of a node's GPUs, where some queue speaks of it, else empty. Nil
+	// where no queue speaks of types.
+	Kind func(node string) string
 }
 
 // HistorySeen says what queues have borrowed of late, as an earlier core has left it. It

@@ -35,6 +35,9 @@ func (c *Core) tick(now time.Time) {
 		c.stopRoaming(g) // nobody has said what became of the member that was tried
 	}
 	for _, g := range c.order {
+		if g.gate().Code != "" {
+			c.endDoubts(now, g)
+		}
 		if g.gate().Code == GroupNotFound {
 			continue
 		}
@@ -56,6 +59,15 @@ func (c *Core) tick(now time.Time) {
 			c.activateLeader(g)
 			c.activateHeld(g, nil)
 		}
+	}
+}
+
+// endDoubts gives back nodes where members may have been bound, and were not seen to be in
+// time. A gang that may be tried finds out by trying.
+func (c *Core) endDoubts(now time.Time, g *group) {
+	for _, m := range g.where(func(m *member) bool { return m.state == gang.Binding && m.held && !c.doubtful(m, now) }) {
+		c.touched[g.key] = g
+		c.drop(m)
 	}
 }
 

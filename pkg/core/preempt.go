@@ -9,16 +9,21 @@ import (
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/placement"
 	"lockstep.dev/lockstep/pkg/preemption"
+	"lockstep.dev/lockstep/pkg/quota"
 )
 
 // yields reports whether somebody may be evicted for the gang: who is less important,
 // or agreed to go for whoever has a reservation.
 func (c *Core) yields(g *group, claim Claim) bool {
-	// Whoever is more important may have the room back at once, and two that are
-	// revocable would end each other in turn.
+	return c.preempts(g) && claim.Priority < g.priority() || g.mayRevoke(claim)
+}
+
+// mayRevoke reports whether somebody has agreed to go for the gang. Whoever is more
+// important may have the room back at once, and two that are revocable would end each
+// other in turn.
+func (g *group) mayRevoke(claim Claim) bool {
 	ends := claim.Priority < g.priority() || claim.Priority == g.priority() && !g.spec.Revocable
-	agreed := claim.Revocable && g.reservation != nil && ends
-	return agreed || c.preempts(g) && claim.Priority < g.priority()
+	return claim.Revocable && g.reservation != nil && ends
 }
 
 // preempts reports whether the gang may evict others at all.
@@ -99,14 +104,24 @@ func (f *contest) candidates(options *preemption.Options) (list []preemption.Can
 		budgets = f.view.Budgets()
 	}
 	options.Budgets = budgets.Allowed
-	reclaimable := f.core.reclaimable(f.gang)
+	reclaims, preempts := f.core.takes(f.gang)
 	for _, t := range f.tenants {
-		reclaimed := reclaimable[t.id()]
-		if t.protected || t.key == f.gang.key || !reclaimed && !f.core.yields(f.gang, t.Claim) {
+		part := reclaims[t.id()]
+		reclaimed := part > quota.Nothing
+		if f.core.yields(f.gang, t.Claim) {
+			by, known := preempts[t.id()]
+			if part = max(part, by); !known {
+				part = quota.Whole
+			}
+		}
+		if part == quota.Surplus {
+			t = t.surplus()
+		}
+		if t.protected || t.key == f.gang.key || part == quota.Nothing || len(t.pods) == 0 {
 			continue
 		}
 		candidate := preemption.Candidate{
-			Gang: t.key, Priority: t.Priority, Floor: t.floor, Reclaimed: reclaimed || t.Priority >= options.Priority,
+			Gang: t.key, Priority: t.Priority, Floor: t.floor, Surplus: t.stays, Reclaimed: reclaimed || t.Priority >= options.Priority,
 		}
 		for _, o := range t.pods {
 			candidate.Pods = append(candidate.Pods, preemption.Pod{
@@ -139,7 +154,7 @@ func (f *contest) evict(t tenant, v preemption.Victim) Evict {
 	switch {
 	case t.lone:
 		what = fmt.Sprintf("pod %s", t.key)
-	case !v.Whole:
+	case t.stays || !v.Whole:
 		what = fmt.Sprintf("%s, above the minimum of %s,", strings.Join(names, ", "), t.key)
 	}
 	code, why := f.right(t)
@@ -153,7 +168,7 @@ func (f *contest) right(t tenant) (Code, string) {
 	switch g := f.gang; {
 	case t.Priority < g.priority() && f.core.preempts(g):
 		return Preempted, fmt.Sprintf("preempted for gang %s of priority %d", g.key, g.priority())
-	case t.Revocable && g.reservation != nil:
+	case g.mayRevoke(t.Claim):
 		return Revoked, fmt.Sprintf("revocable, and ended for the reservation of gang %s", g.key)
 	default:
 		return Reclaimed, fmt.Sprintf("borrowed, and taken back for what queue %s is guaranteed by gang %s", g.spec.Queue, g.key)

@@ -72,10 +72,18 @@ func (s *shares) see(view *View) {
 	}
 }
 
-// holder is what a gang holds: what its members have, or have been promised.
+// holder is what a gang holds: what its members have, or have been promised. Members that
+// outlive their pod group are charged as pods without a gang are.
 func (c *Core) holder(g *group) quota.Holder {
 	h := quota.Holder{ID: g.key.String(), Queue: g.spec.Queue, Priority: g.priority()}
-	for _, m := range g.members {
+	if !g.known {
+		h.Queue, _ = c.shares.Tree.Of(g.key.Namespace, "")
+	}
+	floor := g.floor() - len(g.finished)
+	for i, m := range g.members {
+		if i < floor {
+			h.Floor = h.Floor.Add(c.shares.Charge(m.Requests, m.Class, ""))
+		}
 		if m.state == gang.Waiting {
 			continue
 		}
@@ -119,6 +127,71 @@ func (c *Core) within(g *group, waiting []*member) ([]*member, Reason) {
 		why.Queue, amount(why.Resource, why.Cap), name, amount(why.Resource, why.Used), count(n+1, "member"), amount(why.Resource, why.Asked))}
 }
 
+// full lists the kinds of node on which members would take the gang's queue beyond a cap,
+// were all of them to go there, and the first such cap. Members that ask for a kind
+// themselves are counted before; this is for those that would go to any.
+func (c *Core) full(g *group, members []*member, view View) (full leftOut) {
+	s := &c.shares
+	if s.usage == nil || s.Kind == nil {
+		return full
+	}
+	seen := map[string]bool{}
+	for i := range view.Nodes {
+		node := view.Nodes[i].Name
+		kind := s.Kind(node)
+		if seen[kind] || kind == "" {
+			continue
+		}
+		seen[kind] = true
+		var asked cluster.Resources
+		for _, m := range members {
+			asked = asked.Add(s.Charge(m.Requests, m.Class, node))
+		}
+		why, ok := s.usage.Admit(g.spec.Queue, asked)
+		if ok {
+			continue
+		}
+		if full.kinds == nil {
+			full.kinds = map[string]bool{}
+		}
+		if full.kinds[kind] = true; full.said == "" {
+			full.said = fmt.Sprintf("nodes of type %s are left out, because queue %s may hold %s %s at most: it holds %s",
+				kind, why.Queue, amount(why.Resource, why.Cap), c.opts.Vocabulary.Name(why.Resource), amount(why.Resource, why.Used))
+		}
+	}
+	return full
+}
+
+// leftOut are kinds of node, and why.
+type leftOut struct {
+	kinds map[string]bool
+	said  string
+}
+
+// borrows reports whether the gang would hold more than its queue is guaranteed.
+func (c *Core) borrows(g *group) bool {
+	return c.shares.usage != nil && c.shares.usage.Borrows(g.spec.Queue, c.asks(g.wanted()))
+}
+
+// entitled reports whether the gang asks for no more than its queue is guaranteed.
+func (c *Core) entitled(g *group) bool {
+	return c.shares.usage != nil && c.shares.usage.Guaranteed(g.spec.Queue, c.asks(g.wanted()))
+}
+
+// wanted are the members that the floor lacks, else all that wait.
+func (g *group) wanted() []*member {
+	if lacking := g.lacking(); len(lacking) > 0 {
+		return lacking
+	}
+	return g.ranked(gang.Waiting)
+}
+
+// Borrows reports whether a pod without a gang would hold more than its queue is guaranteed.
+func (c *Core) Borrows(queue string, amounts cluster.Resources) bool {
+	s := &c.shares
+	return s.usage != nil && s.usage.Borrows(queue, s.Charge(amounts, "", ""))
+}
+
 // turn is the gang's place among those of its priority, by what its queue holds.
 func (c *Core) turn(g *group) int {
 	s := &c.shares
@@ -134,15 +207,20 @@ func (g *group) lacking() []*member {
 	return waiting[:min(len(waiting), max(0, g.floor()-g.counts().Placed()))]
 }
 
-// reclaimable are the IDs of the holders that hold what the gang's queue is guaranteed.
-func (c *Core) reclaimable(g *group) map[string]bool {
+// takes says how much a gang may take from the tenants, by their IDs: of what it is
+// guaranteed from whomever, and by its importance.
+func (c *Core) takes(g *group) (reclaims, preempts map[string]quota.Portion) {
 	s := &c.shares
 	if s.usage == nil {
-		return nil
+		return nil, nil
 	}
-	ids := map[string]bool{}
-	for _, i := range s.usage.Reclaimable(g.spec.Queue, c.asks(g.lacking()), s.holders) {
-		ids[s.holders[i].ID] = true
+	asked := c.asks(g.lacking())
+	byID := func(parts []quota.Portion) map[string]quota.Portion {
+		of := map[string]quota.Portion{}
+		for i, part := range parts {
+			of[s.holders[i].ID] = part
+		}
+		return of
 	}
-	return ids
+	return byID(s.usage.Reclaimable(g.spec.Queue, asked, s.holders)), byID(s.usage.Preemptible(g.spec.Queue, asked, s.holders))
 }

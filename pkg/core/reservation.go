@@ -60,6 +60,10 @@ type Claim struct {
 	Duration time.Duration
 	// Revocable work lets itself be ended for whoever has a reservation.
 	Revocable bool
+	// Queue is the one that it is charged to, and Borrows that it would hold more than
+	// that is guaranteed.
+	Queue   string
+	Borrows bool
 }
 
 // byNode is what is promised.
@@ -80,15 +84,20 @@ func (r *Reservation) on(node string) cluster.Resources {
 	return r.Room[i].Amounts
 }
 
-func (g *group) claim() Claim {
-	return Claim{Priority: g.priority(), Duration: g.duration(), Revocable: g.spec.Revocable}
+// claim is a gang's.
+func (c *Core) claim(g *group) Claim {
+	return Claim{
+		Priority: g.priority(), Duration: g.duration(), Revocable: g.spec.Revocable, Queue: g.spec.Queue, Borrows: c.borrows(g),
+	}
 }
 
 // admits reports whether somebody else may use the room meanwhile: who comes first
 // anyway, who is gone before the gang starts, and, while room is drained, who can
-// be ended when the gang starts.
+// be ended when the gang starts. Who would borrow what the gang's queue is guaranteed does
+// not come first: the gang would take it back.
 func (g *group) admits(c *Core, now time.Time, claim Claim) bool {
-	return claim.Priority > g.priority() || backfill.Passes(now, claim.Duration, g.reservation.Start) ||
+	first := claim.Priority > g.priority() && !(claim.Borrows && claim.Queue != g.spec.Queue && c.entitled(g))
+	return first || backfill.Passes(now, claim.Duration, g.reservation.Start) ||
 		g.reservation.Kind == Draining && c.yields(g, claim)
 }
 
@@ -101,7 +110,7 @@ type claimant struct {
 // promised returns what is held for planned members and what is reserved for other
 // gangs, by node, as far as the claimant has to leave it. The result is read only.
 func (c *Core) promised(now time.Time, g *group) ledger {
-	sum, own, who := c.held, false, claimant{g, g.claim()}
+	sum, own, who := c.held, false, claimant{g, c.claim(g)}
 	for _, holder := range c.holders {
 		for _, room := range holder.reservation.Room {
 			if !c.leaves(now, who, holder, room.Node) {
@@ -121,8 +130,8 @@ func (c *Core) promised(now time.Time, g *group) ledger {
 // of a member, its gang's. The result is read only and nil where nothing is promised.
 func (c *Core) PromisedOn(now time.Time, node, uid string, claim Claim) cluster.Resources {
 	sum, own, who := c.held[node], false, claimant{Claim: claim}
-	if m := c.members[uid]; m != nil {
-		who = claimant{m.group, m.group.claim()}
+	if m := c.members[uid]; m != nil && len(c.holders) > 0 {
+		who = claimant{m.group, c.claim(m.group)}
 	}
 	for _, holder := range c.holders {
 		amounts := holder.reservation.on(node)
@@ -149,7 +158,7 @@ func (c *Core) leaves(now time.Time, who claimant, holder *group, node string) b
 	}
 	return slices.ContainsFunc(c.holders, func(other *group) bool {
 		return other != holder && other.reservation.on(node) != nil && keptOut(other) &&
-			!holder.admits(c, now, other.claim()) && !other.comesBefore(holder, node)
+			!holder.admits(c, now, c.claim(other)) && !other.comesBefore(holder, node)
 	})
 }
 

@@ -115,7 +115,7 @@ func (c *Core) roam(now time.Time, g *group, m *member, view View) {
 	node := p.nodes()[at]
 	m.roams, g.tally = true, nil
 	allowed := p.allowed(m, node)
-	if allowed == nil && !g.roaming && len(g.trial.firsts) > 0 {
+	if p.required == 0 && p.slicing.of[m] == nil && !g.roaming && len(g.trial.firsts) > 0 {
 		allowed = p.elsewhere(g.trial.firsts)
 	}
 	c.emit(Roam{UID: m.UID, Near: view.Nodes[node].Name, Nodes: allowed})
@@ -137,14 +137,14 @@ func (p proposal) allowed(m *member, node int) []string {
 	if p.slicing.of[m] != nil {
 		level = max(level, p.slicing.level)
 	}
-	if level == 0 {
+	if level == 0 && len(p.full) == 0 {
 		return nil
 	}
 	tree := p.view.Tree
 	within := tree.Ancestor(tree.Leaf(node), level)
 	var names []string
 	for i := range p.view.Nodes {
-		if tree.Ancestor(tree.Leaf(i), level) == within {
+		if tree.Ancestor(tree.Leaf(i), level) == within && !p.isFull(i) {
 			names = append(names, p.view.Nodes[i].Name)
 		}
 	}
@@ -163,7 +163,7 @@ func (p proposal) elsewhere(nodes []string) []string {
 		}
 	}
 	for i := range p.view.Nodes {
-		if !tried[tree.Ancestor(tree.Leaf(i), level)] {
+		if !tried[tree.Ancestor(tree.Leaf(i), level)] && !p.isFull(i) {
 			names = append(names, p.view.Nodes[i].Name)
 		}
 	}

@@ -52,7 +52,7 @@ func TestSimulation(t *testing.T) {
 		return true
 	})
 	t.Logf("%d seeds: %+v", n, total)
-	if total.Evictions == 0 || total.Pending == 0 || total.Healed == 0 || total.Crashes == 0 || total.Relists == 0 || total.Compared == 0 || total.Preempted == 0 || total.Drained == 0 {
+	if total.Evictions == 0 || total.Pending == 0 || total.Healed == 0 || total.Crashes == 0 || total.Relists == 0 || total.Compared == 0 || total.Preempted == 0 || total.Drained == 0 || total.Reclaimed == 0 || total.Capped == 0 {
 		t.Errorf("the simulation does not reach what it is for: %+v", total)
 	}
 }
@@ -113,7 +113,7 @@ func TestSoak(t *testing.T) {
 }
 
 type simStats struct {
-	Seeds, Gangs, Events, Effects, Attempts, Placed, Pending, Evictions, Healed, Crashes, Relists, Compared, Preempted, Drained int
+	Seeds, Gangs, Events, Effects, Attempts, Placed, Pending, Evictions, Healed, Crashes, Relists, Compared, Preempted, Reclaimed, Drained, Capped int
 }
 
 func (t *simStats) add(s *sim) {
@@ -129,6 +129,8 @@ func (t *simStats) add(s *sim) {
 	t.Compared += s.compared
 	t.Preempted += s.preempted
 	t.Drained += s.drained
+	t.Reclaimed += s.reclaimed
+	t.Capped += s.capped
 	for _, j := range s.api.jobs {
 		if status, ok := s.core.Status(j.key); ok && status.Phase == gang.Placed {
 			t.Placed++
@@ -150,13 +152,16 @@ type sim struct {
 	checker *invariants.Checker
 	// calm: nobody else binds and no node shrinks, so no node may ever be over-committed.
 	calm     bool
-	reserves bool // room is drained for gangs that have waited for long
-	quiet    bool // the faults have stopped, or this step has none
+	reserves bool       // room is drained for gangs that have waited for long
+	prompted bool       // a change has just been made
+	divided  bool       // there are queues
+	lots     *rand.Rand // what is drawn for those
+	quiet    bool       // the faults have stopped, or this step has none
 	starting bool
 	bad      map[string]bool   // class and node that the filters never let through
 	cursed   map[string]answer // pods whose bind is answered so for ever
 
-	gangs, fed, effects, attempted, evictions, healed, crashes, relists, compared, preempted, drained int
+	gangs, fed, effects, attempted, evictions, healed, crashes, relists, compared, preempted, reclaimed, drained, capped int
 
 	history hash.Hash64
 	moved   bool // something was released or evicted
@@ -170,11 +175,12 @@ func newSim(seed uint64) *sim {
 		rand: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), names: cluster.NewVocabulary(),
 		scheduler: newScheduler(), reports: map[gang.Key]core.Status{}, bad: map[string]bool{}, cursed: map[string]answer{},
 		history: fnv.New64a(),
-		api:     api{nodes: map[string]simNode{}, groups: map[gang.Key]gang.Spec{}, pods: map[string]simPod{}, told: map[gang.Key]core.Status{}},
+		api:     api{nodes: map[string]simNode{}, groups: map[gang.Key]gang.Spec{}, pods: map[string]simPod{}, told: map[gang.Key]core.Status{}, queues: map[string]simQueue{}},
 	}
 	s.gpu = s.names.Index("nvidia.com/gpu")
 	s.calm = s.rand.IntN(2) == 0
 	s.reserves = s.rand.IntN(2) == 0
+	s.divided = hasQueues(seed)
 	s.core = s.newCore()
 	s.checker = s.newChecker()
 	s.elect()
@@ -214,11 +220,11 @@ func (s *sim) run(script script) (err error) {
 		}
 	}()
 	for _, step := range script.steps {
-		s.rand, s.quiet = script.rand(step.number), step.faultless
+		s.rand, s.lots, s.quiet = script.rand(step.number), script.lots(step.number), step.faultless
 		s.tracef("-- step %d", step.number)
 		s.survive(func() { step.do(s) })
 	}
-	s.rand = script.rand(1 << 40)
+	s.rand, s.lots = script.rand(1<<40), script.lots(1<<40)
 	s.settle()
 	s.judge()
 	s.idle()
@@ -231,6 +237,10 @@ func (s *sim) fault(n int) bool { return !s.quiet && s.rand.IntN(n) == 0 }
 
 // act does one thing that could happen next.
 func (s *sim) act() {
+	if s.divided && s.lots.IntN(40) == 0 {
+		s.disturbQueues()
+		return
+	}
 	switch r := s.rand.IntN(100); {
 	case r < 35:
 		s.deliverAny()
@@ -257,9 +267,10 @@ func (s *sim) act() {
 }
 
 func (s *sim) deliverAny() bool {
-	first := watch(s.rand.IntN(int(watches)))
-	for i := range watches {
-		if w := (first + i) % watches; len(s.api.pipes[w]) > 0 {
+	all := s.watches()
+	first := watch(s.rand.IntN(int(all)))
+	for i := range all {
+		if w := (first + i) % all; len(s.api.pipes[w]) > 0 {
 			s.deliver(w)
 			return true
 		}

@@ -10,6 +10,7 @@ import (
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/quota"
 )
 
 // The simulated API: what exists, told to the scheduler by one watch for each
@@ -23,8 +24,9 @@ type simPod struct {
 	barred   string
 	deleting bool
 	finished bool
-	alien    bool // of no gang; it only takes room
-	firm     bool // of another scheduler, so it is nobody's victim
+	alien    bool   // of no gang; it only takes room
+	firm     bool   // of another scheduler, so it is nobody's victim
+	model    string // the type of GPU that it asks for; empty for any
 	// disrupted is why Lockstep has evicted it.
 	disrupted core.Reason
 }
@@ -44,6 +46,7 @@ type job struct {
 	ended    bool
 	apart    []string // groups that all of its pods are in
 	beyond   string
+	model    string // the type of GPU that its pods ask for; empty for any
 }
 
 type watch int
@@ -53,8 +56,17 @@ const (
 	finishedWatch
 	nodeWatch
 	groupWatch
+	queueWatch // where there are queues
 	watches
 )
+
+// watches is how many watches there are.
+func (s *sim) watches() watch {
+	if s.divided {
+		return watches
+	}
+	return queueWatch
+}
 
 // notice is one event on its way to the scheduler.
 type notice struct {
@@ -70,6 +82,8 @@ type api struct {
 	pipes   [watches][]notice
 	created int
 	told    map[gang.Key]core.Status // what the groups' statuses say
+	queues  map[string]simQueue
+	late    quota.History // as the queues' statuses say
 }
 
 func (s *sim) send(w watch, tell func()) {
@@ -252,9 +266,9 @@ func (s *sim) control(j *job) bool {
 func (s *sim) createPod(j *job, index int) {
 	s.api.created++
 	name := fmt.Sprintf("%s-%d", j.key.Name, index)
-	p := simPod{uid: fmt.Sprintf("%s.%d", name, s.api.created), key: j.key}
+	p := simPod{uid: fmt.Sprintf("%s.%d", name, s.api.created), key: j.key, model: j.model}
 	requests := j.requests[min(index, 1)]
-	p.member = gang.Member{UID: p.uid, Name: name, Role: "Worker", Index: index, Requests: requests, Class: classOf(requests, j.apart), Priority: j.priority,
+	p.member = gang.Member{UID: p.uid, Name: name, Role: "Worker", Index: index, Requests: requests, Class: classOf(requests, j.apart, j.model), Priority: j.priority,
 		Apart: j.apart, Beyond: j.beyond}
 	if index == 0 {
 		p.member.Role = "Master"
@@ -266,15 +280,19 @@ func (s *sim) createPod(j *job, index int) {
 }
 
 // classOf is equal for members that ask for the same.
-func classOf(requests cluster.Resources, apart []string) string {
-	return fmt.Sprint(requests) + strings.Join(apart, ",")
+func classOf(requests cluster.Resources, apart []string, model string) string {
+	class := fmt.Sprint(requests) + strings.Join(apart, ",")
+	if model != "" {
+		class += ofType + model
+	}
+	return class
 }
 
 // disturb is everything that can happen to a cluster.
 func (s *sim) disturb() {
 	r := s.rand
 	if r.IntN(12) == 0 {
-		s.breakWatch(watch(r.IntN(int(watches))))
+		s.breakWatch(watch(r.IntN(int(s.watches()))))
 		return
 	}
 	j := s.api.jobs[r.IntN(len(s.api.jobs))]
@@ -359,13 +377,13 @@ func (s *sim) disturb() {
 	case 16:
 		if uid != "" && p.node == "" && !p.finished && !p.alien {
 			p.member.Requests = s.requests(int64(r.IntN(4)), 1)
-			p.member.Class = classOf(p.member.Requests, p.member.Apart)
+			p.member.Class = classOf(p.member.Requests, p.member.Apart, p.model)
 			s.putPod(p)
 		}
 	case 17: // resized in place
 		if p.node != "" && !p.finished {
 			p.member.Requests = s.requests(int64(r.IntN(4)), 1)
-			p.member.Class = classOf(p.member.Requests, p.member.Apart)
+			p.member.Class = classOf(p.member.Requests, p.member.Apart, p.model)
 			s.putPod(p)
 		}
 	}
@@ -445,6 +463,7 @@ func (s *sim) newJob(i int) *job {
 		j.key = gang.Key{Namespace: "c", Name: "job0"}
 		j.spec.Key = j.key
 	}
+	s.enrol(j)
 	return j
 }
 

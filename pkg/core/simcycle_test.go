@@ -137,6 +137,8 @@ func (s *sim) refuses(p simPod, node string) string {
 		return "insufficient resources"
 	case s.bad[p.member.Class+" "+node]:
 		return "volume node affinity conflict"
+	case p.model != "" && p.model != s.modelOf(node):
+		return "node selector"
 	case len(p.member.Apart) > 0 && s.hasSibling(p, node):
 		return "pod anti-affinity rules"
 	}

@@ -116,7 +116,7 @@ func (s *sim) restart() {
 	s.epoch, s.life = epoch+1, life+1
 	s.core = s.newCore()
 	s.elect()
-	for w := range watches {
+	for w := range s.watches() {
 		s.relist(w)
 	}
 	s.starting = true
@@ -184,6 +184,8 @@ func (s *sim) relist(w watch) {
 				s.send(w, func() { s.finishedSeen(p) })
 			}
 		}
+	case queueWatch:
+		s.relistQueues()
 	case watches:
 	}
 }
@@ -223,6 +225,9 @@ func (s *sim) carryOut(e core.Effect) {
 		s.evictions++
 		if e.Reason.Code == core.Preempted {
 			s.preempted++
+		}
+		if e.Reason.Code == core.Reclaimed {
+			s.reclaimed++
 		}
 		for _, uid := range e.UIDs {
 			s.crashPoint()

@@ -12,7 +12,11 @@ import (
 
 // freshCore knows what the API knows, and nothing else.
 func (s *sim) freshCore() *core.Core {
-	fresh := s.newCore()
+	fresh, h := s.newCore(), s.read(s.api.queues)
+	if s.divided {
+		fresh.Step(s.now, core.HistorySeen{Late: s.core.Late()})
+		fresh.Step(s.now, h.seen())
+	}
 	for _, uid := range sorted(s.api.pods) {
 		switch p := s.api.pods[uid]; {
 		case p.finished:
@@ -25,7 +29,7 @@ func (s *sim) freshCore() *core.Core {
 		}
 	}
 	for _, spec := range s.api.groups {
-		fresh.Step(s.now, core.GroupSeen{Spec: spec, Reservation: s.api.told[spec.Key].Reservation})
+		fresh.Step(s.now, core.GroupSeen{Spec: h.charged(spec), Reservation: s.api.told[spec.Key].Reservation})
 	}
 	return fresh
 }
@@ -49,6 +53,7 @@ func (s *sim) compare() {
 	for _, uid := range sorted(s.pending) {
 		was, _ := s.core.QueueKey(uid)
 		is, _ := fresh.QueueKey(uid)
+		is.Turn = was.Turn                   // a core that has seen no cluster knows of no shares
 		gated := s.core.Gate(uid).Code != "" // then nobody asks for its key
 		if was != is && !gated || s.core.Gate(uid) != fresh.Gate(uid) || s.core.Leads(uid) != fresh.Leads(uid) {
 			s.assert("E1: %s has key %+v, gate %v, leads %t, and for a fresh core %+v, %v, %t",
@@ -95,7 +100,7 @@ func decisions(effects []core.Effect) string {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case core.Roam:
-			text += fmt.Sprintln("let", e.UID, "roam near", e.Near)
+			text += fmt.Sprintln("let", e.UID, "roam")
 		case core.Pin, core.Evict, core.GiveBack:
 			text += fmt.Sprintln(describe(e))
 		case core.Refuse:

@@ -50,7 +50,7 @@ func (s *sim) elect() {
 
 func (s *sim) tellNode(n simNode, gone bool) {
 	s.tell(invariants.Event{Gone: gone, Node: &invariants.Node{
-		Name: n.Name, Labels: n.Labels, Allocatable: n.Allocatable, Cordoned: n.cordoned,
+		Name: n.Name, Labels: n.Labels, Allocatable: n.Allocatable, Cordoned: n.cordoned, Model: s.modelOf(n.Name),
 	}})
 }
 
@@ -82,7 +82,7 @@ func (s *sim) tellPod(p simPod, by string, gone bool) {
 func (s *sim) tellGroup(spec gang.Spec, gone bool) {
 	status := s.api.told[spec.Key]
 	g := &invariants.PodGroup{
-		Namespace: spec.Key.Namespace, Name: spec.Key.Name, UID: spec.UID, Floor: spec.Floor, Required: spec.Required.Name,
+		Namespace: spec.Key.Namespace, Name: spec.Key.Name, UID: spec.UID, Floor: spec.Floor, Required: spec.Required.Name, Queue: spec.Queue,
 		Created: spec.Created, Revocable: spec.Revocable, Placed: status.Phase == gang.Placed, Reason: string(status.Reason.Code), Message: status.Reason.Message,
 	}
 	if g.Reason == "" {

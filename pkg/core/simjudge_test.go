@@ -142,6 +142,7 @@ func (s *sim) promptly() {
 		}
 	}
 	s.trace("one change")
+	s.prompted = true
 	evictions := s.evictions
 	for range 4 {
 		s.drain()
@@ -209,6 +210,9 @@ func (s *sim) judgeJob(j *job, fresh *core.Core) {
 	}
 	if len(waiting) == 0 {
 		return
+	}
+	if !s.judgeQuota(j, waiting, max(1, missing), status) || s.prompted && s.typed() && missing <= 0 {
+		return // those above the floor are tried again when it has its place, if all of one type are too many
 	}
 	if blocked := "reserved for"; strings.Contains(status.Reason.Message, blocked) || s.promises() && status.Reservation == nil {
 		return // others have been promised the room

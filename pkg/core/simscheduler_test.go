@@ -60,6 +60,10 @@ type scheduler struct {
 	attempts int
 	finished map[string]gang.Key
 	floors   map[gang.Key]int
+	specs    map[gang.Key]gang.Spec
+	promised map[gang.Key]*core.Reservation // as the groups say
+	queues   map[string]simQueue
+	shares   shares            // by what the watch of queues has told
 	learnt   map[gang.Key]bool // gangs that the filters have refused a node
 	life     int               // a number for every process
 }
@@ -75,6 +79,7 @@ func newScheduler() scheduler {
 	return scheduler{
 		nodes: map[string]simNode{}, known: map[string]simPod{}, bound: map[string]simPod{}, assumed: map[string]simPod{}, pending: map[string]*queued{},
 		mail: map[string]bool{}, told: map[string]cluster.Resources{}, finished: map[string]gang.Key{}, floors: map[gang.Key]int{}, learnt: map[gang.Key]bool{},
+		specs: map[gang.Key]gang.Spec{}, promised: map[gang.Key]*core.Reservation{}, queues: map[string]simQueue{},
 	}
 }
 
@@ -99,11 +104,14 @@ func (s *sim) nodeGone(name string) {
 
 func (s *sim) groupSeen(spec gang.Spec, promise *core.Reservation) {
 	s.floors[spec.Key] = spec.Floor
-	s.step(core.GroupSeen{Spec: spec, Reservation: promise})
+	s.specs[spec.Key], s.promised[spec.Key] = spec, promise
+	s.step(core.GroupSeen{Spec: s.shares.charged(spec), Reservation: promise})
 }
 
 func (s *sim) groupGone(k gang.Key) {
 	delete(s.floors, k)
+	delete(s.specs, k)
+	delete(s.promised, k)
 	s.step(core.GroupGone{Key: k})
 }
 
@@ -287,8 +295,9 @@ func (s *sim) view() core.View {
 	for _, p := range s.assumed {
 		take(p)
 	}
-	view := core.View{Nodes: nodes, Epoch: s.epoch, Attributes: s.altered, Eligible: func(_ string, node int) bool {
-		return !s.nodes[names[node]].cordoned
+	view := core.View{Nodes: nodes, Epoch: s.epoch, Attributes: s.altered, Eligible: func(class string, node int) bool {
+		model := selected(class)
+		return !s.nodes[names[node]].cordoned && (model == "" || model == s.modelOf(names[node]))
 	}}
 	if s.tree == nil {
 		s.tree = topology.Build([]topology.Level{{Name: "rack", Key: "rack"}}, nodes)
@@ -318,7 +327,7 @@ func (s *sim) others(nodes []cluster.Node) []core.Occupant {
 		}
 		list = append(list, core.Occupant{
 			Pod: gang.Key{Namespace: "other", Name: uid}, UID: uid, Node: node, Requests: p.member.Requests, Since: p.member.Started,
-			Claim: core.Claim{Priority: p.member.Priority}, Leaving: p.deleting, Protected: p.firm,
+			Claim: core.Claim{Priority: p.member.Priority, Queue: s.queueSeenOf(p)}, Leaving: p.deleting, Protected: p.firm,
 		})
 	}
 	return list
@@ -366,6 +375,7 @@ func (s *sim) pass(d time.Duration) {
 	s.endBinds()
 	s.endGraces()
 	s.step(core.Tick{})
+	s.keepHistory()
 	for _, uid := range sorted(s.pending) { // members that missed an effect while they came to wait
 		if q := s.pending[uid]; q.place == waiting {
 			switch state, known := s.core.State(uid); {

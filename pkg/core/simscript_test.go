@@ -35,6 +35,9 @@ func newScript(seed uint64) script {
 		}
 	}
 	add(1+r.IntN(6), func(s *sim, i int) { s.putNode(s.newNode(fmt.Sprint("n", i))) })
+	if hasQueues(seed) {
+		add(1+c.lots(0).IntN(4), func(s *sim, i int) { s.putQueue(s.newQueue(fmt.Sprint("q", i))) })
+	}
 	add(1+r.IntN(5), func(s *sim, i int) { s.api.jobs = append(s.api.jobs, s.newJob(i)) })
 	if r.IntN(3) == 0 {
 		add(3, func(s *sim, _ int) {
@@ -193,7 +196,7 @@ func runSeed(seed uint64) (*sim, error) {
 	if err := s.run(newScript(seed)); err != nil {
 		return s, err
 	}
-	if seed%20 == 0 {
+	if seed%40 == 0 || seed%40 == 23 { // with queues, and without
 		again := newSim(seed)
 		if err := again.run(newScript(seed)); err != nil {
 			return s, fmt.Errorf("I7: it fails when it is run again: %w", err)

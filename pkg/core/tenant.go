@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	"lockstep.dev/lockstep/pkg/cluster"
@@ -10,7 +11,6 @@ import (
 // Occupant is a pod on a node.
 type Occupant struct {
 	Pod      gang.Key // its own namespace and name
-	Queue    string   // that it is charged to; empty for none
 	UID      string
 	Node     int // its place in the view
 	Requests cluster.Resources
@@ -40,6 +40,15 @@ type tenant struct {
 	lone      bool       // a pod without a gang
 	pods      []Occupant // in rank order
 	protected bool       // it is not evicted now
+	stays     bool       // the pods are what it can spare
+}
+
+// surplus is what a tenant can spare: the last in rank order, but for those that lead.
+func (t tenant) surplus() tenant {
+	spare := min(len(t.pods), max(0, len(t.pods)-max(1, t.floor)))
+	may := slices.DeleteFunc(slices.Clone(t.pods), func(o Occupant) bool { return o.Firm })
+	t.pods, t.stays, t.floor = may[max(0, len(may)-spare):], true, 0
+	return t
 }
 
 // id tells the tenant from others, as a holder of what queues share.
@@ -74,7 +83,7 @@ func (c *Core) tenants(now time.Time, view View) (stay []tenant, leave []Occupan
 
 // tenant is a gang as a holder of room, without the members that are on their way out.
 func (c *Core) tenant(now time.Time, g *group, view View) (t tenant, leave []Occupant) {
-	t = tenant{key: g.key, Claim: g.claim(), floor: max(0, g.floor()-len(g.finished))}
+	t = tenant{key: g.key, Claim: c.claim(g), floor: max(0, g.floor()-len(g.finished))}
 	for _, m := range g.members {
 		node, ok := view.find(m.node)
 		if !ok || m.state != gang.Bound && m.state != gang.Binding {

@@ -2,6 +2,7 @@ package invariants
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -23,6 +24,14 @@ type Limit struct {
 	Guaranteed, Cap int64
 }
 
+// guaranteed ends at the cap.
+func (l Limit) guaranteed() int64 {
+	if l.Cap >= 0 {
+		return min(l.Guaranteed, l.Cap)
+	}
+	return l.Guaranteed
+}
+
 type queueState struct {
 	Queue
 	event Event
@@ -42,7 +51,7 @@ func (q *Quota) asQueue() Queue {
 }
 
 func (w *world) takeQueue(q Queue, e Event) {
-	w.requeued = e.At
+	w.requeued, w.parents = e.At, nil
 	if e.Gone {
 		delete(w.queues, q.Name)
 		return
@@ -78,12 +87,34 @@ func (w *world) queueNamed(named, namespace string) *queueState {
 
 // path is a queue and all above it.
 func (w *world) path(q *queueState) []*queueState {
+	if w.parents == nil {
+		w.parents = parentsOf(w.queues)
+	}
 	var list []*queueState
-	for q != nil && !slices.Contains(list, q) {
+	for q != nil {
 		list = append(list, q)
-		q = w.queues[q.Parent]
+		q = w.queues[w.parents[q.Name]]
 	}
 	return list
+}
+
+// parentsOf is the parent of every queue that has one. One that is not there is none, and
+// where queues are parts of each other in a ring, the last that is come upon from the
+// first by name on is a part of nothing.
+func parentsOf(queues map[string]*queueState) map[string]string {
+	parents, settled := map[string]string{}, map[string]bool{}
+	for _, name := range sortedKeys(queues) {
+		below := map[string]bool{}
+		for ; !settled[name]; name = parents[name] {
+			settled[name], below[name] = true, true
+			parent := queues[name].Parent
+			if queues[parent] == nil || below[parent] {
+				break
+			}
+			parents[name] = parent
+		}
+	}
+	return parents
 }
 
 // charge is what a pod counts as under a limit.
@@ -120,7 +151,7 @@ func (c *Checker) judgeQueueAtBind(p *podState) {
 				continue
 			}
 			held := c.held(q, l, func(o *podState) bool {
-				return c.ours(o, "") && o.live() && c.world.pods[o.UID] == o && (o.Group != "" || !c.recent(o.boundAt)) && !c.recent(o.resized) && !c.recent(o.joined)
+				return c.ours(o, "") && o.live() && c.world.pods[o.UID] == o && (o.Group != "" || !c.recent(o.boundAt)) && !c.recent(o.resized) && !c.recent(o.joined) && !c.regrouped(o)
 			})
 			if held > l.Cap {
 				c.broken("S8", []string{p.object(), "queue/" + q.Name}, []Event{q.event, p.bind},
@@ -128,6 +159,12 @@ func (c *Checker) judgeQueueAtBind(p *podState) {
 			}
 		}
 	}
+}
+
+// regrouped reports whether a pod's gang may be in another queue since a moment.
+func (c *Checker) regrouped(p *podState) bool {
+	g := c.world.gangs[p.gang()]
+	return p.Group != "" && g != nil && c.recent(g.changed)
 }
 
 // capped reports whether a gang's queue, or one above, may be in its way: what is held,
@@ -185,9 +222,14 @@ func (c *Checker) reclaims(p *podState, winner *gangState) string {
 	if other != nil && slices.Contains(own, other) {
 		return fmt.Sprintf("whose own queue %s it is in", other.Name)
 	}
+	leave := []*podState{p} // with its gang
+	if g := c.world.gangs[p.gang()]; p.Group != "" && g != nil {
+		leave = slices.Collect(maps.Values(g.pods))
+	}
 	lacks := func(q *queueState, l Limit) bool {
 		live := func(o *podState) bool { return o.live() && c.world.pods[o.UID] == o }
-		return l.Guaranteed > 0 && c.charge(p, l) > 0 && c.held(q, l, live) < l.Guaranteed
+		holds := slices.ContainsFunc(leave, func(o *podState) bool { return o.Node != "" && c.charge(o, l) > 0 })
+		return holds && c.held(q, l, live) < l.guaranteed()
 	}
 	if !slices.ContainsFunc(own, func(q *queueState) bool {
 		return slices.ContainsFunc(q.Limits, func(l Limit) bool { return lacks(q, l) })
@@ -208,13 +250,13 @@ func (c *Checker) borrows(q *queueState) bool {
 	}
 	for _, name := range sortedKeys(c.world.queues) {
 		for _, l := range c.world.queues[name].Limits {
-			if l.Guaranteed <= 0 {
+			if l.guaranteed() <= 0 {
 				continue
 			}
 			guaranteed := int64(0)
 			for _, own := range q.Limits {
 				if own.Resource == l.Resource && own.Model == l.Model {
-					guaranteed = own.Guaranteed
+					guaranteed = own.guaranteed()
 				}
 			}
 			if c.held(q, l, until) > guaranteed {

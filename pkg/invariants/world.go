@@ -22,6 +22,7 @@ type world struct {
 	jobPods   map[string]map[string]*podState // by job UID, then pod UID
 	quotas    map[string]*quotaState
 	queues    map[string]*queueState // by name, with those that quotas stand for
+	parents   map[string]string      // of queues; nil since one of them changed
 	requeued  time.Time              // when some queue last changed
 	lease     *leaseState
 	noticed   map[string]time.Time // pods by UID: when Lockstep has told of their eviction

@@ -191,6 +191,16 @@ func (q *Quota) Models() []string {
 	return slices.Compact(list)
 }
 
+// SpeaksOf reports whether some queue speaks of a type of GPU.
+func (q *Quota) SpeaksOf(model string) bool {
+	for of := range q.models {
+		if of.model == model {
+			return true
+		}
+	}
+	return false
+}
+
 // ModelOf is the type of a node's GPUs; "" where it does not say.
 func ModelOf(node *v1.Node) string { return node.Labels[ModelLabel] }
 

@@ -34,7 +34,7 @@ func (e *engine) others(nodes []fwk.NodeInfo) []core.Occupant {
 			}
 			ours := e.profiles[pod.Spec.SchedulerName] || *e.args.PreemptOtherSchedulers
 			occupant := kube.Occupant(pod, place, ours, e.vocabulary)
-			occupant.Queue = e.queueOf(occupant.Pod)
+			occupant.Queue = e.queueOf(pod)
 			list = append(list, occupant)
 		}
 	}

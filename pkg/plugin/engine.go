@@ -236,12 +236,15 @@ func (e *engine) promises() bool {
 // or reserved on the node for gangs.
 func (e *engine) fitsBesidePromises(pod *v1.Pod, info fwk.NodeInfo) bool {
 	e.mu.Lock()
-	held := e.core.PromisedOn(time.Now(), info.Node().Name, string(pod.UID), kube.Claim(pod))
+	claim, requests := kube.Claim(pod), kube.Requests(pod, e.vocabulary)
+	claim.Queue = e.queueOf(pod)
+	claim.Borrows = e.core.Borrows(claim.Queue, requests)
+	held := e.core.PromisedOn(time.Now(), info.Node().Name, string(pod.UID), claim)
 	fits := true
 	if len(held) > 0 {
 		free := kube.Node(info.Node(), e.vocabulary).Free.Sub(e.mirror.requested(info)).
 			Sub(cluster.Resources(nil).Set(cluster.Pods, int64(len(info.GetPods())))).Sub(held)
-		fits = kube.Requests(pod, e.vocabulary).Fits(free)
+		fits = requests.Fits(free)
 	}
 	e.mu.Unlock()
 	if !fits {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -20,7 +21,6 @@ import (
 	lockstepv1alpha1 "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/core"
-	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/kube"
 )
 
@@ -110,6 +110,9 @@ func (q *queues) changed(ctx context.Context) {
 	if len(own)+len(elastic) > 0 {
 		e.quota = kube.NewQuota(own, elastic, e.vocabulary)
 		event = core.QueuesSeen{Tree: e.quota.Tree, Charge: e.charge}
+		if len(e.quota.Models()) > 0 {
+			event.Kind = e.kind
+		}
 		for _, fault := range e.quota.Faults {
 			klog.FromContext(ctx).Error(nil, "A queue is wrong and counts as far as it makes sense", "fault", fault.String())
 		}
@@ -154,10 +157,26 @@ func (e *engine) groupSeen(g *group) core.Event {
 	return core.GroupSeen{Spec: spec, Reservation: g.status.Reservation.Promise(e.vocabulary)}
 }
 
-// queueOf is the queue that a pod without a gang is charged to; it needs e.mu.
-func (e *engine) queueOf(pod gang.Key) string {
+// kind is the type of a node's GPUs, where some queue speaks of it; it needs e.mu.
+func (e *engine) kind(node string) string {
+	if place, known := e.mirror.places[node]; known {
+		if model := kube.ModelOf(e.mirror.objects[place]); e.quota.SpeaksOf(model) {
+			return model
+		}
+	}
+	return ""
+}
+
+// queueOf is the queue that a pod is charged to; it needs e.mu.
+func (e *engine) queueOf(pod *v1.Pod) string {
 	if e.quota == nil {
 		return ""
+	}
+	if key, ok := kube.GangOf(pod); ok {
+		if group := e.groups.get(key); group != nil {
+			queue, _ := e.quota.QueueOf(group)
+			return queue
+		}
 	}
 	queue, _ := e.quota.Of(pod.Namespace, "")
 	return queue

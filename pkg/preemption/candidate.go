@@ -16,6 +16,8 @@ type Candidate struct {
 	Floor int
 	// Pods that hold room on nodes, in rank order. Of a surplus the last goes first.
 	Pods []Pod
+	// Surplus: the pods are what a gang that stays can spare, and any of them may go.
+	Surplus bool
 	// Reclaimed candidates hold room that the gang's queue is guaranteed; they may go
 	// whatever their priority.
 	Reclaimed bool

@@ -68,7 +68,10 @@ func newUnit(candidates []Candidate, candidate int, members []int, isWhole bool,
 	c := candidates[candidate]
 	u := unit{candidate: candidate, pods: members, whole: isWhole, priority: c.Priority}
 	u.price[surplus] = shares
-	if isWhole {
+	switch {
+	case isWhole && c.Surplus:
+		u.price[surplus] = shares * int64(len(members))
+	case isWhole:
 		u.price[whole], u.price[surplus] = shares, 0
 	}
 	u.price[pods] = int64(len(members))

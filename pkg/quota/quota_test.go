@@ -139,19 +139,68 @@ func TestReclaim(t *testing.T) {
 			[]Holder{held("a", "production", 40, 0, 0)}, "vision", 24, []string{"a"},
 		},
 		{
+			"a gang that would take its floor back loses its surplus alone",
+			[]Holder{withFloor(held("a", "production", 40, 0, 0), 32)}, "vision", 24, []string{"a but its floor"},
+		},
+		{
+			"a gang whose floor is beyond the guarantee goes whole",
+			[]Holder{withFloor(held("a", "production", 40, 0, 0), 33)}, "vision", 24, []string{"a"},
+		},
+		{
+			"of a queue no more goes than it has borrowed, the youngest first",
+			[]Holder{withFloor(held("a", "production", 20, 0, 0), 16), withFloor(held("b", "production", 20, 0, 1), 8)}, "vision", 24,
+			[]string{"b but its floor"},
+		},
+		{
 			"a borrower of other things stays",
 			[]Holder{{ID: "cpu", Queue: "night", Amounts: cluster.Resources{cluster.CPU: 64000}}, held("a", "night", 8, 0, 0)}, "vision", 8, []string{"a"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
-			for _, i := range tree.Usage(tt.holders, gpus(64)).Reclaimable(tt.queue, gpus(tt.asked), tt.holders) {
-				got = append(got, tt.holders[i].ID)
+			for i, part := range tree.Usage(tt.holders, gpus(64)).Reclaimable(tt.queue, gpus(tt.asked), tt.holders) {
+				switch part {
+				case Whole:
+					got = append(got, tt.holders[i].ID)
+				case Surplus:
+					got = append(got, tt.holders[i].ID+" but its floor")
+				case Nothing:
+				}
 			}
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("may go: %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// withFloor is a holder that needs so much to start again.
+func withFloor(h Holder, n int64) Holder {
+	h.Floor = gpus(n)
+	return h
+}
+
+// Who borrows takes by its priority what others borrow, and what its own queue holds, but
+// not what other queues are guaranteed.
+func TestPreemptible(t *testing.T) {
+	tree := company(t)
+	holders := []Holder{
+		withFloor(held("own", "vision", 8, 0, 0), 8), withFloor(held("guaranteed", "production", 32, 0, 0), 32),
+		withFloor(held("borrowed", "production", 8, 0, 1), 8), held("nobody's", "", 8, 0, 2),
+	}
+	u := tree.Usage(holders, gpus(64))
+	for _, tt := range []struct {
+		queue string
+		asked int64
+		want  []Portion
+	}{
+		{"vision", 16, []Portion{Whole, Whole, Whole, Whole}}, // 8 and 16 are guaranteed
+		{"vision", 17, []Portion{Whole, Surplus, Whole, Whole}},
+		{"", 1, []Portion{Surplus, Surplus, Whole, Whole}},
+	} {
+		if got := u.Preemptible(tt.queue, gpus(tt.asked), holders); !slices.Equal(got, tt.want) {
+			t.Errorf("%d for queue %q: %v, want %v", tt.asked, tt.queue, got, tt.want)
+		}
 	}
 }
 

@@ -8,17 +8,27 @@ import (
 	"lockstep.dev/lockstep/pkg/cluster"
 )
 
-// Reclaimable lists the holders, by their places in the list, of which any may be
-// evicted so that a gang gets what its queue is guaranteed. There are none where it
-// asks for more than that.
+// Portion is how much of what a holder has may be taken from it.
+type Portion int
+
+// From nothing to everything.
+const (
+	Nothing Portion = iota
+	Surplus         // what it has beyond its floor
+	Whole
+)
+
+// Reclaimable says how much may be taken from each of the holders so that a gang gets what
+// its queue is guaranteed: nothing where it asks for more than that.
 //
 // A queue above the gang, or its own, that stays within its guarantee with the gang may
 // take back from its siblings what they hold beyond theirs. Of a sibling those go first
 // that have the lowest priority and have started last, as long as it and every queue
 // between it and the holder hold more than they are guaranteed of something that is
-// asked for; so the last to go may leave its queue with less. Gangs without a queue are
-// guaranteed nothing.
-func (u *Usage) Reclaimable(queue string, asked cluster.Resources, holders []Holder) []int {
+// asked for; so the last to go may leave its queue with less. But whose floor is within
+// the guarantee loses its surplus alone: it would take the room back. Gangs without a
+// queue are guaranteed nothing.
+func (u *Usage) Reclaimable(queue string, asked cluster.Resources, holders []Holder) []Portion {
 	path := u.tree.path(queue)
 	claims := map[int]bool{} // queues whose parts may be taken from: parents of those within
 	for _, i := range path {
@@ -26,8 +36,38 @@ func (u *Usage) Reclaimable(queue string, asked cluster.Resources, holders []Hol
 			claims[u.tree.nodes[i].parent] = true
 		}
 	}
+	return u.lent(path, claims, asked, holders)
+}
+
+// Preemptible says how much each of the holders may lose to a gang that is more important.
+// That is everything, but where the gang borrows: then other queues keep what they are
+// guaranteed, as they would take it back at once.
+func (u *Usage) Preemptible(queue string, asked cluster.Resources, holders []Holder) []Portion {
+	path := u.tree.path(queue)
+	claims := map[int]bool{0: true}
+	for _, i := range path {
+		claims[i] = true
+	}
+	parts, borrows := u.lent(path, claims, asked, holders), u.Borrows(queue, asked)
+	for k, h := range holders {
+		above := u.tree.path(h.Queue)
+		own := len(above) == 0 || slices.Contains(path, above[0])
+		switch {
+		case !borrows || own || !u.holdsAny(asked, h.Amounts):
+			parts[k] = Whole
+		case parts[k] == Nothing:
+			parts[k] = Surplus
+		}
+	}
+	return parts
+}
+
+// lent goes through the holders in the order in which they go, the least important and the
+// youngest first, until their queues hold no more than they are guaranteed.
+func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, holders []Holder) []Portion {
+	parts := make([]Portion, len(holders))
 	if len(claims) == 0 {
-		return nil
+		return parts
 	}
 	order := make([]int, len(holders))
 	for i := range order {
@@ -41,19 +81,32 @@ func (u *Usage) Reclaimable(queue string, asked cluster.Resources, holders []Hol
 	for i := range left {
 		left[i] = u.used[i].Clone()
 	}
-	var list []int
 	for _, k := range order {
-		between, ok := u.lenders(path, claims, holders[k].Queue)
-		if !ok || !u.holdsAny(asked, holders[k].Amounts) || slices.ContainsFunc(between, func(i int) bool { return !u.over(i, left[i], asked) }) {
+		h := holders[k]
+		between, ok := u.lenders(path, claims, h.Queue)
+		if !ok || !u.holdsAny(asked, h.Amounts) || slices.ContainsFunc(between, func(i int) bool { return !u.over(i, left[i], asked) }) {
 			continue
 		}
-		list = append(list, k)
-		for _, i := range u.tree.path(holders[k].Queue) {
-			left[i] = left[i].Sub(positive(holders[k].Amounts))
+		gone := positive(h.Amounts)
+		if parts[k] = Whole; u.returns(h, left) {
+			parts[k], gone = Surplus, positive(gone.Sub(positive(h.Floor)))
+		}
+		for _, i := range u.tree.path(h.Queue) {
+			left[i] = left[i].Sub(gone)
 		}
 	}
-	slices.Sort(list)
-	return list
+	return parts
+}
+
+// returns reports whether a holder that went whole could take its floor back.
+func (u *Usage) returns(h Holder, left []cluster.Resources) bool {
+	path := u.tree.path(h.Queue)
+	return len(path) > 0 && u.asksShared(h.Floor) && !slices.ContainsFunc(path, func(i int) bool {
+		return slices.ContainsFunc(u.tree.shared, func(r int) bool {
+			want := h.Floor.Get(r)
+			return want > 0 && left[i].Get(r)-max(0, h.Amounts.Get(r)) > u.tree.nodes[i].Guaranteed.Get(r)-want
+		})
+	})
 }
 
 // lenders lists the queues from a holder's up to the sibling of a queue on the claimant's

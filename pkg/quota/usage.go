@@ -13,7 +13,9 @@ type Holder struct {
 	ID    string
 	Queue string
 	// Amounts of all its members that are bound or on their way.
-	Amounts  cluster.Resources
+	Amounts cluster.Resources
+	// Floor is what it would ask for to start again.
+	Floor    cluster.Resources
 	Priority int32
 	Since    time.Time
 }
@@ -102,14 +104,16 @@ func (u *Usage) within(i int, asked cluster.Resources) bool {
 // above it, is guaranteed. What asks only for resources of which nobody is guaranteed
 // anything is not guaranteed anything.
 func (u *Usage) Guaranteed(queue string, asked cluster.Resources) bool {
+	return u.asksShared(asked) && !u.Borrows(queue, asked)
+}
+
+// Borrows reports whether a gang asks for more than that: it may be taken back from it.
+func (u *Usage) Borrows(queue string, asked cluster.Resources) bool {
 	path := u.tree.path(queue)
-	if !slices.ContainsFunc(u.tree.shared, func(r int) bool { return asked.Get(r) > 0 }) {
-		return false
-	}
-	for _, i := range path {
-		if !u.within(i, asked) {
-			return false
-		}
-	}
-	return len(path) > 0
+	return u.asksShared(asked) &&
+		(len(path) == 0 || slices.ContainsFunc(path, func(i int) bool { return !u.within(i, asked) }))
+}
+
+func (u *Usage) asksShared(asked cluster.Resources) bool {
+	return slices.ContainsFunc(u.tree.shared, func(r int) bool { return asked.Get(r) > 0 })
 }
