@@ -42,6 +42,11 @@ func (i *inspection) addFlags(command *cobra.Command, manifestsFirst bool) {
 	flags.StringVar(&i.schedulerName, "scheduler-name", "lockstep", "schedulerName of the pods that Lockstep places")
 	i.kube = genericclioptions.NewConfigFlags(true)
 	i.kube.AddFlags(flags)
+	completeManifests(command)
+}
+
+// completeManifests completes the value of -f.
+func completeManifests(command *cobra.Command) {
 	_ = command.RegisterFlagCompletionFunc("filename", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return []string{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt
 	})

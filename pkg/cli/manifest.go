@@ -40,11 +40,9 @@ var extensions = []string{".yaml", ".yml", ".json"}
 func readManifests(names []string, stdin io.Reader) ([]document, error) {
 	var documents []document
 	for _, name := range names {
-		files := []string{name}
-		if info, err := os.Stat(name); name != "-" && err == nil && info.IsDir() {
-			if files, err = manifestsIn(name); err != nil {
-				return nil, err
-			}
+		files, err := manifestFiles(name)
+		if err != nil {
+			return nil, err
 		}
 		for _, file := range files {
 			found, err := readManifest(file, stdin)
@@ -55,6 +53,14 @@ func readManifests(names []string, stdin io.Reader) ([]document, error) {
 		}
 	}
 	return documents, nil
+}
+
+// manifestFiles are the files of a directory, or the one that is named.
+func manifestFiles(name string) ([]string, error) {
+	if info, err := os.Stat(name); name != "-" && err == nil && info.IsDir() {
+		return manifestsIn(name)
+	}
+	return []string{name}, nil
 }
 
 func manifestsIn(dir string) ([]string, error) {
