@@ -168,8 +168,12 @@ func (c *Checker) regrouped(p *podState) bool {
 }
 
 // capped reports whether a gang's queue, or one above, may be in its way: what is held,
-// by whomever, and as many of its largest members as its floor lacks are more than the cap.
+// by whomever, and as many of its largest members as its floor lacks are more than the
+// cap; or the queue that it names is none of its namespace's.
 func (c *Checker) capped(g *gangState) bool {
+	if len(c.world.queues) > 0 && g.group != nil && g.group.Queue != "" && c.queueOfGang(g) == nil {
+		return true
+	}
 	lacks, waiting := g.floor(), []*podState(nil)
 	for _, p := range g.pods {
 		switch {

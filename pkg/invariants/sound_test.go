@@ -170,6 +170,18 @@ var sound = []struct {
 		s.pass(time.Minute)
 		return s
 	}},
+	{"a gang would fit and names a queue of others", func() *scene {
+		s := placed()
+		s.queue("a", "", "", 0, 7)
+		s.gangOf("next", 1, 0)
+		s.queued("next", "theirs")
+		s.tell("next", "QueueNotFound", `metadata.labels[lockstep.dev/queue]: Not found: "theirs"`)
+		s.verdict("next", true)
+		s.pass(10 * time.Minute)
+		s.verdict("next", true)
+		s.pass(time.Minute)
+		return s
+	}},
 	{"a surplus is evicted", func() *scene {
 		s := placed()
 		s.group("job", 2, nil)
