@@ -74,6 +74,8 @@ func (w *world) setQueues(t *testing.T, d *datadriven.TestData) {
 			switch option {
 			case "parent":
 				q.Parent = value
+			case "namespace":
+				q.Namespaces = append(q.Namespaces, value)
 			case "guaranteed":
 				q.Guaranteed = q.Guaranteed.Set(w.gpu, number(t, d, value))
 			case "cap":

@@ -22,7 +22,7 @@ import (
 //
 //	nodes                    a node a line: NAME [rack=R] [block=b1] [gpus=8] [pods=N] [gone] [cordoned]
 //	pods                     pods without a gang: NAME node=N [gpus=1] [priority=P] [leaving] [protected] [revocable] [duration=D] [budget=N] [gone]
-//	queues                   a queue a line: NAME [parent=Q] [guaranteed=GPUS] [cap=GPUS] [weight=N]
+//	queues                   a queue a line: NAME [parent=Q] [namespace=NS] [guaranteed=GPUS] [cap=GPUS] [weight=N]
 //	gang NAME floor=N [queue=Q] [duration=D] [revocable] [required=LEVEL] [preferred=LEVEL] [slices=N slice-level=LEVEL] [uid=U] [gone]
 //	members                  a pod a line: NAME gang=G [role=R] [index=I] [gpus=1] [cpu=N] [priority=P] [node=N] [barred=WHY] [patient] [apart=GROUP] [beyond=FIELD]
 //	outsider NAME gang=G [gone]  a pod of another scheduler

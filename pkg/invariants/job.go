@@ -33,6 +33,7 @@ func (c *Checker) judgeNewPod(p *podState, before *change, j *jobState) {
 // not forgotten.
 func (c *Checker) judgeJobEvent(e Event, before *change) {
 	if e.Gone {
+		c.clear("V2", (&jobState{Job: *e.Job}).object()) // what it said goes with it
 		c.judgeOrphans(e)
 		return
 	}

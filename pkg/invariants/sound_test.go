@@ -182,6 +182,20 @@ var sound = []struct {
 		s.pass(time.Minute)
 		return s
 	}},
+	{"a job is deleted, and its pods are heard of first", func() *scene {
+		s := newScene()
+		s.node("n1", "r1", 8, nil)
+		s.pod("job", 0, 1, ofJob)
+		s.bind("job-0", "n1")
+		s.change("job-0", func(p *invariants.Pod) { p.Phase = invariants.Running })
+		says := func(j *invariants.Job) { j.Roles[0].Active = 1 }
+		s.job(says)
+		s.change("job-0", func(p *invariants.Pod) { p.Deleting = true })
+		s.add(invariants.Event{Job: &invariants.Job{Namespace: "team", Name: "job", UID: "job-uid"}, Gone: true})
+		s.gone("job-0")
+		s.pass(time.Hour)
+		return s
+	}},
 	{"a surplus is evicted", func() *scene {
 		s := placed()
 		s.group("job", 2, nil)
