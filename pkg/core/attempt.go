@@ -47,6 +47,9 @@ func (c *Core) attempt(now time.Time, e Attempt) {
 		c.emit(Refuse{e.UID, g.refusal.reason})
 		return
 	}
+	if g.misses > 0 && g.reservation != nil && now.Sub(g.missedAt) >= c.opts.WakeAfter {
+		g.forgive() // it does not roam, so nothing else would have the nodes tried again
+	}
 	if !c.opts.PlanAll && (g.roaming || g.trial.begun || g.sums().beyond != "") {
 		c.roam(now, g, m, e.View)
 		return
@@ -352,7 +355,7 @@ func (c *Core) missed(now time.Time, e Missed) {
 		return // it is tried there once more
 	}
 	g := c.group(m.group.key)
-	g.exclude(m, e)
+	g.exclude(now, m, e)
 	g.vain.refused(now)
 	if g.misses > maxMisses {
 		g.trial.begun = true
@@ -371,7 +374,7 @@ func (c *Core) missed(now time.Time, e Missed) {
 	c.activateLeader(g)
 }
 
-func (g *group) exclude(m *member, e Missed) {
+func (g *group) exclude(now time.Time, m *member, e Missed) {
 	if g.excluded == nil {
 		g.excluded = map[string]map[string]bool{}
 	}
@@ -380,6 +383,7 @@ func (g *group) exclude(m *member, e Missed) {
 	}
 	g.excluded[m.Class][e.Node] = true
 	g.misses++
+	g.missedAt = now
 	g.lastMiss = fmt.Sprintf("%s refused %s: %s", e.Node, m.Name, e.Why)
 }
 

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"sort"
@@ -170,6 +171,7 @@ func (c *Core) settle(now time.Time) {
 		if g.roaming && g.counts().Reserved+g.sums().roams == 0 {
 			c.stopRoaming(g)
 		}
+		g.hurries(now, c.opts.WakeAfter)
 		switch g.phase() {
 		case gang.Healing:
 			if g.healingSince.IsZero() {
@@ -200,11 +202,23 @@ func (g *group) untenable() Reason {
 	return Reason{}
 }
 
-// report tells where a gang stands if that has changed. Planned and Releasing
-// last for moments and are left out.
+// hurries takes in how long a gang has been on its way from its plan to its place.
+func (g *group) hurries(now time.Time, slow time.Duration) {
+	if phase := g.phase(); phase != gang.Planned && phase != gang.Releasing {
+		g.between, g.slow = time.Time{}, false
+		return
+	}
+	if g.between.IsZero() {
+		g.between = now
+	}
+	g.slow = now.Sub(g.between) >= slow
+}
+
+// report tells where a gang stands if that has changed. Planned and Releasing last for
+// moments and are left out, unless they do not.
 func (c *Core) report(g *group) {
 	status := c.status(g)
-	if !g.known || status.Phase == gang.Planned || status.Phase == gang.Releasing {
+	if !g.known || status.Passing() {
 		return
 	}
 	if status.Phase == g.reported.Phase && status.Reason == g.reported.Reason && status.Reservation.Equal(g.reported.Reservation) {
@@ -315,7 +329,13 @@ func (c *Core) status(g *group) Status {
 		s.Reason = g.gate()
 	case gang.Queued, gang.Healing, gang.Degraded:
 		s.Reason = g.reason()
-	case gang.Planned, gang.Releasing, gang.Placed:
+	case gang.Planned, gang.Releasing:
+		if g.slow {
+			counts := s.Counts
+			s.Reason = Reason{OnTheWay, fmt.Sprintf("on the way to its place since %s: of %d members %d are bound, %d are being bound, %d have a node kept for them",
+				moment(g.between), counts.Live(), counts.Bound, counts.Binding, counts.Held+counts.Reserved)}
+		}
+	case gang.Placed:
 	}
 	if r := g.reservation; r != nil {
 		s.Reservation = &r.Reservation

@@ -65,3 +65,9 @@ type Status struct {
 	// Reservation is the room that is kept for the gang; nil where none is.
 	Reservation *Reservation
 }
+
+// Passing reports whether the gang is on its way from its plan to its place and so far
+// without delay: there is nothing to tell of that.
+func (s Status) Passing() bool {
+	return (s.Phase == gang.Planned || s.Phase == gang.Releasing) && s.Reason.Code == ""
+}

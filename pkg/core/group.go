@@ -31,6 +31,7 @@ type group struct {
 	excluded map[string]map[string]bool
 	misses   int
 	lastMiss string
+	missedAt time.Time
 	trial    trial
 	roaming  bool // since the first member was left to the filters, until the floor has its place
 	// replanning is set from a miss until the next attempt: members that are
@@ -38,11 +39,15 @@ type group struct {
 	replanning   bool
 	lastAttempt  time.Time
 	healingSince time.Time
-	reported     Status
-	reservation  *reservation
-	agedFrom     time.Time    // its reservation was given back then; zero if none was
-	remembered   *Reservation // what the API says, until the core acts
-	vain         vain
+	// between is since when it has been Planned or Releasing, which lasts for moments;
+	// slow, when that has taken so long that it is told.
+	between     time.Time
+	slow        bool
+	reported    Status
+	reservation *reservation
+	agedFrom    time.Time    // its reservation was given back then; zero if none was
+	remembered  *Reservation // what the API says, until the core acts
+	vain        vain
 }
 
 // refusal is a negative answer. While it stands it is the answer to every

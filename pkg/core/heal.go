@@ -38,6 +38,9 @@ func (c *Core) tick(now time.Time) {
 		if g.gate().Code != "" {
 			c.endDoubts(now, g)
 		}
+		if !g.slow && !g.between.IsZero() && now.Sub(g.between) >= c.opts.WakeAfter {
+			c.touched[g.key] = g // that is told
+		}
 		if g.gate().Code == GroupNotFound {
 			continue
 		}

@@ -29,6 +29,7 @@ const (
 	MemberLost           Code = "MemberLost"
 	NodeLost             Code = "NodeLost"
 	NodeRefused          Code = "NodeRefused"
+	OnTheWay             Code = "OnTheWay"
 	OneByOne             Code = "AnotherGangIsTried"
 	BindFailed           Code = "BindFailed"
 	NotHealed            Code = "GangNotCompleted"

@@ -74,6 +74,8 @@ var onceFailed = []uint64{
 	2010533, // slices leave a gang nowhere to go while it is placed pod by pod
 	2003069, // a bind takes long, and is in doubt in the end
 	1019960, // a node is deleted while members are being bound to it
+	1389046, // what the filters have refused is not forgiven while room is reserved
+	1395344, // a pod group is made anew while a bind is not answered
 	1285080, // a member of a revocable gang that roams has the rights of its gang
 	1238876, // others are evicted in vain again, when time has passed
 	1180480, // two reservations of one moment

@@ -89,7 +89,7 @@ func (r *reporter) write(ctx context.Context, key gang.Key) error {
 		r.mu.Unlock()
 		return nil
 	}
-	if status.Phase == gang.Planned || status.Phase == gang.Releasing {
+	if status.Passing() {
 		// It lasts for moments, and the core does not tell of it; nor would it tell that
 		// the gang is again what it was before.
 		r.queue.AddAfter(key, 2*settleTime)
