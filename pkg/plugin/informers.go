@@ -212,6 +212,7 @@ func (e *engine) finishedPods() (cache.SharedIndexInformer, cache.ResourceEventH
 			if pod, ok := last(o).(*v1.Pod); ok {
 				key, _ := kube.GangOf(pod)
 				e.step(core.FinishedForgotten{Key: key, UID: string(pod.UID)})
+				e.reports.touch(key)
 			}
 		},
 	})
