@@ -48,7 +48,7 @@ func (c *Core) Victims(now time.Time, key gang.Key, view View) (v Victims, ok bo
 	v.Violations, v.Exact = choice.Violations, choice.Exact
 	for _, victim := range choice.Victims {
 		t := of[victim.Candidate]
-		e := Eviction{Key: t.key, Whole: victim.Whole && !t.stays}
+		e := Eviction{Key: t.key, Whole: victim.Whole}
 		for _, place := range victim.Pods {
 			e.UIDs = append(e.UIDs, t.pods[place].UID)
 		}

@@ -154,7 +154,7 @@ func (f *contest) evict(t tenant, v preemption.Victim) Evict {
 	switch {
 	case t.lone:
 		what = fmt.Sprintf("pod %s", t.key)
-	case t.stays || !v.Whole:
+	case !v.Whole:
 		what = fmt.Sprintf("%s, above the minimum of %s,", strings.Join(names, ", "), t.key)
 	}
 	code, why := f.right(t)

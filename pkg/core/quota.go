@@ -168,14 +168,11 @@ type leftOut struct {
 	said  string
 }
 
-// borrows reports whether the gang would hold more than its queue is guaranteed.
-func (c *Core) borrows(g *group) bool {
-	return c.shares.usage != nil && c.shares.usage.Borrows(g.spec.Queue, c.asks(g.wanted()))
-}
-
-// entitled reports whether the gang asks for no more than its queue is guaranteed.
-func (c *Core) entitled(g *group) bool {
-	return c.shares.usage != nil && c.shares.usage.Guaranteed(g.spec.Queue, c.asks(g.wanted()))
+// takesBack reports whether a gang could take back what a claimant asks for: the claimant
+// would borrow, and the gang asks for no more than its queue is guaranteed.
+func (c *Core) takesBack(g *group, claim Claim) bool {
+	u := c.shares.usage
+	return u != nil && u.TakesBack(g.spec.Queue, c.asks(g.wanted()), claim.Queue) && u.Borrows(claim.Queue, claim.Asked, g.spec.Queue)
 }
 
 // wanted are the members that the floor lacks, else all that wait.
@@ -184,12 +181,6 @@ func (g *group) wanted() []*member {
 		return lacking
 	}
 	return g.ranked(gang.Waiting)
-}
-
-// Borrows reports whether a pod without a gang would hold more than its queue is guaranteed.
-func (c *Core) Borrows(queue string, amounts cluster.Resources) bool {
-	s := &c.shares
-	return s.usage != nil && s.usage.Borrows(queue, s.Charge(amounts, "", ""))
 }
 
 // turn is the gang's place among those of its priority, by what its queue holds.

@@ -60,10 +60,10 @@ type Claim struct {
 	Duration time.Duration
 	// Revocable work lets itself be ended for whoever has a reservation.
 	Revocable bool
-	// Queue is the one that it is charged to, and Borrows that it would hold more than
-	// that is guaranteed.
-	Queue   string
-	Borrows bool
+	// Queue is the one that it is charged to, and Asked what it would hold in it beside
+	// what it has, in the terms of the queues.
+	Queue string
+	Asked cluster.Resources
 }
 
 // byNode is what is promised.
@@ -86,9 +86,11 @@ func (r *Reservation) on(node string) cluster.Resources {
 
 // claim is a gang's.
 func (c *Core) claim(g *group) Claim {
-	return Claim{
-		Priority: g.priority(), Duration: g.duration(), Revocable: g.spec.Revocable, Queue: g.spec.Queue, Borrows: c.borrows(g),
+	claim := Claim{Priority: g.priority(), Duration: g.duration(), Revocable: g.spec.Revocable, Queue: g.spec.Queue}
+	if c.shares.usage != nil {
+		claim.Asked = c.asks(g.wanted())
 	}
+	return claim
 }
 
 // admits reports whether somebody else may use the room meanwhile: who comes first
@@ -96,7 +98,7 @@ func (c *Core) claim(g *group) Claim {
 // be ended when the gang starts. Who would borrow what the gang's queue is guaranteed does
 // not come first: the gang would take it back.
 func (g *group) admits(c *Core, now time.Time, claim Claim) bool {
-	first := claim.Priority > g.priority() && !(claim.Borrows && claim.Queue != g.spec.Queue && c.entitled(g))
+	first := claim.Priority > g.priority() && !c.takesBack(g, claim)
 	return first || backfill.Passes(now, claim.Duration, g.reservation.Start) ||
 		g.reservation.Kind == Draining && c.yields(g, claim)
 }

@@ -199,7 +199,10 @@ func (s *sim) read(queues map[string]simQueue) shares {
 		return ""
 	}
 	return shares{tree, func(amounts cluster.Resources, class, node string) cluster.Resources {
-		model := cmp.Or(s.modelOf(node), selected(class))
+		model := s.modelOf(node)
+		if node == "" {
+			model = selected(class)
+		}
 		if place, spoken := types[model]; spoken && amounts.Get(s.gpu) > 0 {
 			return amounts.Clone().Set(place, amounts.Get(s.gpu))
 		}

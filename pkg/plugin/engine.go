@@ -237,8 +237,7 @@ func (e *engine) promises() bool {
 func (e *engine) fitsBesidePromises(pod *v1.Pod, info fwk.NodeInfo) bool {
 	e.mu.Lock()
 	claim, requests := kube.Claim(pod), kube.Requests(pod, e.vocabulary)
-	claim.Queue = e.queueOf(pod)
-	claim.Borrows = e.core.Borrows(claim.Queue, requests)
+	claim.Queue, claim.Asked = e.queueOf(pod), requests
 	held := e.core.PromisedOn(time.Now(), info.Node().Name, string(pod.UID), claim)
 	fits := true
 	if len(held) > 0 {

@@ -90,7 +90,7 @@ func (p problem) toll(going selection) toll {
 			continue
 		}
 		t[1] = max(t[1], int64(c.Priority))
-		if len(list) == len(c.Pods) {
+		if len(list) == len(c.Pods) && !c.Surplus {
 			t[2]++
 		} else {
 			t[3] += int64(len(list))

@@ -228,7 +228,7 @@ func (b *board) victims(set []int) []Victim {
 			slices.Sort(list[n-1].Pods)
 			continue
 		}
-		list = append(list, Victim{Candidate: unit.candidate, Pods: slices.Clone(unit.pods), Whole: unit.whole})
+		list = append(list, Victim{Candidate: unit.candidate, Pods: slices.Clone(unit.pods), Whole: unit.price[whole] > 0})
 	}
 	return list
 }

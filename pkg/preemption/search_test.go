@@ -63,6 +63,14 @@ func small(r *rand.Rand) problem {
 	if r.IntN(6) == 0 {
 		p.req.Fixed = []int{r.IntN(len(nodes))}
 	}
+	for i := range p.candidates {
+		if c := &p.candidates[i]; r.IntN(8) == 0 {
+			c.Surplus, c.Floor = true, 0
+			for k := range c.Pods {
+				c.Pods[k].Firm = false
+			}
+		}
+	}
 	return p
 }
 

@@ -39,6 +39,14 @@ func units(candidates []Candidate, o Options) []unit {
 		if len(c.Pods) == 0 || c.Priority >= o.Priority && !c.Reclaimed {
 			continue
 		}
+		if c.Surplus { // each goes as a pod without a gang does, at another price
+			for p := range slices.Backward(c.Pods) {
+				u := newUnit(candidates, i, []int{p}, true, o)
+				u.price[order] = int64(len(c.Pods) - 1 - p)
+				list = append(list, u)
+			}
+			continue
+		}
 		every := make([]int, len(c.Pods))
 		for p := range every {
 			every[p] = p
@@ -68,10 +76,7 @@ func newUnit(candidates []Candidate, candidate int, members []int, isWhole bool,
 	c := candidates[candidate]
 	u := unit{candidate: candidate, pods: members, whole: isWhole, priority: c.Priority}
 	u.price[surplus] = shares
-	switch {
-	case isWhole && c.Surplus:
-		u.price[surplus] = shares * int64(len(members))
-	case isWhole:
+	if isWhole && !c.Surplus {
 		u.price[whole], u.price[surplus] = shares, 0
 	}
 	u.price[pods] = int64(len(members))

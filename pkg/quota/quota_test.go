@@ -195,7 +195,8 @@ func TestPreemptible(t *testing.T) {
 		want  []Portion
 	}{
 		{"vision", 16, []Portion{Whole, Whole, Whole, Whole}}, // 8 and 16 are guaranteed
-		{"vision", 17, []Portion{Whole, Surplus, Whole, Whole}},
+		{"vision", 24, []Portion{Whole, Whole, Whole, Whole}}, // research as a whole has 32
+		{"vision", 25, []Portion{Whole, Surplus, Whole, Whole}},
 		{"", 1, []Portion{Surplus, Surplus, Whole, Whole}},
 	} {
 		if got := u.Preemptible(tt.queue, gpus(tt.asked), holders); !slices.Equal(got, tt.want) {

@@ -48,18 +48,31 @@ func (u *Usage) Preemptible(queue string, asked cluster.Resources, holders []Hol
 	for _, i := range path {
 		claims[i] = true
 	}
-	parts, borrows := u.lent(path, claims, asked, holders), u.Borrows(queue, asked)
+	parts := u.lent(path, claims, asked, holders)
 	for k, h := range holders {
-		above := u.tree.path(h.Queue)
-		own := len(above) == 0 || slices.Contains(path, above[0])
 		switch {
-		case !borrows || own || !u.holdsAny(asked, h.Amounts):
+		case !u.Borrows(queue, asked, h.Queue) || !u.holdsAny(asked, h.Amounts):
 			parts[k] = Whole
 		case parts[k] == Nothing:
 			parts[k] = Surplus
 		}
 	}
 	return parts
+}
+
+// TakesBack reports whether a gang could take back from gangs of another queue what it asks
+// for, as far as they hold more than they are guaranteed.
+func (u *Usage) TakesBack(queue string, asked cluster.Resources, from string) bool {
+	own, _ := u.tree.apart(queue, from)
+	return len(own) > 0 && u.asksShared(asked) && u.within(own[len(own)-1], asked)
+}
+
+// Borrows reports whether gangs of another queue could take back from a gang what it asks
+// for, as far as they are guaranteed it.
+func (u *Usage) Borrows(queue string, asked cluster.Resources, of string) bool {
+	own, others := u.tree.apart(queue, of)
+	return u.asksShared(asked) && len(others) > 0 && (len(own) > 0 || len(u.tree.path(queue)) == 0) &&
+		!slices.ContainsFunc(own, func(i int) bool { return u.within(i, asked) })
 }
 
 // lent goes through the holders in the order in which they go, the least important and the
@@ -88,7 +101,7 @@ func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, h
 			continue
 		}
 		gone := positive(h.Amounts)
-		if parts[k] = Whole; u.returns(h, left) {
+		if parts[k] = Whole; u.returns(h, left, path) {
 			parts[k], gone = Surplus, positive(gone.Sub(positive(h.Floor)))
 		}
 		for _, i := range u.tree.path(h.Queue) {
@@ -98,14 +111,18 @@ func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, h
 	return parts
 }
 
-// returns reports whether a holder that went whole could take its floor back.
-func (u *Usage) returns(h Holder, left []cluster.Resources) bool {
-	path := u.tree.path(h.Queue)
-	return len(path) > 0 && u.asksShared(h.Floor) && !slices.ContainsFunc(path, func(i int) bool {
-		return slices.ContainsFunc(u.tree.shared, func(r int) bool {
-			want := h.Floor.Get(r)
-			return want > 0 && left[i].Get(r)-max(0, h.Amounts.Get(r)) > u.tree.nodes[i].Guaranteed.Get(r)-want
-		})
+// returns reports whether a holder that went whole for a gang could take its floor back.
+func (u *Usage) returns(h Holder, left []cluster.Resources, path []int) bool {
+	top := -1
+	for _, i := range u.tree.path(h.Queue) {
+		if slices.Contains(path, i) {
+			break
+		}
+		top = i
+	}
+	return top > 0 && u.asksShared(h.Floor) && !slices.ContainsFunc(u.tree.shared, func(r int) bool {
+		want := h.Floor.Get(r)
+		return want > 0 && left[top].Get(r)-max(0, h.Amounts.Get(r)) > u.tree.nodes[top].Guaranteed.Get(r)-want
 	})
 }
 

@@ -219,6 +219,15 @@ func (t *Tree) Queue(name string) (q Queue, ok bool) {
 	return t.nodes[i].Queue, true
 }
 
+// apart lists of two queues, and of those above them, what is not above the other, too.
+func (t *Tree) apart(a, b string) (ofA, ofB []int) {
+	ofA, ofB = t.path(a), t.path(b)
+	for len(ofA) > 0 && len(ofB) > 0 && ofA[len(ofA)-1] == ofB[len(ofB)-1] {
+		ofA, ofB = ofA[:len(ofA)-1], ofB[:len(ofB)-1]
+	}
+	return ofA, ofB
+}
+
 // path lists a queue and those above it, the cluster last and left out.
 func (t *Tree) path(queue string) []int {
 	var list []int

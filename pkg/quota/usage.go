@@ -104,14 +104,8 @@ func (u *Usage) within(i int, asked cluster.Resources) bool {
 // above it, is guaranteed. What asks only for resources of which nobody is guaranteed
 // anything is not guaranteed anything.
 func (u *Usage) Guaranteed(queue string, asked cluster.Resources) bool {
-	return u.asksShared(asked) && !u.Borrows(queue, asked)
-}
-
-// Borrows reports whether a gang asks for more than that: it may be taken back from it.
-func (u *Usage) Borrows(queue string, asked cluster.Resources) bool {
 	path := u.tree.path(queue)
-	return u.asksShared(asked) &&
-		(len(path) == 0 || slices.ContainsFunc(path, func(i int) bool { return !u.within(i, asked) }))
+	return len(path) > 0 && u.asksShared(asked) && !slices.ContainsFunc(path, func(i int) bool { return !u.within(i, asked) })
 }
 
 func (u *Usage) asksShared(asked cluster.Resources) bool {
