@@ -8,6 +8,7 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"lockstep.dev/lockstep/pkg/devcluster"
 	"lockstep.dev/lockstep/pkg/devcluster/fakenodes"
@@ -220,6 +221,26 @@ func TestManyGangsOnAThousandNodes(t *testing.T) {
 		}
 		return bound == gangs*size, fmt.Sprintf("%d of %d pods bound", bound, gangs*size)
 	})
+}
+
+// The PodGroup counts the members that have succeeded, and those no more that are deleted.
+func TestSucceededMembersAreCounted(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 1)
+	g := gangOf("short", 3, "1")
+	g.floor, g.members[0].runFor = 1, "1s"
+	w.create(g)
+	succeeded := func(want int64) {
+		t.Helper()
+		w.await(fmt.Sprintf("%d succeeded members", want), func() (bool, string) {
+			pg, err := env.dynamic.Resource(kube.PodGroups).Namespace(w.namespace).Get(w.ctx, "short", metav1.GetOptions{})
+			w.must(err)
+			n, _, _ := unstructured.NestedInt64(pg.Object, "status", "succeeded")
+			return n == want, fmt.Sprint(n)
+		})
+	}
+	succeeded(3)
+	w.must(env.client.CoreV1().Pods(w.namespace).Delete(w.ctx, "short-worker-1", metav1.DeleteOptions{}))
+	succeeded(2)
 }
 
 func TestPodsWithoutAGang(t *testing.T) {
