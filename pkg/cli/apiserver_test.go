@@ -351,6 +351,7 @@ func jobPod(role string, index, restarts int, state string) *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("mnist-%s-%d", role, index), Namespace: "team-a", Labels: map[string]string{
 			jobNameLabel: "mnist", roleLabel: role, "training.kubeflow.org/replica-index": strconv.Itoa(index),
 		}},
+		Spec:   corev1.PodSpec{Containers: []corev1.Container{{Name: "pytorch"}}, InitContainers: []corev1.Container{{Name: "init-pytorch"}}},
 		Status: corev1.PodStatus{Phase: corev1.PodPending},
 	}
 	status := corev1.ContainerStatus{Name: "pytorch", RestartCount: int32(restarts)}

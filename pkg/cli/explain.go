@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	schedulingv1alpha1 "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
+	kubeflowv1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 	"lockstep.dev/lockstep/pkg/controller"
 	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/kube"
@@ -24,21 +26,27 @@ func newExplainCommand() *cobra.Command {
 		output outputFormat
 	)
 	command := &cobra.Command{
-		Use:   "explain KIND/NAME",
+		Use:   "explain [KIND/]NAME",
 		Short: "Say why a gang waits, or where it sits",
 		Long: `Says why a gang waits: what is missing in each domain of the topology and who holds it
 there, what it waits for, and its place in the queue. Of a gang that has its place it
-says where that is. KIND is podgroup, pytorchjob or pod.
+says where that is. KIND is podgroup, pytorchjob or pod; a NAME alone is that of a job or of a
+pod group. Of a job that is suspended or has ended it says that.
 
 The answer is worked out from what is there now, by the scheduler's own code; what the
 scheduler itself has written on the PodGroup stands beside it.`,
-		Example: `  lockstep explain pytorchjob/mnist -n team-a
+		Example: `  lockstep explain mnist -n team-a
   lockstep explain podgroup/mnist -o json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			kind, name, err := parseTarget(args[0])
 			if err != nil {
 				return err
+			}
+			if look.live() && (kind == "pytorchjob" || kind == "") {
+				if answered, err := look.explainJob(command, kind, name, output); answered || err != nil {
+					return err
+				}
 			}
 			w, err := look.look(command)
 			if err != nil {
@@ -75,6 +83,29 @@ scheduler itself has written on the PodGroup stands beside it.`,
 	return command
 }
 
+// explainJob is all that there is to say of a job that has no gang to explain: it does not
+// exist, is suspended, cannot be run, or has ended.
+func (i *inspection) explainJob(command *cobra.Command, kind, name string, output outputFormat) (answered bool, err error) {
+	j, err := connectJobs(i.kube)
+	if err != nil {
+		return false, err
+	}
+	job, err := j.get(command.Context(), name)
+	if errors.Is(err, errNoJob) && kind != "" {
+		return false, err
+	}
+	if job == nil {
+		return false, nil // the pods may tell more than the caller may see of the job
+	}
+	state := stateOf(job)
+	over := ended(state.Type) || state.Type == kubeflowv1.JobSuspended || state.Type == kubeflowv1.JobInvalid
+	if !over || output == outputJSON {
+		return false, nil
+	}
+	newScreen(command.OutOrStdout(), time.Now).plain(printable(j.name(name) + " " + j.standing(command.Context(), job)))
+	return true, nil
+}
+
 // completeGangs lists the pod groups of the namespace; none where that fails.
 func (i *inspection) completeGangs(ctx context.Context) []string {
 	reader, err := newClusterReader(i.kube)
@@ -99,9 +130,13 @@ var targets = map[string]string{
 	"pod": "pod", "pods": "pod", "po": "pod",
 }
 
+// parseTarget reads KIND/NAME, or NAME alone, whose kind is empty.
 func parseTarget(text string) (kind, name string, err error) {
 	kind, name, ok := strings.Cut(text, "/")
-	if !ok || name == "" || strings.Contains(name, "/") {
+	if !ok && text != "" {
+		return "", text, nil
+	}
+	if name == "" || strings.Contains(name, "/") {
 		return "", "", fmt.Errorf("%q is not KIND/NAME, such as podgroup/mnist", text)
 	}
 	if known := targets[strings.ToLower(kind)]; known != "" {
@@ -119,9 +154,9 @@ func gangNamed(w *world, kind string, target gang.Key, schedulerName string) (ga
 		key, member := kube.GangOf(pod)
 		switch {
 		case pod.Namespace != target.Namespace:
-		case kind == "podgroup" && member && key == target:
+		case kind != "pytorchjob" && kind != "pod" && member && key == target:
 			return target, nil
-		case kind == "pytorchjob" && member && pod.Labels[controller.LabelJobName] == target.Name:
+		case kind != "podgroup" && kind != "pod" && member && pod.Labels[controller.LabelJobName] == target.Name:
 			return key, nil
 		case kind == "pod" && pod.Name == target.Name:
 			return gangOfPod(pod, schedulerName)
@@ -134,6 +169,8 @@ func gangNamed(w *world, kind string, target gang.Key, schedulerName string) (ga
 		return target, nil
 	case kind == "pytorchjob":
 		return target, fmt.Errorf("pytorchjob %s has neither pods nor a PodGroup: does it exist, and is it neither suspended nor over?", target)
+	case kind == "":
+		return target, fmt.Errorf("there is neither a pytorchjob with pods nor a pod group %s", target)
 	}
 	return target, fmt.Errorf("podgroups.scheduling.x-k8s.io %s does not exist, and no pod has its label", target)
 }

@@ -72,6 +72,18 @@ func (j *jobs) known(err error) error {
 	return errors.New("the cluster does not know pytorchjobs.kubeflow.org: install Lockstep's manifests")
 }
 
+// jobArgument is the name in NAME or, as kubectl prints it, pytorchjob/NAME.
+func jobArgument(text string) (string, error) {
+	switch kind, name, err := parseTarget(text); {
+	case err != nil:
+		return "", err
+	case kind != "" && kind != "pytorchjob":
+		return "", fmt.Errorf("%q: is a %s, not a pytorchjob", text, kind)
+	default:
+		return name, nil
+	}
+}
+
 // stateOf is a job's current state: its last condition. Its type is empty while no
 // controller has seen the job.
 func stateOf(job *kubeflowv1.PyTorchJob) kubeflowv1.JobCondition {

@@ -66,8 +66,8 @@ var errPassedOver = errors.New("passed over, its kind is not known")
 
 // lintObject says what is wrong with one object, given as JSON.
 func lintObject(text []byte) ([]finding, error) {
-	object := map[string]any{}
-	if utiljson.Unmarshal(text, &object) != nil {
+	object, ok := asObject(text)
+	if !ok {
 		return []finding{fault("", "is no Kubernetes object, which begins with apiVersion and kind")}, nil
 	}
 	apiVersion, _ := object["apiVersion"].(string)
@@ -93,6 +93,12 @@ func lintObject(text []byte) ([]finding, error) {
 		return append(findings, lintResource(object, d, gvk)...), nil
 	}
 	return append(findings, lintTyped(text, t)...), nil
+}
+
+func asObject(text []byte) (map[string]any, bool) {
+	var object map[string]any
+	err := utiljson.Unmarshal(text, &object)
+	return object, err == nil && object != nil
 }
 
 func fault(path, message string) finding {

@@ -50,12 +50,16 @@ connection breaks it reads on at the line where it stopped.`,
 		if err := o.check(command.Flags().Changed("rank")); err != nil {
 			return err
 		}
+		name, err := jobArgument(args[0])
+		if err != nil {
+			return err
+		}
 		j, err := connectJobs(kube)
 		if err != nil {
 			return err
 		}
 		ctx := command.Context()
-		job, err := j.get(ctx, args[0])
+		job, err := j.get(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -206,6 +210,9 @@ func (r *logReader) printAll(ctx context.Context) error {
 }
 
 func (r *logReader) print(ctx context.Context, pod *corev1.Pod, rank int) error {
+	if err := r.hasContainer(pod); err != nil {
+		return err
+	}
 	if attemptOf(pod, r.container) < 0 {
 		return fmt.Errorf("pod %s/%s has no log yet: it is %s: %s", pod.Namespace, pod.Name, pod.Status.Phase, r.whyPending(ctx, pod))
 	}
@@ -218,6 +225,20 @@ func (r *logReader) print(ctx context.Context, pod *corev1.Pod, rank int) error 
 		return fmt.Errorf("the log of pod %s/%s broke off: %w", pod.Namespace, pod.Name, err)
 	}
 	return nil
+}
+
+// hasContainer refuses the name of a container that a pod does not have.
+func (r *logReader) hasContainer(pod *corev1.Pod) error {
+	var names []string
+	for _, containers := range [][]corev1.Container{pod.Spec.Containers, pod.Spec.InitContainers} {
+		for _, container := range containers {
+			names = append(names, container.Name)
+		}
+	}
+	if len(names) == 0 || slices.Contains(names, r.container) {
+		return nil
+	}
+	return fmt.Errorf("--container=%s: pod %s/%s has %s", r.container, pod.Namespace, pod.Name, strings.Join(names, ", "))
 }
 
 // whyPending is why a pod has not started; where it doesn't say itself, its gang may.

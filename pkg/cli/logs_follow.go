@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -92,7 +93,9 @@ func (f *logFollower) begin() error {
 		return fmt.Errorf("%s %s", f.name(f.job.Name), f.whyNoPods(f.ctx))
 	case len(pods) == 0:
 		f.note("%s %s", f.name(f.job.Name), f.whyNoPods(f.ctx))
-	case !f.all && attemptOf(pods[0], f.container) < 0:
+	case !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return f.hasContainer(pod) == nil }):
+		return f.hasContainer(pods[0])
+	case !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return attemptOf(pod, f.container) >= 0 }):
 		f.note("pod %s has no log yet: %s", pods[0].Name, f.whyPending(f.ctx, pods[0]))
 	}
 	return nil

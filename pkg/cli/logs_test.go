@@ -32,6 +32,8 @@ func TestLogsAsTheyAreNow(t *testing.T) {
 		{"--rank 3", "", "lockstep logs: --rank=3: pytorchjob team-a/mnist has ranks 0 to 2\n", exitError},
 		{"--rank 1 --all-ranks", "", "lockstep logs: --rank: leave it out, --all-ranks prints every rank\n", exitError},
 		{"--previous -f", "", "lockstep logs: --previous: a container that has ended writes no more; leave --follow out\n", exitError},
+		{"-c side", "", "lockstep logs: --container=side: pod team-a/mnist-master-0 has pytorch, init-pytorch\n", exitError},
+		{"-c side -f", "", "lockstep logs: --container=side: pod team-a/mnist-master-0 has pytorch, init-pytorch\n", exitError},
 		{"--tail -2", "", "lockstep logs: --tail=-2: must be 0 or more, or -1 for all lines\n", exitError},
 	} {
 		code, out, errOut := a.invoke(append([]string{"logs", "mnist"}, strings.Fields(test.args)...)...)
@@ -39,6 +41,41 @@ func TestLogsAsTheyAreNow(t *testing.T) {
 			t.Errorf("%s: exit code %d, output %.200q, error %q; want %d, %.200q, %q", test.args, code, out, errOut, test.code, test.out, test.errOut)
 		}
 	}
+}
+
+// TestJobsByTheirKind: what kubectl prints is a name as well.
+func TestJobsByTheirKind(t *testing.T) {
+	a := newAPIServer(t)
+	a.put(mnist("Succeeded", "It is done."))
+	a.put(jobPod("master", 0, 0, "Succeeded"))
+	a.do(func() { a.logs["mnist-master-0"] = &containerLog{lines: []string{"loss"}, ended: true} })
+	for _, test := range []struct{ args, out, errOut string }{
+		{"logs pytorchjob/mnist", "loss\n", ""},
+		{"wait pytorchjobs.kubeflow.org/mnist", "pytorchjob team-a/mnist Succeeded: It is done.\n", ""},
+		{"logs pod/mnist-master-0", "", "lockstep logs: \"pod/mnist-master-0\": is a pod, not a pytorchjob\n"},
+		{"wait job/mnist", "", "lockstep wait: \"job/mnist\": the kind is none of podgroup, pytorchjob, pod\n"},
+		{"explain mnist", "pytorchjob team-a/mnist is Succeeded: It is done.\n", ""},
+		{"explain pytorchjob/mnist", "pytorchjob team-a/mnist is Succeeded: It is done.\n", ""},
+		{"explain pytorchjob/other", "", "lockstep explain: pytorchjob team-a/other: does not exist\n"},
+	} {
+		if _, out, errOut := a.invoke(strings.Fields(test.args)...); out != test.out || errOut != test.errOut {
+			t.Errorf("%s: output %q, error %q; want %q, %q", test.args, out, errOut, test.out, test.errOut)
+		}
+	}
+}
+
+// TestFollowedLogsSayWhyThereAreNone: all ranks wait for room.
+func TestFollowedLogsSayWhyThereAreNone(t *testing.T) {
+	t.Parallel()
+	a := newAPIServer(t)
+	a.put(mnist("Created", "It is created."))
+	a.put(waitingGang("rack-0 has 2 of 3 GPUs"))
+	a.put(jobPod("master", 0, 0, ""))
+	a.put(jobPod("worker", 0, 0, ""))
+	f := a.start("logs", "mnist", "-f", "--all-ranks")
+	f.until("note: pod mnist-master-0 has no log yet: the job is Created: It is created.; its gang waits: rack-0 has 2 of 3 GPUs")
+	a.put(mnist("Failed", "It is over."))
+	f.end(exitYes)
 }
 
 func TestLogsOfAJobWithoutPodsSayWhy(t *testing.T) {

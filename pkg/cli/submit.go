@@ -29,8 +29,9 @@ func newSubmitCommand() *cobra.Command {
 		f         submitFlags
 	)
 	command := &cobra.Command{
-		Use:   "submit (NAME --image IMAGE [-- COMMAND...] | -f FILE)",
-		Short: "Create a PyTorchJob, from flags or from a manifest",
+		Use:     "submit (NAME --image IMAGE [-- COMMAND...] | -f FILE)",
+		Aliases: []string{"run"},
+		Short:   "Create a PyTorchJob, from flags or from a manifest",
 		Long: `Creates a PyTorchJob, from flags or from a manifest. What is wrong with it is said before
 anything is sent.
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -12,6 +13,7 @@ import (
 	strictjson "sigs.k8s.io/json"
 
 	kubeflowv1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+	"lockstep.dev/lockstep/pkg/controller"
 )
 
 // submission is a job that is about to be sent: as it was written, and as it is understood.
@@ -120,5 +122,35 @@ func (s *submission) notes() []string {
 	for _, notice := range append(kubeflowv1.Warnings(s.job), kubeflowv1.Unsupported(s.job)...) {
 		notes = append(notes, notice.Message)
 	}
-	return notes
+	for _, fault := range kubeflowv1.ValidateSize(kubeflowv1.Effective(s.job), controller.DefaultSettings().MaxGangSize) {
+		notes = append(notes, fmt.Sprintf("%s: %s", fault.Field, fault.Detail))
+	}
+	return append(notes, s.withoutTorchrun()...)
+}
+
+// withoutTorchrun says of a job that needs torchrun that its command does not name it. A job
+// whose image brings the command may be right.
+func (s *submission) withoutTorchrun() []string {
+	need := "spec.elasticPolicy: Workers meet by torchrun"
+	if n, number := kubeflowv1.NprocNumber(s.job.Spec.NprocPerNode); s.job.Spec.ElasticPolicy == nil {
+		if !number || n < 2 {
+			return nil
+		}
+		need = "spec.nprocPerNode: it is torchrun that starts the processes of a pod"
+	}
+	for _, role := range kubeflowv1.ReplicaTypes() {
+		replicas := s.job.Spec.PyTorchReplicaSpecs[role]
+		if replicas == nil {
+			continue
+		}
+		trainer := kubeflowv1.Trainer(&replicas.Template.Spec)
+		if trainer == nil || len(trainer.Command)+len(trainer.Args) == 0 {
+			continue
+		}
+		words := strings.Join(append(slices.Clone(trainer.Command), trainer.Args...), " ")
+		if !strings.Contains(words, "torchrun") && !strings.Contains(words, "torch.distributed.") {
+			return []string{fmt.Sprintf("%s, and the command of the %s does not name it: %s", need, role, printable(words))}
+		}
+	}
+	return nil
 }

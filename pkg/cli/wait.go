@@ -54,11 +54,15 @@ time is over; the message then says where the job stands and what its gang waits
 		if timeout < 0 {
 			return fmt.Errorf("--timeout=%s: must be 0 or more", timeout)
 		}
+		name, err := jobArgument(args[0])
+		if err != nil {
+			return err
+		}
 		j, err := connectJobs(kube)
 		if err != nil {
 			return err
 		}
-		w := &jobWait{jobs: j, job: args[0], goal: awaitable[at], screen: newScreen(command.OutOrStdout(), time.Now)}
+		w := &jobWait{jobs: j, job: name, goal: awaitable[at], screen: newScreen(command.OutOrStdout(), time.Now)}
 		return w.run(command.Context(), timeout)
 	}
 	return command
