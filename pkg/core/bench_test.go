@@ -67,3 +67,27 @@ func BenchmarkGang(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkArrive is the members of a large gang coming one after the other, in rank order
+// or against it: what the gang lacks is told anew with each.
+func BenchmarkArrive(b *testing.B) {
+	for _, n := range []int{1000, 5000} {
+		for _, order := range []string{"up", "down"} {
+			b.Run(fmt.Sprint(n, order), func(b *testing.B) {
+				for range b.N {
+					c := core.New(core.Options{})
+					key := gang.Key{Namespace: "d", Name: "g"}
+					c.Step(time.Time{}, core.GroupSeen{Spec: gang.Spec{Key: key, UID: "u", Floor: n}})
+					for j := range n {
+						i := j
+						if order == "down" {
+							i = n - 1 - j
+						}
+						name := fmt.Sprintf("g-worker-%d", i)
+						c.Step(time.Time{}, core.MemberSeen{Key: key, Member: gang.Member{UID: name, Name: name, Role: "worker", Index: i}})
+					}
+				}
+			})
+		}
+	}
+}

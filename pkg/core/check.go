@@ -65,8 +65,12 @@ func (c *Core) checkGroups() []string {
 		broken.add("%d gangs are in order of %d", len(c.order), len(c.groups))
 	}
 	for key, g := range c.groups {
-		if *g.sums() != *g.count() {
-			broken.add("%s: the tally %+v is not that of the members, %+v", key, *g.sums(), *g.count())
+		tally := *g.sums()
+		if told := tally.absent; told != nil && *told != g.absent() {
+			broken.add("%s: what it says of who is absent is old: %q, and now %q", key, *told, g.absent())
+		}
+		if tally.absent = nil; tally != *g.count() {
+			broken.add("%s: the tally %+v is not that of the members, %+v", key, tally, *g.count())
 		}
 		if !slices.IsSortedFunc(g.members, byRank) {
 			broken.add("%s: members are out of order", key)

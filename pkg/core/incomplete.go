@@ -36,6 +36,7 @@ func (c *Core) outsiderSeen(e OutsiderSeen) {
 		g.outsiders = map[string]Outsider{}
 	}
 	g.outsiders[e.UID] = e.Outsider
+	g.tally = nil
 }
 
 // outsiderGone takes in that a pod is gone that may have been an outsider.
@@ -43,13 +44,21 @@ func (c *Core) outsiderGone(e MemberGone) {
 	if g := c.groups[e.Key]; g != nil && g.outsiders[e.UID].UID != "" {
 		c.touched[e.Key] = g
 		delete(g.outsiders, e.UID)
+		g.tally = nil
 	}
 }
 
 // incomplete says how many members of the floor exist, which are known to be missing, and
 // which pods do not count although they are there.
 func (g *group) incomplete(present int) string {
-	text := fmt.Sprintf("%d of %d members exist", present, g.floor())
+	t := g.sums()
+	if t.absent == nil {
+		t.absent = new(g.absent())
+	}
+	return fmt.Sprintf("%d of %d members exist%s", present, g.floor(), *t.absent)
+}
+
+func (g *group) absent() (text string) {
 	if names, n := g.gaps(); n > 0 {
 		text += "; missing: " + strings.Join(names, ", ")
 		if n > len(names) {
@@ -83,17 +92,16 @@ func (g *group) gaps() (names []string, n int) {
 		if i > 0 && g.members[i-1].Role == m.Role {
 			next = g.members[i-1].Index + 1
 		}
-		if m.Index <= next-1 || m.Index-next > g.floor() {
+		if m.Index <= next || m.Index-next > g.floor() {
 			continue
 		}
 		stem, numbered := strings.CutSuffix(m.Name, fmt.Sprint("-", m.Index))
 		if !numbered {
 			continue
 		}
-		for ; next < m.Index; next++ {
-			if n++; len(names) < shown {
-				names = append(names, fmt.Sprint(stem, "-", next))
-			}
+		n += m.Index - next
+		for ; next < m.Index && len(names) < shown; next++ {
+			names = append(names, fmt.Sprint(stem, "-", next))
 		}
 	}
 	return names, n

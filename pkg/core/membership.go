@@ -37,7 +37,7 @@ func (c *Core) groupGone(e GroupGone) {
 		return
 	}
 	c.touched[e.Key] = g
-	g.spec, g.known, g.reported = gang.Spec{}, false, Status{} // its pods alone say nothing about it
+	g.spec, g.known, g.reported, g.tally = gang.Spec{}, false, Status{}, nil // its pods alone say nothing about it
 }
 
 func (c *Core) memberSeen(e MemberSeen) {

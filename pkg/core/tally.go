@@ -87,6 +87,7 @@ type tally struct {
 	beyond    string      // a constraint of one that waits which the planner cannot judge
 	stopped   *member     // the first of those that wait and cannot be given a node
 	stops     int         // how many those are
+	absent    *string     // who is missing or does not count; nil since it was not asked
 }
 
 func (g *group) sums() *tally {

@@ -82,7 +82,7 @@ var defects = []defect{
 	{"members may differ in priority", "tally.go", "\t\t\tt.odd = m\n", "\t\t\tt.odd = nil\n"},
 	{"members that are held back count", "tally.go", "m.barred != \"\" {\n\t\t\tcontinue", "m.barred == \"\\x00\" {\n\t\t\tcontinue"},
 	{"lost wake-ups are lost for good", "heal.go", "now.Sub(g.lastAttempt) >= c.opts.WakeAfter ||", "now.Before(g.lastAttempt) ||"},
-	{"a deleted pod group is not noticed", "membership.go", "g.spec, g.known, g.reported = gang.Spec{}, false, Status{}", "g.spec, g.reported = gang.Spec{}, Status{}"},
+	{"a deleted pod group is not noticed", "membership.go", "g.spec, g.known, g.reported, g.tally = gang.Spec{}, false, Status{}, nil", "g.spec, g.reported = gang.Spec{}, Status{}"},
 	{"holds do not follow a member's requests", "membership.go", "if m.held {\n\t\tc.held.sub(m.node, m.Requests)\n\t\tc.held.add", "if false {\n\t\tc.held.add"},
 	{"a moved label forgets a bind", "membership.go", "case gang.Waiting, gang.Binding, gang.Bound:\n\t}\n\tfrom.remove(m)", "default:\n\t\tc.drop(m)\n\t}\n\tfrom.remove(m)"},
 	{"a lowered floor releases nobody", "membership.go", "c.activateAll(g)\n\t}\n\tc.releaseReady(g)\n}\n\nfunc (c *Core) groupGone", "c.activateAll(g)\n\t}\n}\n\nfunc (c *Core) groupGone"},
