@@ -28,7 +28,7 @@ type simulateFlags struct {
 	load                          float64
 	loads                         []float64
 	restart, checkpoint           time.Duration
-	reserveAfter                  time.Duration
+	reserveAfter, reclaimAfter    time.Duration
 	preemption, declare           bool
 	stopped                       func() error
 }
@@ -93,6 +93,7 @@ The same files and the same seed give the same result on every machine.`,
 	f.IntVar(&flags.seeds, "seeds", 1, "how many runs with seeds from --seed on, for single pods")
 	f.DurationVar(&flags.patience, "patience", time.Hour, "how long a gang lets younger ones start before it while it does not fit; lockstep has --reserve-after")
 	f.DurationVar(&flags.reserveAfter, "reserve-after", 10*time.Minute, "how long a gang waits before lockstep reserves room for it; 0: it never does")
+	f.DurationVar(&flags.reclaimAfter, "reclaim-after", 10*time.Minute, "with --queues: how long a gang waits before lockstep ends those for it that other queues run beyond their fair share; 0: it never does")
 	f.BoolVar(&flags.preemption, "preemption", false, "let lockstep end gangs for such of higher priority")
 	f.BoolVar(&flags.declare, "declare-durations", false, "let gangs tell lockstep how long they will run, so that it can let others go before a reservation")
 	f.StringSliceVar(&flags.queues, "queues", nil, "queues that share the cluster, as NAME=WEIGHT, or NAME=WEIGHT:GPUS with what is guaranteed; gangs that name none (column queue) are in them in turn")

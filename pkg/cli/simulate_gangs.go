@@ -15,6 +15,7 @@ type gangsResult struct {
 	Trace               string              `json:"trace"` // "gangs"
 	PatienceSeconds     int64               `json:"patience_seconds"`
 	ReserveAfterSeconds int64               `json:"reserve_after_seconds"`
+	ReclaimAfterSeconds int64               `json:"reclaim_after_seconds"`
 	Preemption          bool                `json:"preemption"`
 	Policies            []*sim.ReplayReport `json:"policies"`
 }
@@ -40,7 +41,7 @@ func (f *simulateFlags) simulateGangs() (simulation, error) {
 	}
 	result := &gangsResult{
 		Trace: "gangs", PatienceSeconds: int64(f.patience / time.Second),
-		ReserveAfterSeconds: int64(f.reserveAfter / time.Second), Preemption: f.preemption,
+		ReserveAfterSeconds: int64(f.reserveAfter / time.Second), ReclaimAfterSeconds: int64(f.reclaimAfter / time.Second), Preemption: f.preemption,
 		Policies: make([]*sim.ReplayReport, len(f.policies)),
 	}
 	err = each(len(f.policies), func(i int) (err error) {
@@ -61,7 +62,7 @@ func (f *simulateFlags) replay(policy string) (sim.ReplayOptions, error) {
 	whole := func(d time.Duration) int64 { return int64(d / time.Second) }
 	options := sim.ReplayOptions{
 		Policy: policy, Seed: f.seed, PatienceSeconds: whole(f.patience), ReserveAfterSeconds: whole(f.reserveAfter),
-		Preemption: f.preemption, DeclareDurations: f.declare, Costs: sim.DefaultCosts(), Load: f.load, Stopped: f.stopped,
+		ReclaimAfterSeconds: whole(f.reclaimAfter), Preemption: f.preemption, DeclareDurations: f.declare, Costs: sim.DefaultCosts(), Load: f.load, Stopped: f.stopped,
 	}
 	for _, text := range f.queues {
 		q, err := sim.ParseQueue(text)
@@ -76,6 +77,8 @@ func (f *simulateFlags) replay(policy string) (sim.ReplayOptions, error) {
 		return options, fmt.Errorf("--load: %v is not from 0 to 10; 0 leaves the arrivals", f.load)
 	case f.patience < 0:
 		return options, fmt.Errorf("--patience: %v is negative", f.patience)
+	case f.reclaimAfter < 0:
+		return options, fmt.Errorf("--reclaim-after: %v is negative; 0 means never", f.reclaimAfter)
 	case f.reserveAfter < 0:
 		return options, fmt.Errorf("--reserve-after: %v is negative; 0 means never", f.reserveAfter)
 	case options.Costs.RestartSeconds < 0 || options.Costs.CheckpointSeconds < 1:
@@ -85,12 +88,13 @@ func (f *simulateFlags) replay(policy string) (sim.ReplayOptions, error) {
 }
 
 func (r *gangsResult) tables() []reportTable {
-	whole := [][]string{{"POLICY", "FINISHED", "FAILED", "NEVER FIT", "PREEMPTED", "ALLOCATED %", "USEFUL %", "KEPT IDLE %", "WHOLE NODES FREE", "FREE GPUS ON THEM %"}}
+	whole := [][]string{{"POLICY", "FINISHED", "FAILED", "NEVER FIT", "PREEMPTED", "LOST GPU HOURS", "ALLOCATED %", "USEFUL %", "KEPT IDLE %", "WHOLE NODES FREE", "FREE GPUS ON THEM %"}}
 	waiting := [][]string{{"POLICY", "GPUS", "JOBS", "MEAN WAIT", "P50", "P99", "MOST", "SLOWDOWN"}}
 	spread := [][]string{{"POLICY", "LEVEL", "GANGS", "DOMAINS", "OVER EMPTY CLUSTER", "OVER BEST THEN"}}
 	for _, p := range r.Policies {
 		whole = append(whole, []string{
-			p.Policy, fmt.Sprint(p.JobsFinished), fmt.Sprint(p.JobsFailed), fmt.Sprint(p.JobsNeverFit), fmt.Sprint(p.Preempted.Jobs), fixed(p.AllocatedPercent),
+			p.Policy, fmt.Sprint(p.JobsFinished), fmt.Sprint(p.JobsFailed), fmt.Sprint(p.JobsNeverFit), fmt.Sprint(p.Preempted.Jobs),
+			fmt.Sprintf("%.0f", p.Preempted.LostGPUHours), fixed(p.AllocatedPercent),
 			fixed(p.UsefulPercent), fixed(p.KeptPercent), fixed(p.Fragmentation.WholeNodes), fixed(p.Fragmentation.WholeNodePercent),
 		})
 		for _, c := range p.Waiting {

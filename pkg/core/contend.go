@@ -77,6 +77,8 @@ type contest struct {
 	request placement.Request
 	tenants []tenant
 	leaving []Occupant
+	// balanced are the tenants that may go because of what their queues have borrowed alone.
+	balanced map[string]bool
 }
 
 func (f *contest) name(node int) string { return f.view.Nodes[node].Name }

@@ -24,6 +24,9 @@ type Options struct {
 	WakeAfter time.Duration
 	// ReserveAfter is how long a gang waits before room is drained for it; zero for ever.
 	ReserveAfter time.Duration
+	// ReclaimAfter is how long a gang waits before those are evicted for it who have
+	// borrowed more than their queue's fair share; zero for ever.
+	ReclaimAfter time.Duration
 	// NoPreemption leaves everybody who runs alone.
 	NoPreemption bool
 	MaxRest      time.Duration

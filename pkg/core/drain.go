@@ -40,7 +40,7 @@ func (f *contest) drain() (said string, reserved bool) {
 		holder = nil // what it holds has become untenable
 	}
 	if holder != nil {
-		if !g.before(holder) {
+		if !c.before(f.now, g, holder) {
 			return fmt.Sprintf("room will be reserved for it when %s, which comes first, has started", holder.key), false
 		}
 		if !holder.admits(c, f.now, c.claim(g)) { // its room has been kept out of the index
@@ -108,11 +108,19 @@ func (g *group) waitsFrom() time.Time {
 	return g.spec.Created
 }
 
-// before is the order in which gangs get the one reservation: by priority, then by
-// age. Whoever comes later is younger, so it changes hands only so often.
-func (g *group) before(other *group) bool {
+// settled is after how long a reservation does not change hands any more because of what
+// queues hold, which is never the same for long: the drain would never end.
+const settled = 30 * time.Minute
+
+// before reports whether a gang gets the one reservation from the other that has it: by
+// priority, then by whose queue's turn it is, then by age. Whoever comes later is
+// younger, so within a queue it changes hands only so often.
+func (c *Core) before(now time.Time, g, other *group) bool {
 	if a, b := g.priority(), other.priority(); a != b {
 		return a > b
+	}
+	if a, b := c.turn(g), c.turn(other); a != b {
+		return a < b && now.Sub(other.reservation.Since) < settled
 	}
 	if a, b := g.spec.Created, other.spec.Created; !a.Equal(b) {
 		return a.Before(b)

@@ -105,8 +105,13 @@ func (f *contest) candidates(options *preemption.Options) (list []preemption.Can
 	}
 	options.Budgets = budgets.Allowed
 	reclaims, preempts := f.core.takes(f.gang)
+	f.balanced = f.core.balances(f.now, f.gang)
 	for _, t := range f.tenants {
 		part := reclaims[t.id()]
+		if f.balanced[t.id()] {
+			f.balanced[t.id()] = part == quota.Nothing
+			part = quota.Whole
+		}
 		reclaimed := part > quota.Nothing
 		if f.core.yields(f.gang, t.Claim) {
 			by, known := preempts[t.id()]
@@ -170,6 +175,8 @@ func (f *contest) right(t tenant) (Code, string) {
 		return Preempted, fmt.Sprintf("preempted for gang %s of priority %d", g.key, g.priority())
 	case g.mayRevoke(t.Claim):
 		return Revoked, fmt.Sprintf("revocable, and ended for the reservation of gang %s", g.key)
+	case f.balanced[t.id()]:
+		return Balanced, fmt.Sprintf("its queue has borrowed more for its weight than queue %s will have with gang %s", g.spec.Queue, g.key)
 	default:
 		return Reclaimed, fmt.Sprintf("borrowed, and taken back for what queue %s is guaranteed by gang %s", g.spec.Queue, g.key)
 	}

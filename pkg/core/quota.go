@@ -215,3 +215,16 @@ func (c *Core) takes(g *group) (reclaims, preempts map[string]quota.Portion) {
 	}
 	return byID(s.usage.Reclaimable(g.spec.Queue, asked, s.holders)), byID(s.usage.Preemptible(g.spec.Queue, asked, s.holders))
 }
+
+// balances are the IDs of those who have borrowed more than their queue's fair share, from
+// whom a gang that has waited for long may take what it asks for.
+func (c *Core) balances(now time.Time, g *group) map[string]bool {
+	s, ids := &c.shares, map[string]bool{}
+	if s.usage == nil || c.opts.ReclaimAfter <= 0 || g.patient() || now.Before(g.waitsFrom().Add(c.opts.ReclaimAfter)) {
+		return ids
+	}
+	for _, i := range s.usage.Overdrawn(g.spec.Queue, c.asks(g.lacking()), g.priority(), s.holders) {
+		ids[s.holders[i].ID] = true
+	}
+	return ids
+}

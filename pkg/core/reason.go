@@ -37,6 +37,7 @@ const (
 	Preempted            Code = "PreemptedByGang"
 	Revoked              Code = "RevokedForGang"
 	Reclaimed            Code = "ReclaimedForQueue"
+	Balanced             Code = "ReclaimedForShare"
 )
 
 // Reason is why something waits, once as a name and once in words with numbers.

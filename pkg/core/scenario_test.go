@@ -95,7 +95,7 @@ func newWorld() *world {
 }
 
 func (w *world) newCore() *core.Core {
-	return core.New(core.Options{Vocabulary: w.names, ReserveAfter: 10 * time.Minute})
+	return core.New(core.Options{Vocabulary: w.names, ReserveAfter: 10 * time.Minute, ReclaimAfter: 10 * time.Minute})
 }
 
 func (w *world) run(t *testing.T, d *datadriven.TestData) {

@@ -242,6 +242,25 @@ var broken = []struct {
 		s.evict("job-0", "ReclaimedForQueue", takenBack)
 		return s
 	}},
+	{"taken for a share from who holds no more than its own", "S7", "from queue b, which holds no more than it is guaranteed", func() *scene {
+		s := lent(6)
+		s.evict("job-0", "ReclaimedForShare", takenBack)
+		return s
+	}},
+	{"taken for a share within one queue", "S7", "whose own queue a it is in", func() *scene {
+		s := lent(0)
+		s.queued("job", "a")
+		s.pass(time.Minute)
+		s.evict("job-0", "ReclaimedForShare", takenBack)
+		return s
+	}},
+	{"taken for a share for who is less important", "S7", "which is less important", func() *scene {
+		s := lent(0)
+		s.change("job-0", func(p *invariants.Pod) { p.Priority = 9 })
+		s.pass(time.Minute)
+		s.evict("job-0", "ReclaimedForShare", takenBack)
+		return s
+	}},
 	{"a queue goes beyond its cap", "S8", "queue b holds 8 of at most 7 nvidia.com/gpu since pod team/next-0 was bound", func() *scene {
 		s := placed()
 		s.queue("a", "", "", 0, -1)

@@ -24,7 +24,7 @@ func (c *Checker) judgeEviction(p *podState, before *change, e Event) {
 		c.broken("S4", []string{p.object()}, []Event{e}, "pod %s was evicted, and its condition says %q: %q; it should say why, and for whom",
 			p, p.Disruption.Reason, p.Disruption.Message)
 	}
-	if slices.Contains([]string{preempted, revoked, reclaimed}, p.Disruption.Reason) {
+	if slices.Contains([]string{preempted, revoked, reclaimed, balanced}, p.Disruption.Reason) {
 		c.judgePreemption(p, e)
 	}
 	c.judgeTold(p, e)
@@ -64,6 +64,7 @@ const (
 	preempted = "PreemptedByGang"   // it is less important
 	revoked   = "RevokedForGang"    // it has agreed to go for who has a reservation
 	reclaimed = "ReclaimedForQueue" // it holds what the gang's queue is guaranteed
+	balanced  = "ReclaimedForShare" // its queue has borrowed more than the gang's, for its weight
 )
 
 // unjust says what is wrong with a pod's eviction for a gang; empty if nothing is.
@@ -78,6 +79,13 @@ func (c *Checker) unjust(p *podState, winner *gangState, t tally) string {
 		}
 	case reclaimed:
 		if wrong := c.reclaims(p, winner); wrong != "" {
+			return ", " + wrong
+		}
+	case balanced:
+		if !less && !equal {
+			return ", which is less important"
+		}
+		if wrong := c.balances(p, winner); wrong != "" {
 			return ", " + wrong
 		}
 	default:

@@ -246,6 +246,29 @@ func (c *Checker) reclaims(p *podState, winner *gangState) string {
 	return ""
 }
 
+// balances says what is wrong with taking from a pod because its queue has borrowed more
+// than is fair; empty if nothing is. The gang is in a queue, the pod in no queue or another,
+// which holds more than it is guaranteed where anybody is.
+func (c *Checker) balances(p *podState, winner *gangState) string {
+	if len(c.world.queues) == 0 || c.recent(c.world.requeued) {
+		return ""
+	}
+	own, other := c.world.path(c.queueOfGang(winner)), c.queueOf(p)
+	guarantees := false
+	for _, q := range c.world.queues {
+		guarantees = guarantees || slices.ContainsFunc(q.Limits, func(l Limit) bool { return l.Guaranteed > 0 })
+	}
+	switch {
+	case len(own) == 0:
+		return "which is in no queue"
+	case other != nil && slices.Contains(own, other):
+		return fmt.Sprintf("whose own queue %s it is in", other.Name)
+	case other != nil && guarantees && !c.borrows(other):
+		return fmt.Sprintf("from queue %s, which holds no more than it is guaranteed", other.Name)
+	}
+	return ""
+}
+
 // borrows reports whether a queue holds, or held until what is being taken back was,
 // more than it is guaranteed of something of which some queue is guaranteed a part.
 func (c *Checker) borrows(q *queueState) bool {

@@ -122,6 +122,21 @@ var sound = []struct {
 		s.pass(time.Hour)
 		return s
 	}},
+	{"a share is taken back", func() *scene {
+		s := lent(0)
+		for i := range 3 {
+			s.evict(worker(i), "ReclaimedForShare", "its queue has borrowed more for its weight than queue a will have with gang team/owner, which needs room")
+		}
+		s.tell("job", "Preempted", "3 members were evicted")
+		s.pass(time.Minute)
+		for i := range 3 {
+			s.gone(worker(i))
+		}
+		s.place("owner", "n1")
+		s.tell("job", "WaitingForMembers", "0 of 3 members exist")
+		s.pass(time.Hour)
+		return s
+	}},
 	{"what was lent is taken back", func() *scene {
 		s := lent(4)
 		for i := range 3 {

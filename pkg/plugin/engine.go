@@ -70,6 +70,7 @@ func newEngine(ctx context.Context, args *configv1alpha1.LockstepArgs, handle fw
 		core: core.New(core.Options{
 			HealTimeout:  time.Duration(*args.HealTimeoutSeconds) * time.Second,
 			ReserveAfter: time.Duration(*args.ReserveAfterSeconds) * time.Second,
+			ReclaimAfter: time.Duration(*args.ReclaimSharesAfterSeconds) * time.Second,
 			NoPreemption: *args.DisablePreemption,
 			Vocabulary:   vocabulary,
 		}),

@@ -15,6 +15,11 @@
 //     borrowed now and what was of late. Source: Ghodsi et al., Dominant Resource
 //     Fairness, NSDI 2011, hierarchical as in Bhattacharya et al., SoCC 2013 (the
 //     shares of siblings are compared, the widest queues first).
+//   - Among borrowers a gang may take room from queues that have borrowed more for their
+//     weight, as long as that leaves them no less than its own queue has then
+//     (Usage.Overdrawn). Source: Kueue's fair sharing, which asks the same of the shares
+//     after a preemption.
+//   - What an amount would be divided into by fairness alone is said by Tree.Fair.
 //   - What was borrowed in the past counts half as much for every half-life that has
 //     gone by (History).
 //   - A gang within its queue's guarantee may take back what is borrowed

@@ -82,19 +82,11 @@ func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, h
 	if len(claims) == 0 {
 		return parts
 	}
-	order := make([]int, len(holders))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(holders[a].Priority, holders[b].Priority),
-			holders[b].Since.Compare(holders[a].Since), strings.Compare(holders[a].ID, holders[b].ID))
-	})
 	left := make([]cluster.Resources, len(u.used))
 	for i := range left {
 		left[i] = u.used[i].Clone()
 	}
-	for _, k := range order {
+	for _, k := range leaving(holders) {
 		h := holders[k]
 		between, ok := u.lenders(path, claims, h.Queue)
 		if !ok || !u.holdsAny(asked, h.Amounts) || slices.ContainsFunc(between, func(i int) bool { return !u.over(i, left[i], asked) }) {
@@ -124,6 +116,20 @@ func (u *Usage) returns(h Holder, left []cluster.Resources, path []int) bool {
 		want := h.Floor.Get(r)
 		return want > 0 && left[top].Get(r)-max(0, h.Amounts.Get(r)) > u.tree.nodes[top].Guaranteed.Get(r)-want
 	})
+}
+
+// leaving is the order in which holders go rather than others: those of the lowest
+// priority first, of those the one that started last.
+func leaving(holders []Holder) []int {
+	order := make([]int, len(holders))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(holders[a].Priority, holders[b].Priority),
+			holders[b].Since.Compare(holders[a].Since), strings.Compare(holders[a].ID, holders[b].ID))
+	})
+	return order
 }
 
 // lenders lists the queues from a holder's up to the sibling of a queue on the claimant's

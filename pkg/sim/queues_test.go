@@ -26,6 +26,31 @@ func TestReplaySharesByWeight(t *testing.T) {
 	}
 }
 
+// On the week of the made-up trace, at loads below and above what there is, every queue
+// has what is fair within 5 %, when others' jobs are ended for that; without it not.
+func TestReplaySharesOfTheTrace(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a minute of replays")
+	}
+	nodes, levels, err := ReadCluster(openTrace(t, "synth", "cluster_128.csv"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs, err := ReadJobs(openTrace(t, "synth", "gangs_128nodes.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, load := range []float64{0.95, 1.2} {
+		r, err := Replay(nodes, levels, jobs, ReplayOptions{
+			Policy: "lockstep", Queues: threeQueues, Load: load, ReserveAfterSeconds: 600, ReclaimAfterSeconds: 600, Preemption: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFair(t, r)
+	}
+}
+
 // wantFair: every queue has what is fair, within 5 %.
 func wantFair(t *testing.T, r *ReplayReport) {
 	t.Helper()

@@ -22,6 +22,9 @@ type ReplayOptions struct {
 	// ReserveAfterSeconds is how long a job waits before lockstep reserves room for it;
 	// 0: for ever. Preemption lets it end jobs for more important ones.
 	ReserveAfterSeconds int64
+	// ReclaimAfterSeconds is how long a job of a queue waits before lockstep ends jobs for
+	// it that other queues run beyond their fair share; 0: for ever.
+	ReclaimAfterSeconds int64
 	Preemption          bool
 	// DeclareDurations lets jobs tell lockstep for how long they will run.
 	DeclareDurations bool

@@ -75,6 +75,7 @@ func newLive(m *Machine, options ReplayOptions) *live {
 	s := &live{machine: m, tasks: map[gang.Key]*task{}, holders: map[*task]*core.Reservation{}, declare: options.DeclareDurations, reserveAfter: options.ReserveAfterSeconds, core: core.New(core.Options{
 		Vocabulary: vocabulary, NoPreemption: !options.Preemption,
 		ReserveAfter: time.Duration(options.ReserveAfterSeconds) * time.Second,
+		ReclaimAfter: time.Duration(options.ReclaimAfterSeconds) * time.Second,
 	})}
 	s.step(0, core.Elected{})
 	return s

@@ -36,6 +36,10 @@ type LockstepArgs struct {
 	// Default 600.
 	ReserveAfterSeconds *int32 `json:"reserveAfterSeconds,omitempty"`
 
+	// ReclaimSharesAfterSeconds is how long a gang of a queue waits before those are
+	// evicted for it that other queues run beyond their fair share. 0: never. Default 600.
+	ReclaimSharesAfterSeconds *int32 `json:"reclaimSharesAfterSeconds,omitempty"`
+
 	// DisablePreemption leaves everybody who runs alone, whatever the priority of a
 	// gang that waits. Default false.
 	DisablePreemption *bool `json:"disablePreemption,omitempty"`

@@ -36,7 +36,7 @@ func setDefaults(args *LockstepArgs) {
 		otherwise int32
 	}{
 		{&args.PermitTimeoutSeconds, 60}, {&args.HealTimeoutSeconds, 300}, {&args.BindTimeoutSeconds, 60},
-		{&args.ReserveAfterSeconds, 600},
+		{&args.ReserveAfterSeconds, 600}, {&args.ReclaimSharesAfterSeconds, 600},
 	} {
 		if *f.value == nil {
 			value := f.otherwise
@@ -80,6 +80,7 @@ func Validate(args *LockstepArgs) field.ErrorList {
 	within("healTimeoutSeconds", args.HealTimeoutSeconds, 1, 1<<30)
 	within("bindTimeoutSeconds", args.BindTimeoutSeconds, 1, 600)
 	within("reserveAfterSeconds", args.ReserveAfterSeconds, 0, 1<<30)
+	within("reclaimSharesAfterSeconds", args.ReclaimSharesAfterSeconds, 0, 1<<30)
 	if known := []Packing{BestFit, FGD, Off}; !slices.Contains(known, args.Packing) {
 		errs = append(errs, field.NotSupported(field.NewPath("packing"), args.Packing, known))
 	}

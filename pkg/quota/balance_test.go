@@ -1,0 +1,100 @@
+package quota
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestOverdrawn(t *testing.T) {
+	tree := company(t)
+	for _, tt := range []struct {
+		name    string
+		holders []Holder
+		queue   string
+		asked   int64
+		want    []string
+	}{
+		{"as long as the other queue has no less then", []Holder{held("old", "night", 24, 0, 0), held("mid", "night", 12, 0, 5), held("young", "night", 12, 0, 9)}, "production", 40, []string{"young", "mid"}},
+		{"for its weight", []Holder{held("a", "night", 12, 0, 0), held("b", "night", 12, 0, 5)}, "production", 36, []string{"b"}},
+		{"not where the gang's queue would have more", []Holder{held("a", "night", 12, 0, 0)}, "production", 40, nil},
+		{"not from those of a higher priority", []Holder{held("a", "night", 24, 0, 0), held("b", "night", 24, 6, 5)}, "production", 36, []string{"a"}},
+		{"from those without a queue", []Holder{held("a", Nobody, 20, 0, 0), held("b", Nobody, 20, 0, 5)}, "production", 40, []string{"b"}},
+		{"not from its own queue", []Holder{held("a", "production", 64, 0, 0)}, "production", 8, nil},
+		{"siblings compare themselves, not those above them", []Holder{held("a", "speech", 12, 0, 0), held("b", "speech", 4, 0, 5), held("c", "vision", 24, 0, 0)}, "vision", 4, []string{"b"}},
+		{"of a queue's parts those that borrow", []Holder{held("a", "vision", 24, 0, 0), held("b", "vision", 8, 0, 5), held("c", "speech", 8, 0, 9), held("d", "vision", 8, 0, 7)}, "night", 4, []string{"d"}},
+		{"a gang without a queue takes nothing", []Holder{held("a", "night", 64, 0, 0)}, Nobody, 8, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			u := tree.Usage(tt.holders, gpus(64))
+			places := u.Overdrawn(tt.queue, gpus(tt.asked), 5, tt.holders)
+			if again := u.Overdrawn(tt.queue, gpus(tt.asked), 5, tt.holders); !slices.Equal(places, again) {
+				t.Errorf("may go: %v, then %v", places, again)
+			}
+			for _, i := range slices.Backward(places) {
+				got = append(got, tt.holders[i].ID)
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("may go: %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// After those have gone that may, and the gang has come, its queue has no more for its
+// weight than any that lost something; and nobody who went could take the room back.
+func TestNobodyTakesBackInTurn(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		given := make([]Queue, rapid.IntRange(2, 4).Draw(t, "queues"))
+		for i := range given {
+			given[i] = Queue{Name: fmt.Sprint("q", i), Weight: rapid.Int64Range(1, 8).Draw(t, "weight"), Guaranteed: gpus(rapid.Int64Range(0, 8).Draw(t, "guaranteed"))}
+		}
+		tree, _ := New(given)
+		list := make([]Holder, rapid.IntRange(0, 8).Draw(t, "holders"))
+		for i := range list {
+			list[i] = held(fmt.Sprint("h", i), fmt.Sprint("q", rapid.IntRange(0, len(given)-1).Draw(t, "queue")), rapid.Int64Range(1, 16).Draw(t, "gpus"), int32(rapid.IntRange(0, 2).Draw(t, "priority")), i)
+		}
+		total := gpus(1 << 10)
+		comes := held("comes", "q0", rapid.Int64Range(1, 32).Draw(t, "asked"), int32(rapid.IntRange(0, 2).Draw(t, "its priority")), 99)
+		gone := tree.Usage(list, total).Overdrawn("q0", comes.Amounts, comes.Priority, list)
+		after := append(slices.Clone(list), comes)
+		for _, i := range slices.Backward(gone) {
+			after = slices.Delete(after, i, i+1)
+		}
+		u := tree.Usage(after, total)
+		shares := u.Shares()
+		per := func(queue string) int64 { q, _ := tree.Queue(queue); return shares[queue] / q.Weight }
+		for _, i := range gone {
+			victim := list[i]
+			if victim.Priority > comes.Priority || victim.Queue == "q0" {
+				t.Fatalf("%+v goes for %+v", victim, comes)
+			}
+			if per("q0") > per(victim.Queue) {
+				t.Fatalf("q0 has %d for its weight then, and %s %d", per("q0"), victim.Queue, per(victim.Queue))
+			}
+			for _, j := range u.Overdrawn(victim.Queue, victim.Amounts, 9, after) {
+				if after[j].ID == comes.ID && per("q0") > 0 {
+					t.Fatalf("%+v could take the room back from %+v", victim, comes)
+				}
+			}
+		}
+	})
+}
+
+// Whatever the tree, nobody goes that is more important, or in the gang's own queue.
+func TestOverdrawnOfAnyTree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		given := queues(t)
+		tree, _ := New(given)
+		list := holders(t, len(given))
+		queue := given[rapid.IntRange(0, len(given)-1).Draw(t, "for")].Name
+		for _, i := range tree.Usage(list, amountsOf(t, "total")).Overdrawn(queue, amountsOf(t, "asked"), 1, list) {
+			if list[i].Queue == queue || list[i].Priority > 1 {
+				t.Fatalf("%+v goes for a gang of %s", list[i], queue)
+			}
+		}
+	})
+}
