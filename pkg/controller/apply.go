@@ -145,11 +145,25 @@ func (r *Reconciler) createOne(ctx context.Context, o Observed, object client.Ob
 	}
 	// The cache lags, or does not have it: it may be ours from before a restart.
 	existing := object.DeepCopyObject().(client.Object)
-	if r.Live.Get(ctx, client.ObjectKeyFromObject(object), existing) == nil && metav1.IsControlledBy(existing, o.Job) {
+	found := r.Live.Get(ctx, client.ObjectKeyFromObject(object), existing) == nil
+	if found && metav1.IsControlledBy(existing, o.Job) {
 		return nil
 	}
-	return fmt.Errorf("%s %s/%s already exists and is not of this job: delete it, or give the job another name",
-		strings.ToLower(kindOf(object)), object.GetNamespace(), object.GetName())
+	return &takenError{object: object, going: found && existing.GetDeletionTimestamp() != nil}
+}
+
+// takenError is about a name that somebody else has.
+type takenError struct {
+	object client.Object
+	going  bool
+}
+
+func (e *takenError) Error() string {
+	name := fmt.Sprintf("%s %s/%s", strings.ToLower(kindOf(e.object)), e.object.GetNamespace(), e.object.GetName())
+	if e.going {
+		return name + " is not of this job, and is still going: it is waited for"
+	}
+	return name + " already exists and is not of this job: delete it, or give the job another name"
 }
 
 // troubled takes note of a failed creation, for the next decision to show.
@@ -165,6 +179,9 @@ func (r *Reconciler) troubled(ctx context.Context, o Observed, object client.Obj
 // explain turns the apiserver's words about an object of ours into words about the job.
 func explain(job *v1.PyTorchJob, object client.Object, err error) *Trouble {
 	trouble := &Trouble{Reason: "FailedCreate" + kindOf(object), Message: fmt.Sprintf("Error creating: %v", err)}
+	if taken := (*takenError)(nil); errors.As(err, &taken) {
+		trouble.taken = kindOf(object) + "/" + object.GetName()
+	}
 	pod, isPod := object.(*corev1.Pod)
 	if !isPod {
 		return trouble

@@ -29,7 +29,10 @@ func TestLiveJobOfTheSameName(t *testing.T) {
 	})
 	l.must(l.create(`{spec: {pytorchReplicaSpecs: {Master: {}}}}`))
 	l.awaitState(v1.JobCreated)
-	l.awaitEvent("FailedCreatePod")
+	want := "Error creating: pod " + l.namespace + "/job-master-0 is not of this job, and is still going: it is waited for"
+	if got := l.awaitEvent("FailedCreatePod"); got != want {
+		t.Errorf("event: %s\nwant:  %s", got, want)
+	}
 	free := old.DeepCopy()
 	free.Finalizers = nil
 	l.must(l.client.Patch(l.ctx, free, client.MergeFrom(old)))
@@ -79,6 +82,22 @@ func TestPageOfAnotherJob(t *testing.T) {
 			t.Errorf("the second job inherits: %+v", p)
 		}
 	})
+}
+
+// TestFreed: the job goes on at once when a name that it needs is free, and for nothing else.
+func TestFreed(t *testing.T) {
+	n := newNotebook()
+	n.failed(jobKey, 1, &Trouble{taken: "Pod/job-master-0"}, noon)
+	shut := func() (retry bool) {
+		n.on(jobKey, func(p *page) { retry = p.trouble.Retry.After(noon) })
+		return retry
+	}
+	if n.freed(jobKey, "Pod/job-worker-0"); !shut() {
+		t.Error("tried again when another pod had gone")
+	}
+	if n.freed(jobKey, "Pod/job-master-0"); shut() {
+		t.Error("not tried again when the name was free")
+	}
 }
 
 // TestForeignAutoscalerOfOurName: it is told, and holds nothing else back.

@@ -146,6 +146,18 @@ func (n *notebook) failed(job types.NamespacedName, generation int64, t *Trouble
 	})
 }
 
+// freed takes note that an object is no more: where its name was what the job lacked, it is
+// tried again now.
+func (n *notebook) freed(job types.NamespacedName, object string) {
+	n.on(job, func(p *page) {
+		if p.trouble != nil && p.trouble.taken == object {
+			over := *p.trouble
+			over.Retry = time.Time{}
+			p.trouble = &over
+		}
+	})
+}
+
 func (n *notebook) succeeded(job types.NamespacedName) {
 	n.on(job, func(p *page) { p.trouble, p.attempts = nil, 0 })
 }

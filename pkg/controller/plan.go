@@ -45,6 +45,10 @@ type Trouble struct {
 	// Reason is that of the event and of the condition.
 	Reason, Message string
 	Retry           time.Time
+
+	// taken is the object that has a name which the job needs, by kind and name; empty: it was
+	// something else.
+	taken string
 }
 
 // Plan is what is to be done, in the order of its fields.

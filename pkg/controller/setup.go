@@ -235,6 +235,7 @@ func (r *Reconciler) left(object client.Object, q queue) {
 	} else {
 		r.notes.seen(key, string(object.GetUID()))
 	}
+	r.notes.freed(key, kindOf(object)+"/"+object.GetName())
 	enqueue(q, key)
 }
 
