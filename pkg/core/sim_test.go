@@ -86,6 +86,13 @@ var onceFailed = []uint64{
 	1109079, // a gang that roams rests ever longer
 	1070453, // a pod is deleted after a bind whose answer was lost
 	1057048, // a user deletes a member after the surplus was evicted
+	1671,    // queues: pods that name no type of GPU have no cap of a type
+	3203,    // queues: a gang that was refused for its cap tells old numbers
+	45047,   // queues: who borrows and is more important, and who is guaranteed it, evict each other in turn
+	215971,  // queues: the same, where only the queue above is guaranteed it
+	63491,   // queues: all of a surplus goes where one member is enough
+	18007,   // queues: a bind is in doubt when the gang's queue goes
+	521427,  // queues: others are to go for members that keep apart
 }
 
 func TestSeedsThatFailed(t *testing.T) {

@@ -91,7 +91,9 @@ func (s *sim) plan(uid string) (node string, roam *core.Roam) {
 		before[n.Name] = s.core.HeldOn(n.Name, "").Clone()
 	}
 	answers := 0
-	for _, e := range s.step(core.Attempt{UID: uid, View: view}) {
+	effects := s.step(core.Attempt{UID: uid, View: view})
+	s.judgeVictims(s.pending[uid].pod.key, view, effects)
+	for _, e := range effects {
 		switch e := e.(type) {
 		case core.Pin:
 			node = e.Node

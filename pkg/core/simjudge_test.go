@@ -225,6 +225,9 @@ func (s *sim) judgeJob(j *job, fresh *core.Core) {
 		s.complain(s.checker.Advance(s.now.Add(time.Minute)))
 		s.assert("L1: %s has %d waiting of whom %d fit: %+v", j.key, len(waiting), max(1, missing), status)
 	}
+	if missing > 0 {
+		s.judgeReclaim(j, waiting, missing, fixed, view, status)
+	}
 }
 
 // fits asks the planner whether the first members by rank have a place.

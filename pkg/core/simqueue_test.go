@@ -249,13 +249,7 @@ func (s *sim) usage() (*quota.Usage, shares) {
 	if h.tree == nil {
 		return nil, h
 	}
-	var holders []quota.Holder
-	for _, uid := range sorted(s.api.pods) {
-		if p := s.api.pods[uid]; p.node != "" && !p.finished {
-			holders = append(holders, quota.Holder{ID: uid, Queue: s.queueOf(h, p), Amounts: h.charge(p.member.Requests, "", p.node)})
-		}
-	}
-	return h.tree.Usage(holders, nil), h
+	return h.tree.Usage(s.holders(h), nil), h
 }
 
 func (s *sim) queueOf(h shares, p simPod) string {

@@ -24,6 +24,11 @@ func Search(x *placement.Index, req placement.Request, candidates []Candidate, o
 	if b.vectors.n > 0 && !sliced(req) {
 		answer, exact = b.search()
 	}
+	if answer.set != nil { // the knapsack knows nothing of members that keep apart
+		if plan, _ := x.SolveIf(req, b.freed(answer.set)); plan == nil {
+			answer.set = nil
+		}
+	}
 	if answer.set == nil {
 		every := b.everyone()
 		if _, rejection := x.SolveIf(req, b.freed(every)); rejection != nil {

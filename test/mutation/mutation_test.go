@@ -112,7 +112,7 @@ func TestDefectsStandInTheCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range defects {
+	for _, d := range slices.Concat(defects, ofQuota) {
 		d.apply(t, root)
 	}
 	for _, d := range elsewhere {
@@ -128,7 +128,7 @@ func TestDefectsAreCaught(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, d := range defects {
+	for i, d := range slices.Concat(defects, ofQuota) {
 		if !mine(t, i) {
 			continue
 		}

@@ -1,0 +1,141 @@
+package core_test
+
+import (
+	"slices"
+	"strings"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/core"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/quota"
+)
+
+// Who holds what in the simulated cluster, and who may be evicted for whom.
+
+// holders are the gangs and the pods without one that hold something, by what the API says.
+func (s *sim) holders(h shares) []quota.Holder {
+	var list []quota.Holder
+	at := map[gang.Key]int{}
+	for _, uid := range sorted(s.api.pods) {
+		p := s.api.pods[uid]
+		if p.node == "" || p.finished {
+			continue
+		}
+		i, known := at[p.key]
+		if p.alien || !known {
+			i = len(list)
+			list = append(list, quota.Holder{ID: uid, Queue: s.queueOf(h, p), Priority: p.member.Priority, Since: p.member.Started})
+			if !p.alien {
+				at[p.key] = i
+				list[i].ID, list[i].Floor = p.key.String(), s.floorOf(h, p.key)
+			}
+		}
+		list[i].Amounts = list[i].Amounts.Add(h.charge(p.member.Requests, p.member.Class, p.node))
+		if p.member.Started.Before(list[i].Since) {
+			list[i].Since = p.member.Started
+		}
+	}
+	return list
+}
+
+// floorOf is what a gang would ask for to start again.
+func (s *sim) floorOf(h shares, key gang.Key) (floor cluster.Resources) {
+	var members []simPod
+	n := max(1, s.api.groups[key].Floor)
+	for _, uid := range sorted(s.api.pods) {
+		switch p := s.api.pods[uid]; {
+		case p.key != key || p.alien:
+		case p.finished:
+			n--
+		case !p.deleting:
+			members = append(members, p)
+		}
+	}
+	sortByRank(members)
+	for _, p := range members[:min(max(0, n), len(members))] {
+		floor = floor.Add(h.charge(p.member.Requests, p.member.Class, ""))
+	}
+	return floor
+}
+
+// fitsWithout asks the planner whether the first members by rank have a place once others
+// are gone.
+func (s *sim) fitsWithout(gone func(simPod) bool, j *job, waiting []simPod, n int, fixed []int, view core.View) bool {
+	freed := view
+	freed.Nodes = slices.Clone(view.Nodes)
+	for _, uid := range sorted(s.bound) {
+		if i, ok := cluster.Find(freed.Nodes, s.bound[uid].node); ok && gone(s.bound[uid]) {
+			freed.Nodes[i].Free = freed.Nodes[i].Free.Clone().Add(s.bound[uid].member.Requests)
+		}
+	}
+	return s.fits(j, waiting, n, fixed, freed)
+}
+
+// judgeReclaim: nobody waits for what its queue is guaranteed while others have it who may
+// go for that.
+func (s *sim) judgeReclaim(j *job, waiting []simPod, n int, fixed []int, view core.View, status core.Status) {
+	usage, h := s.usage()
+	if usage == nil || len(s.bad) > 0 || s.prompted || j.beyond != "" || strings.Contains(status.Reason.Message, "in vain") {
+		return
+	}
+	sortByRank(waiting)
+	var asked cluster.Resources
+	for _, p := range waiting[:min(n, len(waiting))] {
+		asked = asked.Add(h.charge(p.member.Requests, p.member.Class, ""))
+	}
+	holders, may := s.holders(h), map[string]bool{}
+	for i, part := range usage.Reclaimable(h.charged(j.spec).Queue, asked, holders) {
+		may[holders[i].ID] = part == quota.Whole
+	}
+	gone := func(p simPod) bool { return !p.firm && (p.alien && may[p.uid] || !p.alien && may[p.key.String()]) }
+	if s.fitsWithout(gone, j, waiting, n, fixed, view) {
+		s.assert("L1: %s waits for what its queue is guaranteed, and would fit without those who borrow it, of %v: %+v", j.key, may, status)
+	}
+}
+
+// judgeVictims: the gang for which others are evicted has a place once they are gone.
+func (s *sim) judgeVictims(key gang.Key, view core.View, effects []core.Effect) {
+	victims := map[string]bool{}
+	for _, e := range effects {
+		if e, ok := e.(core.Evict); ok && e.Reason.Code != core.NotHealed {
+			for _, uid := range e.UIDs {
+				victims[uid] = true
+			}
+		}
+	}
+	j, status := s.jobOf(key), core.Status{}
+	if status, _ = s.core.Status(key); len(victims) == 0 || len(s.bad) > 0 || j == nil || s.specs[key] != j.spec || j.beyond != "" || j.spec.Slices.Size > 0 {
+		return
+	}
+	var waiting []simPod
+	var fixed []int
+	for _, uid := range s.core.Members(key) {
+		state, _ := s.core.State(uid)
+		p := s.known[uid]
+		if !slices.Equal(p.member.Apart, j.apart) {
+			return // it was a member of a gang of other ways
+		}
+		if state == gang.Waiting && p.barred == "" {
+			waiting = append(waiting, p)
+		} else if i, ok := cluster.Find(view.Nodes, s.nodeOf(uid)); ok && state != gang.Waiting {
+			fixed = append(fixed, i)
+		}
+	}
+	n := status.Floor - status.Counts.Placed()
+	if n <= 0 || n > len(waiting) {
+		return
+	}
+	gone := func(p simPod) bool {
+		return victims[p.uid] || p.deleting || p.disrupted.Code != "" || s.api.pods[p.uid].deleting
+	}
+	if !s.fitsWithout(gone, j, waiting, n, fixed, view) {
+		s.assert("S4: %v are evicted for %s, and %d of its members do not fit even then", sorted(victims), key, n)
+	}
+}
+
+func (s *sim) nodeOf(uid string) string {
+	if p, assumed := s.assumed[uid]; assumed {
+		return p.node
+	}
+	return s.bound[uid].node
+}
