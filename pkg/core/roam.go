@@ -113,11 +113,16 @@ func (c *Core) roam(now time.Time, g *group, m *member, view View) {
 		return
 	}
 	node := p.nodes()[at]
-	m.roams, g.tally = true, nil
 	allowed := p.allowed(m, node)
 	if p.required == 0 && p.slicing.of[m] == nil && !g.roaming && len(g.trial.firsts) > 0 {
 		allowed = p.elsewhere(g.trial.firsts)
 	}
+	if allowed != nil && len(allowed) == 0 { // all places were tried
+		c.nowhere(now, m, "no other place is left")
+		c.emit(Refuse{m.UID, g.refusal.reason})
+		return
+	}
+	m.roams, g.tally = true, nil
 	c.emit(Roam{UID: m.UID, Near: view.Nodes[node].Name, Nodes: allowed})
 	if p.required > 0 {
 		g.trial.domain = p.domain(node, p.required).Path
