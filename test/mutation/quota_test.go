@@ -3,13 +3,11 @@ package mutation
 // ofQuota are defects of who may have how much: they belong to the list of the core, whose
 // simulation has to notice.
 var ofQuota = []defect{
-	{"caps are not kept", "pkg/quota/usage.go", "if want > 0 && capped && (want > limit || used > limit-want) {", "if want > limit && limit < 0 {"},
+	{"caps are not kept", "pkg/quota/usage.go", "if want > 0 && capped && (want > limit || used > limit-want) {", "if want > 0 && capped && limit < 0 {"},
 	{"the caps of queues above are not kept", "pkg/quota/usage.go", "\tfor _, i := range u.tree.path(queue) {\n\t\tq :=", "\tfor _, i := range u.tree.path(queue)[:min(1, len(u.tree.path(queue)))] {\n\t\tq :="},
 	{"what is held is counted along", "quota.go", "s.holders = slices.Clip(s.lone)", "s.holders = slices.Clip(append(s.holders, s.lone...))"},
 	{"members count twice", "quota.go", "h.Amounts = h.Amounts.Add(c.shares.Charge(m.Requests, m.Class, m.node))",
 		"h.Amounts = h.Amounts.Add(c.shares.Charge(m.Requests, m.Class, m.node)).Add(c.shares.Charge(m.Requests, m.Class, m.node))"},
-	{"what is on its way does not count", "quota.go", "\t\tif m.state == gang.Waiting {\n\t\t\tcontinue", "\t\tif m.state != gang.Bound {\n\t\t\tcontinue"},
-	{"pods of other kinds do not count", "quota.go", "ID: o.UID, Queue: o.Queue,", "ID: o.UID,"},
 	{"members that outlive their pod group count for nobody", "quota.go", "\tif !g.known {\n\t\th.Queue", "\tif false {\n\t\th.Queue"},
 	{"queues that are gone go on to count", "quota.go", "\tc.shares.usage, c.shares.turns = nil, nil\n", ""},
 	{"a gang that was refused for its cap is not looked at again", "attempt.go", "(p.rejection != nil || p.reason.Code == QuotaExceeded) &&", "p.rejection != nil &&"},
@@ -17,9 +15,7 @@ var ofQuota = []defect{
 	{"reclaim takes what is guaranteed", "pkg/quota/reclaim.go", "used.Get(r) > u.tree.nodes[i].Guaranteed.Get(r) {", "used.Get(r) > 0 {"},
 	{"reclaim serves who asks for more than is guaranteed", "pkg/quota/reclaim.go", "\t\tif u.within(i, asked) {\n", "\t\tif i > 0 {\n"},
 	{"nothing is taken back", "preempt.go", "\t\tpart := reclaims[t.id()]\n", "\t\tpart := quota.Nothing\n\t\t_ = reclaims\n"},
-	{"a floor is taken that comes back at once", "pkg/quota/reclaim.go", "u.returns(h, left, path) {", "u.returns(h, left, path) && false {"},
 	{"priority takes what others are guaranteed", "pkg/quota/reclaim.go", "case !u.Borrows(queue, asked, h.Queue) ||", "case true ||"},
 	{"room that is taken back is open to who borrows", "reservation.go", " && !c.takesBack(g, claim)", ""},
 	{"who has borrowed is told that it was revoked", "preempt.go", "case g.mayRevoke(t.Claim):", "case t.Revocable && g.reservation != nil:"},
-	{"doubts of a gang that may not be tried never end", "heal.go", "\t\t\tc.endDoubts(now, g)\n", "\t\t\t_ = now\n"},
 }
