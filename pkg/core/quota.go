@@ -213,7 +213,18 @@ func (c *Core) takes(g *group) (reclaims, preempts map[string]quota.Portion) {
 		}
 		return of
 	}
-	return byID(s.usage.Reclaimable(g.spec.Queue, asked, s.holders)), byID(s.usage.Preemptible(g.spec.Queue, asked, s.holders))
+	return byID(s.usage.Reclaimable(g.spec.Queue, asked, s.holders)), byID(s.usage.Preemptible(g.spec.Queue, asked, s.holders, c.waiting(g)))
+}
+
+// waiting are the gangs beside one that wait for room, with what their floors lack.
+func (c *Core) waiting(but *group) []quota.Holder {
+	var list []quota.Holder
+	for _, g := range c.order {
+		if g != but && g.spec.Queue != "" && g.wantsRoom() {
+			list = append(list, quota.Holder{ID: g.key.String(), Queue: g.spec.Queue, Floor: c.asks(g.lacking())})
+		}
+	}
+	return list
 }
 
 // balances are the IDs of those who have borrowed more than their queue's fair share, from

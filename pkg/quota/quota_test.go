@@ -199,9 +199,24 @@ func TestPreemptible(t *testing.T) {
 		{"vision", 25, []Portion{Whole, Surplus, Whole, Whole}},
 		{"", 1, []Portion{Surplus, Surplus, Whole, Whole}},
 	} {
-		if got := u.Preemptible(tt.queue, gpus(tt.asked), holders); !slices.Equal(got, tt.want) {
+		if got := u.Preemptible(tt.queue, gpus(tt.asked), holders, nil); !slices.Equal(got, tt.want) {
 			t.Errorf("%d for queue %q: %v, want %v", tt.asked, tt.queue, got, tt.want)
 		}
+	}
+
+	// A gang of 40 is more than production is guaranteed, so nobody would miss it; but one
+	// of 32 that waits would take the room back.
+	one := []Holder{withFloor(held("all", "production", 40, 0, 0), 40)}
+	u = tree.Usage(one, gpus(64))
+	for floor, want := range map[int64]Portion{32: Surplus, 33: Whole} {
+		waits := []Holder{{ID: "waits", Queue: "production", Floor: gpus(floor)}}
+		if got := u.Preemptible("", gpus(1), one, waits); got[0] != want {
+			t.Errorf("with %d waiting for production: %v, want %v", floor, got, want)
+		}
+	}
+	elsewhere := []Holder{{ID: "waits", Queue: "vision", Floor: gpus(8)}}
+	if got := u.Preemptible("", gpus(1), one, elsewhere); got[0] != Whole {
+		t.Errorf("with 8 waiting for vision, which production does not hold: %v", got)
 	}
 }
 

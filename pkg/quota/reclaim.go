@@ -36,19 +36,20 @@ func (u *Usage) Reclaimable(queue string, asked cluster.Resources, holders []Hol
 			claims[u.tree.nodes[i].parent] = true
 		}
 	}
-	return u.lent(path, claims, asked, holders)
+	return u.lent(path, claims, asked, holders, nil)
 }
 
 // Preemptible says how much each of the holders may lose to a gang that is more important.
 // That is everything, but where the gang borrows: then other queues keep what they are
-// guaranteed, as they would take it back at once.
-func (u *Usage) Preemptible(queue string, asked cluster.Resources, holders []Holder) []Portion {
+// guaranteed, as they would take it back at once, for the holder or for one of those who
+// wait. Of these only the queue and the floor count.
+func (u *Usage) Preemptible(queue string, asked cluster.Resources, holders, waiting []Holder) []Portion {
 	path := u.tree.path(queue)
 	claims := map[int]bool{0: true}
 	for _, i := range path {
 		claims[i] = true
 	}
-	parts := u.lent(path, claims, asked, holders)
+	parts := u.lent(path, claims, asked, holders, waiting)
 	for k, h := range holders {
 		switch {
 		case !u.Borrows(queue, asked, h.Queue) || !u.holdsAny(asked, h.Amounts):
@@ -77,7 +78,7 @@ func (u *Usage) Borrows(queue string, asked cluster.Resources, of string) bool {
 
 // lent goes through the holders in the order in which they go, the least important and the
 // youngest first, until their queues hold no more than they are guaranteed.
-func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, holders []Holder) []Portion {
+func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, holders, waiting []Holder) []Portion {
 	parts := make([]Portion, len(holders))
 	if len(claims) == 0 {
 		return parts
@@ -93,7 +94,8 @@ func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, h
 			continue
 		}
 		gone := positive(h.Amounts)
-		if parts[k] = Whole; u.returns(h, left, path) {
+		back := func(w Holder) bool { return u.returns(w, h, left, path) }
+		if parts[k] = Whole; back(h) || slices.ContainsFunc(waiting, back) {
 			parts[k], gone = Surplus, positive(gone.Sub(positive(h.Floor)))
 		}
 		for _, i := range u.tree.path(h.Queue) {
@@ -103,17 +105,19 @@ func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, h
 	return parts
 }
 
-// returns reports whether a holder that went whole for a gang could take its floor back.
-func (u *Usage) returns(h Holder, left []cluster.Resources, path []int) bool {
+// returns reports whether somebody could take room back for his floor once a holder has
+// gone whole for a gang: the holder itself, or one who waits in the same part of the tree.
+func (u *Usage) returns(w, h Holder, left []cluster.Resources, path []int) bool {
+	own := u.tree.path(h.Queue)
 	top := -1
-	for _, i := range u.tree.path(h.Queue) {
+	for _, i := range u.tree.path(w.Queue) {
 		if slices.Contains(path, i) {
 			break
 		}
 		top = i
 	}
-	return top > 0 && u.asksShared(h.Floor) && !slices.ContainsFunc(u.tree.shared, func(r int) bool {
-		want := h.Floor.Get(r)
+	return top > 0 && slices.Contains(own, top) && u.asksShared(w.Floor) && !slices.ContainsFunc(u.tree.shared, func(r int) bool {
+		want := w.Floor.Get(r)
 		return want > 0 && left[top].Get(r)-max(0, h.Amounts.Get(r)) > u.tree.nodes[top].Guaranteed.Get(r)-want
 	})
 }
