@@ -30,9 +30,9 @@ probably meant; values of a wrong type; what the apiserver would refuse, by the 
 definitions that Lockstep installs; and, as warnings, what would be accepted and probably
 is not what its author meant.
 
-PyTorchJobs with their pod templates, PodGroups, Queues, ElasticQuotas, LockstepArgs and
-KubeSchedulerConfigurations are judged in full. Of Kubernetes' own kinds the fields and
-their types are checked. Other kinds are passed over with a note.
+PyTorchJobs with their pod templates, PodGroups, Queues, LockstepArgs and
+KubeSchedulerConfigurations are judged in full. Of ElasticQuotas and Kubernetes' own kinds
+the fields and their types are checked. Other kinds are passed over with a note.
 
 No cluster is asked, so what depends on one is not found: whether a queue, a PriorityClass
 or a volume claim exists.
