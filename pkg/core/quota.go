@@ -123,7 +123,7 @@ func (c *Core) within(g *group, waiting []*member) ([]*member, Reason) {
 		return waiting, Reason{}
 	}
 	name := c.opts.Vocabulary.Name(why.Resource)
-	return waiting[:n], Reason{QuotaExceeded, fmt.Sprintf("queue %s may hold %s %s at most: it holds %s, and %s ask for %s",
+	return waiting[:n], Reason{QuotaExceeded, fmt.Sprintf("queue %s may hold %s %s at most: it holds %s, and %s would take %s more",
 		why.Queue, amount(why.Resource, why.Cap), name, amount(why.Resource, why.Used), count(n+1, "member"), amount(why.Resource, why.Asked))}
 }
 

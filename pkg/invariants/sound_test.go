@@ -178,7 +178,7 @@ var sound = []struct {
 		s.queue("a", "", "", 0, 7)
 		s.gangOf("next", 1, 0)
 		s.pass(time.Second)
-		s.tell("next", "QuotaExceeded", "queue a may hold 7 nvidia.com/gpu at most: it holds 6, and 1 member ask for 2")
+		s.tell("next", "QuotaExceeded", "queue a may hold 7 nvidia.com/gpu at most: it holds 6, and 1 member would take 2 more")
 		s.verdict("next", true)
 		s.pass(10 * time.Minute)
 		s.verdict("next", true)
