@@ -39,6 +39,8 @@ func (w *world) setOther(t *testing.T, d *datadriven.TestData, line string) {
 			gpus = number(t, d, value)
 		case "priority":
 			o.Priority = int32(number(t, d, value))
+		case "queue":
+			o.Queue = value
 		case "duration":
 			o.Duration = duration(t, d, value)
 		case "budget":

@@ -9,6 +9,8 @@ var ofQuota = []defect{
 	{"members count twice", "quota.go", "h.Amounts = h.Amounts.Add(c.shares.Charge(m.Requests, m.Class, m.node))",
 		"h.Amounts = h.Amounts.Add(c.shares.Charge(m.Requests, m.Class, m.node)).Add(c.shares.Charge(m.Requests, m.Class, m.node))"},
 	{"members that outlive their pod group count for nobody", "quota.go", "\tif !g.known {\n\t\th.Queue", "\tif false {\n\t\th.Queue"},
+	{"what is on its way counts for nobody", "quota.go", "\t\tif m.state == gang.Waiting {\n\t\t\tcontinue", "\t\tif m.state != gang.Bound {\n\t\t\tcontinue"},
+	{"pods without a gang count for nobody", "quota.go", "s.holders = slices.Clip(s.lone)", "s.holders = slices.Clip(s.lone[:0])"},
 	{"queues that are gone go on to count", "quota.go", "\tc.shares.usage, c.shares.turns = nil, nil\n", ""},
 	{"a gang that was refused for its cap is not looked at again", "attempt.go", "(p.rejection != nil || p.reason.Code == QuotaExceeded) &&", "p.rejection != nil &&"},
 	{"pods that name no type have no cap of a type", "quota.go", "if s.usage == nil || s.Kind == nil {", "if s.Tree == nil || s.Tree != nil {"},
