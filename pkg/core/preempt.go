@@ -30,19 +30,28 @@ func (g *group) mayRevoke(claim Claim) bool {
 func (c *Core) preempts(g *group) bool { return !c.opts.NoPreemption && !g.patient() }
 
 // vain remembers that others were evicted for a gang, and that the scheduler's own
-// filters then refused its place: the planner sees less than they do, and would have
-// the same victims evicted again and again.
+// filters then refused its place, or that others took it again and again: the planner sees
+// less than the filters do, and would have the same victims evicted for ever.
 type vain struct {
 	evicted bool      // others were, and nothing has come of it yet
+	rounds  int       // how often, one after another
+	why     string    // nothing came of it
 	times   int       // that it was in vain, one after another
 	until   time.Time // nobody is evicted for it
 }
 
+// mostRounds is how often others are evicted for a gang at once, one round after another,
+// although it has got no place meanwhile.
+const mostRounds = 3
+
 // refused takes in that a place was refused.
-func (v *vain) refused(now time.Time) {
+func (v *vain) refused(now time.Time) { v.failed(now, "the scheduler's filters refused the place") }
+
+func (v *vain) failed(now time.Time, why string) {
 	if !v.evicted {
 		return
 	}
+	v.why, v.rounds = why, 0
 	v.until = now.Add(min(time.Minute<<min(v.times, 6), time.Hour))
 	v.evicted, v.times = false, v.times+1
 }
@@ -59,8 +68,8 @@ func (f *contest) preempt() (said string, done bool) {
 		return "", false
 	}
 	if v := f.gang.vain; f.now.Before(v.until) {
-		return fmt.Sprintf("others were evicted for it %s in vain, because the scheduler's filters refused the place; nobody is before %s",
-			count(v.times, "time"), moment(v.until)), false
+		return fmt.Sprintf("others were evicted for it %s in vain, because %s; nobody is before %s",
+			count(v.times, "time"), v.why, moment(v.until)), false
 	}
 	choice, rejection := preemption.Search(f.view.Index, f.request, candidates, options)
 	switch {
@@ -70,6 +79,10 @@ func (f *contest) preempt() (said string, done bool) {
 		return f.soon(choice.Plan), true
 	case choice.Violations > 0:
 		return fmt.Sprintf("less important pods would make room, but for PodDisruptionBudgets, which protect %d of them", choice.Violations), false
+	}
+	if v := &f.gang.vain; v.evicted && v.rounds >= mostRounds {
+		v.failed(f.now, "the room went to others each time")
+		return f.preempt()
 	}
 	r := reservation{victims: map[string]bool{}, Reservation: Reservation{
 		Kind: Preempting, Since: f.now, Start: f.now.Add(evictionTime), Room: f.room(choice.Plan),
@@ -83,6 +96,7 @@ func (f *contest) preempt() (said string, done bool) {
 	}
 	f.core.reserve(f.gang, r)
 	f.gang.vain.evicted = true
+	f.gang.vain.rounds++
 	return fmt.Sprintf("%s evicted for it, and room is reserved for it on %s", are(len(r.victims), "pod"), count(len(r.Room), "node")), true
 }
 

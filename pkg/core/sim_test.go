@@ -74,6 +74,7 @@ var onceFailed = []uint64{
 	2010533, // slices leave a gang nowhere to go while it is placed pod by pod
 	2003069, // a bind takes long, and is in doubt in the end
 	1019960, // a node is deleted while members are being bound to it
+	1225775, // a surplus that was taken back comes back in part
 	1128007, // who waits in the victim's queue takes the room back
 	1133252, // a gang that roams has tried all places for its first member
 	1389046, // what the filters have refused is not forgiven while room is reserved
