@@ -35,8 +35,9 @@ func (c *Core) preempts(g *group) bool { return !c.opts.NoPreemption && !g.patie
 type vain struct {
 	evicted bool      // others were, and nothing has come of it yet
 	rounds  int       // how often, one after another
-	why     string    // nothing came of it
-	times   int       // that it was in vain, one after another
+	all     int       // how often it was in vain
+	why     string    // it was
+	times   int       // that it had to rest, one after another
 	until   time.Time // nobody is evicted for it
 }
 
@@ -51,7 +52,7 @@ func (v *vain) failed(now time.Time, why string) {
 	if !v.evicted {
 		return
 	}
-	v.why, v.rounds = why, 0
+	v.why, v.all, v.rounds = why, v.all+v.rounds, 0
 	v.until = now.Add(min(time.Minute<<min(v.times, 6), time.Hour))
 	v.evicted, v.times = false, v.times+1
 }
@@ -69,7 +70,7 @@ func (f *contest) preempt() (said string, done bool) {
 	}
 	if v := f.gang.vain; f.now.Before(v.until) {
 		return fmt.Sprintf("others were evicted for it %s in vain, because %s; nobody is before %s",
-			count(v.times, "time"), v.why, moment(v.until)), false
+			count(v.all, "time"), v.why, moment(v.until)), false
 	}
 	choice, rejection := preemption.Search(f.view.Index, f.request, candidates, options)
 	switch {
@@ -81,7 +82,7 @@ func (f *contest) preempt() (said string, done bool) {
 		return fmt.Sprintf("less important pods would make room, but for PodDisruptionBudgets, which protect %d of them", choice.Violations), false
 	}
 	if v := &f.gang.vain; v.evicted && v.rounds >= mostRounds {
-		v.failed(f.now, "the room went to others each time")
+		v.failed(f.now, "the room went to others")
 		return f.preempt()
 	}
 	r := reservation{victims: map[string]bool{}, Reservation: Reservation{
