@@ -272,6 +272,26 @@ var broken = []struct {
 		s.bind("next-0", "n2")
 		return s
 	}},
+	{"a queue goes beyond its cap, and the bind is heard of before the PodGroup", "S8", "queue b holds 8 of at most 7 nvidia.com/gpu since pod team/next-0 was bound", func() *scene {
+		s := beside()
+		s.pod("next", 0, 2, nil)
+		s.bind("next-0", "n2")
+		s.pass(time.Second)
+		s.group("next", 1, func(g *invariants.PodGroup) { g.Queue = "b" })
+		return s
+	}},
+	{"a queue goes beyond its cap by a gang without a PodGroup", "S8", "queue a holds 8 of at most 7 nvidia.com/gpu since pod team/next-0 was bound", func() *scene {
+		s := newScene()
+		s.node("n1", "r1", 8, nil)
+		s.queue("a", "", "", 0, 7)
+		s.gangOf("job", 3, 0)
+		s.place("job", "n1")
+		s.pass(time.Minute)
+		s.pod("next", 0, 2, nil)
+		s.bind("next-0", "n1")
+		s.pass(time.Minute)
+		return s
+	}},
 	{"two queues go beyond the cap of their parent", "S8", "queue whole holds 8 of at most 7 nvidia.com/gpu", func() *scene {
 		s := placed()
 		s.queue("a", "whole", "", 0, -1)
@@ -310,6 +330,15 @@ var broken = []struct {
 	{"a quota is below zero", "S8", "says that -1 nvidia.com/gpu", func() *scene {
 		s := placed()
 		s.add(invariants.Event{Quota: &invariants.Quota{Namespace: "team", Name: "q", Used: s.gpus(-1)}})
+		return s
+	}},
+	{"a gang in two racks that asked for one, and the binds are heard of before the PodGroup", "S9", "pod team/next-0 was bound to n1 in r1, and team/next-1 is on n2 in r2", func() *scene {
+		s := placed()
+		s.pod("next", 0, 1, nil)
+		s.pod("next", 1, 1, nil)
+		s.bind("next-0", "n1")
+		s.bind("next-1", "n2")
+		s.group("next", 2, func(g *invariants.PodGroup) { g.Required = "rack" })
 		return s
 	}},
 	{"a gang in two racks that asked for one", "S9", "pod team/next-1 was bound to n2 in r2, and team/next-0 is on n1 in r1", func() *scene {

@@ -217,6 +217,9 @@ func (c *Checker) judge(e Event, before *change) {
 	case e.Pod != nil:
 		c.judgePod(e, before)
 	case e.Group != nil:
+		if before.group == nil && !e.Gone {
+			c.judgeHeard(c.world.gangs[e.Group.key()])
+		}
 		c.judgeGang(c.world.gangs[e.Group.key()])
 		c.judgeOwner(e)
 	case e.Job != nil:
@@ -259,10 +262,36 @@ func (c *Checker) judgeBind(p *podState) {
 	c.judgeCapacity(p)
 	c.judgeTarget(p)
 	c.judgeFence(p)
-	c.judgeTopology(p)
 	c.judgeQuotaAtBind(p)
+	if g := c.world.gangs[p.gang()]; p.Group == "" || !g.unheard() {
+		c.judgeWish(p)
+		return
+	}
+	c.expect("S9", bindOf(p), c.now, c.opts.Staleness, func(time.Time) (Violation, bool) {
+		c.judgeWish(p)
+		return Violation{}, false
+	})
+}
+
+// judgeWish applies the rules for a bind that depend on what the PodGroup says. Watches
+// are not in step, and a bind may be heard of before the PodGroup that it was decided by:
+// then it is judged when that comes, or when it should have.
+func (c *Checker) judgeWish(p *podState) {
+	if !p.live() || c.world.pods[p.UID] != p {
+		return // while the PodGroup was waited for
+	}
+	c.judgeTopology(p)
 	c.judgeQueueAtBind(p)
 }
+
+// judgeHeard judges the binds that waited for a PodGroup, which is heard of now.
+func (c *Checker) judgeHeard(g *gangState) {
+	for _, uid := range sortedKeys(g.pods) {
+		c.hasten("S9", bindOf(g.pods[uid]))
+	}
+}
+
+func bindOf(p *podState) string { return "bind of " + p.object() + " " + p.UID }
 
 // judgeGang applies the rules about the state of a gang.
 func (c *Checker) judgeGang(g *gangState) {

@@ -142,7 +142,7 @@ func (c *Checker) held(q *queueState, l Limit, counts func(*podState) bool) int6
 // beyond its cap. Pods without a gang count and are not held back.
 func (c *Checker) judgeQueueAtBind(p *podState) {
 	g := c.world.gangs[p.gang()]
-	if p.Group == "" || g == nil || g.group == nil || c.now.Sub(c.world.requeued) <= c.opts.Staleness || c.recent(g.changed) {
+	if p.Group == "" || g == nil || c.now.Sub(c.world.requeued) <= c.opts.Staleness || c.recent(g.changed) {
 		return
 	}
 	for _, q := range c.world.path(c.queueOfGang(g)) {
@@ -154,17 +154,22 @@ func (c *Checker) judgeQueueAtBind(p *podState) {
 				return c.ours(o, "") && o.live() && c.world.pods[o.UID] == o && (o.Group != "" || !c.recent(o.boundAt)) && !c.recent(o.resized) && !c.recent(o.joined) && !c.regrouped(o)
 			})
 			if held > l.Cap {
-				c.broken("S8", []string{p.object(), "queue/" + q.Name}, []Event{q.event, g.event, p.bind},
+				proof := []Event{q.event, p.bind}
+				if g.group != nil {
+					proof = append(proof, g.event)
+				}
+				c.broken("S8", []string{p.object(), "queue/" + q.Name}, proof,
 					"queue %s holds %d of at most %d %s since pod %s was bound", q.Name, held, l.Cap, c.named(l), p)
 			}
 		}
 	}
 }
 
-// regrouped reports whether a pod's gang may be in another queue since a moment.
+// regrouped reports whether a pod's gang may be in another queue since a moment, or
+// which one it is in may not have been heard of yet.
 func (c *Checker) regrouped(p *podState) bool {
 	g := c.world.gangs[p.gang()]
-	return p.Group != "" && g != nil && c.recent(g.changed)
+	return p.Group != "" && g != nil && (c.recent(g.changed) || g.unheard() && c.recent(p.boundAt))
 }
 
 // capped reports whether a gang's queue, or one above, may be in its way: what is held,

@@ -188,6 +188,16 @@ func lent(guaranteed int64) *scene {
 	return s
 }
 
+// beside: queue a is the first of the namespace, queue b holds 6 GPUs, and none more than 7.
+func beside() *scene {
+	s := placed()
+	s.queue("a", "", "", 0, 7)
+	s.queue("b", "", "", 0, 7)
+	s.queued("job", "b")
+	s.pass(time.Minute)
+	return s
+}
+
 const takenBack = "borrowed, and taken back for what queue a is guaranteed by gang team/owner, which needs room for 2 pods"
 
 func (s *scene) lease(holder string) {

@@ -173,6 +173,24 @@ var sound = []struct {
 		s.pass(time.Hour)
 		return s
 	}},
+	{"binds of a gang in a queue that has room are heard of before its PodGroup", func() *scene {
+		s := beside()
+		s.queued("job", "a") // which is full
+		s.pass(time.Minute)
+		s.pod("next", 0, 2, nil)
+		s.pod("next", 1, 2, nil)
+		s.bind("next-0", "n2")
+		s.bind("next-1", "n2")
+		s.group("last", 1, nil)
+		s.pod("last", 0, 1, nil)
+		s.bind("last-0", "n2") // takes what is left of queue a
+		s.tell("last", "Placed", "all members have a node")
+		s.pass(time.Second)
+		s.group("next", 2, func(g *invariants.PodGroup) { g.Queue = "b" })
+		s.tell("next", "Placed", "all members have a node")
+		s.pass(time.Hour)
+		return s
+	}},
 	{"a gang would fit and its queue is at its cap", func() *scene {
 		s := placed()
 		s.queue("a", "", "", 0, 7)

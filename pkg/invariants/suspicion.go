@@ -41,6 +41,14 @@ func (c *Checker) expect(invariant, object string, since time.Time, bound time.D
 	c.suspected[invariant+" "+object].once = true
 }
 
+// hasten has what was expected be judged now.
+func (c *Checker) hasten(invariant, object string) {
+	if s := c.suspected[invariant+" "+object]; s != nil {
+		s.due, c.next = c.now, c.now
+		c.fire()
+	}
+}
+
 // clear ends a suspicion.
 func (c *Checker) clear(invariant, object string) {
 	if len(c.suspected) > 0 {

@@ -365,6 +365,9 @@ func (w *world) tally(g *gangState, ours func(*podState) bool) tally {
 // empty: nothing is left of the gang.
 func (g *gangState) empty() bool { return g.group == nil && len(g.pods) == 0 }
 
+// unheard: there was no word of the PodGroup yet.
+func (g *gangState) unheard() bool { return g.group == nil && g.changed.IsZero() }
+
 func (g *gangState) floor() int {
 	if g.group == nil {
 		return 1
