@@ -59,6 +59,8 @@ type Core struct {
 	idle         idleness
 	acting       bool   // the shell carries out what the core decides
 	roaming      *group // the one gang that the scheduler's own filters are choosing nodes for
+	// ahead is room for those whom its floor still lacks, as planned at its last attempt.
+	ahead ledger
 	// epoch changes whenever the ledger gives capacity back.
 	epoch   uint64
 	effects []Effect
@@ -239,7 +241,7 @@ func sorted(groups map[gang.Key]*group) []*group {
 // Pinned returns the node that is held for a member, if one is.
 func (c *Core) Pinned(uid string) (node string, ok bool) {
 	m := c.members[uid]
-	if m == nil || !m.held {
+	if m == nil || !m.held || m.outdated {
 		return "", false
 	}
 	return m.node, true
@@ -375,4 +377,4 @@ func (c *Core) Holds() bool { return len(c.held) > 0 }
 func (c *Core) Epoch() uint64 { return c.epoch }
 
 // Promises reports whether anything is held or reserved anywhere.
-func (c *Core) Promises() bool { return len(c.held)+len(c.holders) > 0 }
+func (c *Core) Promises() bool { return len(c.held)+len(c.holders)+len(c.ahead) > 0 }

@@ -77,6 +77,9 @@ type member struct {
 	// it was bound.
 	held    bool
 	doubted time.Time // when a bind ended in doubt; zero if none did
+	// outdated: it was released for another topology than its gang asks for now. It is not
+	// tried on its node again.
+	outdated bool
 	// permitted: no plugin of the scheduler can fail it any more before it is bound.
 	permitted bool
 }

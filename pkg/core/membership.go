@@ -18,8 +18,11 @@ func (c *Core) groupSeen(e GroupSeen) {
 	if g.spec.UID != e.Spec.UID {
 		g.reported = Status{} // another object, which has been told nothing yet
 	}
-	if g.known && (g.spec.Required.Name != e.Spec.Required.Name || g.spec.Slices != e.Spec.Slices) {
+	if g.spec.Required.Name != e.Spec.Required.Name || g.spec.Slices != e.Spec.Slices {
 		c.giveBack(g, Reason{GroupChanged, "the pod group asks for another topology now"})
+		for _, m := range g.ranked(gang.Binding) {
+			m.outdated = bindsTogether(e.Spec)
+		}
 	}
 	g.spec, g.known, g.why, g.trial = e.Spec, true, Reason{}, trial{}
 	g.changed()
@@ -71,6 +74,9 @@ func (c *Core) memberSeen(e MemberSeen) {
 	c.releaseReady(g)
 }
 
+// bindsTogether reports whether members have to be near each other.
+func bindsTogether(spec gang.Spec) bool { return spec.Required.Name != "" || spec.Slices.Size > 1 }
+
 // stopped takes in that a member is refused whatever the node. It counts no more, so a gang
 // whose floor needs it gives back what it has; the others go on.
 func (c *Core) stopped(e Stopped) {
@@ -109,7 +115,9 @@ func (c *Core) rehome(m *member, to *group) {
 		fallthrough
 	case gang.Held:
 		c.drop(m)
-	case gang.Waiting, gang.Binding, gang.Bound:
+	case gang.Binding:
+		m.outdated = bindsTogether(to.spec)
+	case gang.Waiting, gang.Bound:
 	}
 	from.remove(m)
 	m.group = to

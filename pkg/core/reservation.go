@@ -109,41 +109,53 @@ type claimant struct {
 	Claim
 }
 
-// promised returns what is held for planned members and what is reserved for other
-// gangs, by node, as far as the claimant has to leave it. The result is read only.
+// promised returns what is held for planned members, what is kept for those of the gang that
+// roams, and what is reserved for other gangs, by node, as far as the claimant has to leave
+// it. The result is read only.
 func (c *Core) promised(now time.Time, g *group) ledger {
 	sum, own, who := c.held, false, claimant{g, c.claim(g)}
+	add := func(node string, amounts cluster.Resources) {
+		if !own {
+			sum, own = c.held.clone(), true
+		}
+		sum.add(node, amounts)
+	}
+	if g != c.roaming {
+		for node, amounts := range c.ahead {
+			add(node, amounts)
+		}
+	}
 	for _, holder := range c.holders {
 		for _, room := range holder.reservation.Room {
-			if !c.leaves(now, who, holder, room.Node) {
-				continue
+			if c.leaves(now, who, holder, room.Node) {
+				add(room.Node, room.Amounts)
 			}
-			if !own {
-				sum, own = c.held.clone(), true
-			}
-			sum.add(room.Node, room.Amounts)
 		}
 	}
 	return sum
 }
 
-// PromisedOn returns what a pod that no plan pins has to leave free on a node: what is
-// held for members and what is reserved for gangs, as far as that keeps its claim out;
+// PromisedOn returns what a pod that no plan pins has to leave free on a node: what is held
+// or kept for members, and what is reserved for gangs, as far as that keeps its claim out;
 // of a member, its gang's. The result is read only and nil where nothing is promised.
 func (c *Core) PromisedOn(now time.Time, node, uid string, claim Claim) cluster.Resources {
 	sum, own, who := c.held[node], false, claimant{Claim: claim}
-	if m := c.members[uid]; m != nil && len(c.holders) > 0 {
+	if m := c.members[uid]; m != nil && c.Promises() {
 		who = claimant{m.group, c.claim(m.group)}
 	}
-	for _, holder := range c.holders {
-		amounts := holder.reservation.on(node)
-		if amounts == nil || !c.leaves(now, who, holder, node) {
-			continue
-		}
+	add := func(amounts cluster.Resources) {
 		if !own {
 			sum, own = sum.Clone(), true
 		}
 		sum = sum.Add(amounts)
+	}
+	if amounts := c.ahead[node]; amounts != nil && who.gang != c.roaming {
+		add(amounts)
+	}
+	for _, holder := range c.holders {
+		if amounts := holder.reservation.on(node); amounts != nil && c.leaves(now, who, holder, node) {
+			add(amounts)
+		}
 	}
 	return sum
 }

@@ -131,8 +131,21 @@ func (c *Core) roam(now time.Time, g *group, m *member, view View) {
 		c.emit(Activate{UIDs: uids(others)})
 	}
 	if g.counts().Placed() < g.floor() {
-		g.roaming, c.roaming = true, g
+		g.roaming, c.roaming, c.ahead = true, g, p.ahead(m, g.floor()-g.counts().Placed()-1)
 	}
+}
+
+// ahead is room for the first n by rank but one: where the plan has them, nobody else goes
+// while they wait for their turn.
+func (p proposal) ahead(but *member, n int) ledger {
+	room := ledger{}
+	for i, node := range p.nodes() {
+		if m := p.waiting[i]; m != but && n > 0 {
+			room.add(p.view.Nodes[node].Name, m.Requests)
+			n--
+		}
+	}
+	return room
 }
 
 // allowed are the nodes that a member may go to, given where the plan puts it: those
@@ -237,7 +250,7 @@ func (c *Core) deadEnd(now time.Time, g *group, reason Reason) {
 func (c *Core) stopRoaming(g *group) {
 	g.roaming = false
 	if c.roaming == g {
-		c.roaming = nil
+		c.roaming, c.ahead = nil, nil
 		c.epoch++
 	}
 }

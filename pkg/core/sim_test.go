@@ -96,6 +96,8 @@ var onceFailed = []uint64{
 	63491,   // queues: all of a surplus goes where one member is enough
 	18007,   // queues: a bind is in doubt when the gang's queue goes
 	521427,  // queues: others are to go for members that keep apart
+	538011,  // queues: a rack is required while a bind is in doubt
+	2026081, // another gang takes the room of one that is placed one by one
 }
 
 func TestSeedsThatFailed(t *testing.T) {

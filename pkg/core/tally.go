@@ -10,7 +10,7 @@ import (
 // move brings a member to another state.
 func (m *member) move(state gang.State, node string) {
 	m.group.without(m)
-	m.state, m.node, m.permitted, m.roams, m.doubted, m.stopped = state, node, false, false, time.Time{}, ""
+	m.state, m.node, m.permitted, m.roams, m.doubted, m.outdated, m.stopped = state, node, false, false, time.Time{}, false, ""
 	m.group.with(m)
 }
 
