@@ -204,6 +204,12 @@ func TestPreemptible(t *testing.T) {
 		}
 	}
 
+	// The surplus of one is less than what production has borrowed, and with the other it is more.
+	two := []Holder{withFloor(held("one", "production", 20, 0, 1), 20), withFloor(held("two", "production", 20, 0, 0), 4)}
+	if got, want := tree.Usage(two, gpus(64)).Preemptible("", gpus(1), two, nil), []Portion{Surplus, Surplus}; !slices.Equal(got, want) {
+		t.Errorf("of two with a surplus: %v, want %v", got, want)
+	}
+
 	// A gang of 40 is more than production is guaranteed, so nobody would miss it; but one
 	// of 32 that waits would take the room back.
 	one := []Holder{withFloor(held("all", "production", 40, 0, 0), 40)}

@@ -36,23 +36,31 @@ func (u *Usage) Reclaimable(queue string, asked cluster.Resources, holders []Hol
 			claims[u.tree.nodes[i].parent] = true
 		}
 	}
-	return u.lent(path, claims, asked, holders, nil)
+	return u.lent(path, claims, asked, holders, nil, make([]cluster.Resources, len(holders)))
 }
 
 // Preemptible says how much each of the holders may lose to a gang that is more important.
 // That is everything, but where the gang borrows: then other queues keep what they are
 // guaranteed, as they would take it back at once, for the holder or for one of those who
-// wait. Of these only the queue and the floor count.
+// wait. Of these only the queue and the floor count. Surplus may go of all of them together,
+// so what queues hold is counted without it.
 func (u *Usage) Preemptible(queue string, asked cluster.Resources, holders, waiting []Holder) []Portion {
 	path := u.tree.path(queue)
 	claims := map[int]bool{0: true}
 	for _, i := range path {
 		claims[i] = true
 	}
-	parts := u.lent(path, claims, asked, holders, waiting)
+	yields := make([]bool, len(holders)) // whatever its queue is guaranteed
+	surplus := make([]cluster.Resources, len(holders))
 	for k, h := range holders {
+		if yields[k] = !u.Borrows(queue, asked, h.Queue) || !u.holdsAny(asked, h.Amounts); !yields[k] {
+			surplus[k] = positive(positive(h.Amounts).Sub(positive(h.Floor)))
+		}
+	}
+	parts := u.lent(path, claims, asked, holders, waiting, surplus)
+	for k := range holders {
 		switch {
-		case !u.Borrows(queue, asked, h.Queue) || !u.holdsAny(asked, h.Amounts):
+		case yields[k]:
 			parts[k] = Whole
 		case parts[k] == Nothing:
 			parts[k] = Surplus
@@ -77,8 +85,9 @@ func (u *Usage) Borrows(queue string, asked cluster.Resources, of string) bool {
 }
 
 // lent goes through the holders in the order in which they go, the least important and the
-// youngest first, until their queues hold no more than they are guaranteed.
-func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, holders, waiting []Holder) []Portion {
+// youngest first, until their queues hold no more than they are guaranteed. What is gone
+// already of each is given.
+func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, holders, waiting []Holder, already []cluster.Resources) []Portion {
 	parts := make([]Portion, len(holders))
 	if len(claims) == 0 {
 		return parts
@@ -87,14 +96,19 @@ func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, h
 	for i := range left {
 		left[i] = u.used[i].Clone()
 	}
+	for k, h := range holders {
+		for _, i := range u.tree.path(h.Queue) {
+			left[i] = left[i].Sub(already[k])
+		}
+	}
 	for _, k := range leaving(holders) {
 		h := holders[k]
 		between, ok := u.lenders(path, claims, h.Queue)
 		if !ok || !u.holdsAny(asked, h.Amounts) || slices.ContainsFunc(between, func(i int) bool { return !u.over(i, left[i], asked) }) {
 			continue
 		}
-		gone := positive(h.Amounts)
-		back := func(w Holder) bool { return u.returns(w, h, left, path) }
+		gone := positive(h.Amounts).Sub(already[k])
+		back := func(w Holder) bool { return u.returns(w, h.Queue, gone, left, path) }
 		if parts[k] = Whole; back(h) || slices.ContainsFunc(waiting, back) {
 			parts[k], gone = Surplus, positive(gone.Sub(positive(h.Floor)))
 		}
@@ -105,10 +119,10 @@ func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, h
 	return parts
 }
 
-// returns reports whether somebody could take room back for his floor once a holder has
-// gone whole for a gang: the holder itself, or one who waits in the same part of the tree.
-func (u *Usage) returns(w, h Holder, left []cluster.Resources, path []int) bool {
-	own := u.tree.path(h.Queue)
+// returns reports whether somebody could take room back for his floor once amounts of a
+// queue have gone for a gang: who had them, or one who waits in the same part of the tree.
+func (u *Usage) returns(w Holder, from string, gone cluster.Resources, left []cluster.Resources, path []int) bool {
+	own := u.tree.path(from)
 	top := -1
 	for _, i := range u.tree.path(w.Queue) {
 		if slices.Contains(path, i) {
@@ -118,7 +132,7 @@ func (u *Usage) returns(w, h Holder, left []cluster.Resources, path []int) bool 
 	}
 	return top > 0 && slices.Contains(own, top) && u.asksShared(w.Floor) && !slices.ContainsFunc(u.tree.shared, func(r int) bool {
 		want := w.Floor.Get(r)
-		return want > 0 && left[top].Get(r)-max(0, h.Amounts.Get(r)) > u.tree.nodes[top].Guaranteed.Get(r)-want
+		return want > 0 && left[top].Get(r)-gone.Get(r) > u.tree.nodes[top].Guaranteed.Get(r)-want
 	})
 }
 

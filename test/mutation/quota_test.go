@@ -17,7 +17,8 @@ var ofQuota = []defect{
 	{"reclaim takes what is guaranteed", "pkg/quota/reclaim.go", "used.Get(r) > u.tree.nodes[i].Guaranteed.Get(r) {", "used.Get(r) > 0 {"},
 	{"reclaim serves who asks for more than is guaranteed", "pkg/quota/reclaim.go", "\t\tif u.within(i, asked) {\n", "\t\tif i > 0 {\n"},
 	{"nothing is taken back", "preempt.go", "\t\tpart := reclaims[t.id()]\n", "\t\tpart := quota.Nothing\n\t\t_ = reclaims\n"},
-	{"priority takes what others are guaranteed", "pkg/quota/reclaim.go", "case !u.Borrows(queue, asked, h.Queue) ||", "case true ||"},
+	{"priority takes what others are guaranteed", "pkg/quota/reclaim.go", "yields[k] = !u.Borrows(queue, asked, h.Queue) ||", "yields[k] = true ||"},
+	{"priority takes a gang beside the surplus that leaves its queue with less", "pkg/quota/reclaim.go", "\t\t\tsurplus[k] = positive(", "\t\t\t_ = positive("},
 	{"room that is taken back is open to who borrows", "reservation.go", " && !c.takesBack(g, claim)", ""},
 	{"who has borrowed is told that it was revoked", "preempt.go", "case g.mayRevoke(t.Claim):", "case t.Revocable && g.reservation != nil:"},
 }
