@@ -306,17 +306,6 @@ func (c *Core) Members(key gang.Key) []string {
 	return list
 }
 
-// Phases counts the gangs by phase.
-func (c *Core) Phases() map[gang.Phase]int {
-	counts := map[gang.Phase]int{}
-	for _, g := range c.groups {
-		if g.known {
-			counts[g.phase()]++
-		}
-	}
-	return counts
-}
-
 // Status returns where a gang stands.
 func (c *Core) Status(key gang.Key) (Status, bool) {
 	g := c.groups[key]

@@ -42,7 +42,12 @@ type Process struct {
 	done     chan struct{}
 	err      error       // set before done is closed
 	expected atomic.Bool // somebody here asked it to end
+	readyURL string      // of one of Lockstep's own programs
 }
+
+// ReadyURL is where one of Lockstep's own programs says that it is ready; of the
+// scheduler, /metrics is beside it.
+func (p *Process) ReadyURL() string { return p.readyURL }
 
 func (s *spawner) run(c command) (*Process, error) {
 	log, err := os.OpenFile(c.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)

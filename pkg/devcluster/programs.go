@@ -96,7 +96,7 @@ func (c *Cluster) startProgram(ctx context.Context, name string, latest **Proces
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, //nolint:gosec // as said
 	}
 	defer client.CloseIdleConnections()
-	p, _, err := c.startServer(ctx, ports{free: 1}, func(ports []int) command {
+	p, ports, err := c.startServer(ctx, ports{free: 1}, func(ports []int) command {
 		more, _ := listen(ports)
 		all := append(append(append([]string{}, args...), more...), options.Args...)
 		return command{name: name, path: path, args: all, env: options.Env, log: c.logFile(name)}
@@ -107,6 +107,7 @@ func (c *Cluster) startProgram(ctx context.Context, name string, latest **Proces
 	if err != nil {
 		return nil, err
 	}
+	_, p.readyURL = listen(ports)
 	c.mutex.Lock()
 	c.programs = append(c.programs, p)
 	*latest = p

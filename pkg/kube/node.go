@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"strconv"
+
 	v1 "k8s.io/api/core/v1"
 	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
@@ -52,4 +54,18 @@ func (a Admission) Admits(node *v1.Node) bool {
 		return t.Effect == v1.TaintEffectNoSchedule || t.Effect == v1.TaintEffectNoExecute
 	}, true)
 	return !untolerated
+}
+
+// CountLabel is where NVIDIA's feature discovery writes how many GPUs a node has.
+const CountLabel = "nvidia.com/gpu.count"
+
+// LabelledGPUs are the GPUs that a node's label tells of, and those that it can give; differ
+// says that there is such a label and that it is wrong: a GPU is broken, or the label is old.
+func LabelledGPUs(node *v1.Node) (labelled, allocatable int64, differ bool) {
+	labelled, err := strconv.ParseInt(node.Labels[CountLabel], 10, 64)
+	if err != nil {
+		return 0, 0, false
+	}
+	given := node.Status.Allocatable["nvidia.com/gpu"]
+	return labelled, given.Value(), labelled != given.Value()
 }

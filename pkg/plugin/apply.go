@@ -108,7 +108,7 @@ func (e *engine) mend() {
 func (e *engine) evict(effect core.Evict) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	evicted.Add(float64(len(effect.UIDs)))
+	evicted.WithLabelValues(string(effect.Reason.Code)).Add(float64(len(effect.UIDs)))
 	for _, uid := range effect.UIDs {
 		pod := e.podToEvict(uid, effect.Key)
 		if pod == nil {

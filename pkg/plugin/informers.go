@@ -7,6 +7,7 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
@@ -227,6 +228,19 @@ type group struct {
 
 // GetObjectMeta lets the informer's store find the object's name.
 func (g *group) GetObjectMeta() metav1.Object { return g.PodGroup.GetObjectMeta() }
+
+// told is the last reason that events have told of, as the status has it.
+func (g *group) told() core.Code {
+	condition := meta.FindStatusCondition(g.status.Conditions, kube.ScheduledCondition)
+	switch {
+	case condition == nil:
+		return ""
+	case condition.Status == metav1.ConditionTrue:
+		return scheduled
+	default:
+		return core.Code(condition.Reason)
+	}
+}
 
 func decodeGroup(o any) (any, error) {
 	object, ok := o.(*unstructured.Unstructured)

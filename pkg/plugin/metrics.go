@@ -5,9 +5,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/component-base/metrics/legacyregistry"
 
 	"lockstep.dev/lockstep/pkg/core"
+	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/kube"
 )
 
 var (
@@ -25,35 +29,25 @@ var (
 	released = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "lockstep_members_released_total", Help: "Members released to be bound.",
 	})
-	evicted = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "lockstep_members_evicted_total", Help: "Bound members evicted because their gang could not be completed.",
-	})
+	evicted = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lockstep_members_evicted_total", Help: "Bound members and other pods that were evicted, by reason.",
+	}, []string{"reason"})
+	waited = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "lockstep_gang_wait_seconds", Help: "Time that gangs waited until their floor had its place, by queue (empty: in none).",
+		Buckets: prometheus.ExponentialBuckets(1, 3, 13),
+	}, []string{"queue"})
 	registerOnce sync.Once
 )
 
 // registerMetrics adds the plugin's metrics to those of the scheduler.
 func registerMetrics(e *engine) {
 	registerOnce.Do(func() {
-		legacyregistry.RawMustRegister(planSeconds, bindSeconds, givenBack, released, evicted, &gangCollector{e})
+		legacyregistry.RawMustRegister(collectors(e)...)
 	})
 }
 
-// gangCollector counts gangs by phase when it is asked.
-type gangCollector struct{ engine *engine }
-
-var gangsDesc = prometheus.NewDesc("lockstep_gangs", "Gangs by phase.", []string{"phase"}, nil)
-
-// Describe implements prometheus.Collector.
-func (c *gangCollector) Describe(out chan<- *prometheus.Desc) { out <- gangsDesc }
-
-// Collect implements prometheus.Collector.
-func (c *gangCollector) Collect(out chan<- prometheus.Metric) {
-	c.engine.mu.Lock()
-	phases := c.engine.core.Phases()
-	c.engine.mu.Unlock()
-	for phase, n := range phases {
-		out <- prometheus.MustNewConstMetric(gangsDesc, prometheus.GaugeValue, float64(n), string(phase))
-	}
+func collectors(e *engine) []prometheus.Collector {
+	return []prometheus.Collector{planSeconds, bindSeconds, givenBack, released, evicted, waited, &gangCollector{e}}
 }
 
 func observePlan(took time.Duration, effects []core.Effect) {
@@ -72,4 +66,18 @@ func observeBind(took time.Duration, err error) {
 		outcome = "failed"
 	}
 	bindSeconds.WithLabelValues(outcome).Observe(took.Seconds())
+}
+
+// observeWait takes in how long a gang has waited when that has just ended: since it was
+// created, or since it lost its place.
+func observeWait(g *group, queue string, status core.Status, now time.Time) {
+	before := meta.FindStatusCondition(g.status.Conditions, kube.ScheduledCondition)
+	if status.Phase != gang.Placed || before != nil && before.Status == metav1.ConditionTrue {
+		return
+	}
+	since := g.CreationTimestamp.Time
+	if before != nil {
+		since = before.LastTransitionTime.Time
+	}
+	waited.WithLabelValues(queue).Observe(max(0, now.Sub(since).Seconds()))
 }

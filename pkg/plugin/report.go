@@ -81,6 +81,10 @@ func (r *reporter) write(ctx context.Context, key gang.Key) error {
 	running := e.running(key)
 	reservation := kube.NewReservation(status.Reservation, e.vocabulary)
 	outsiders := e.core.Outsiders(key)
+	queue := ""
+	if g != nil && e.quota != nil {
+		queue, _ = e.quota.QueueOf(g.PodGroup)
+	}
 	e.mu.Unlock()
 	if g == nil || !known {
 		r.mu.Lock()
@@ -97,7 +101,8 @@ func (r *reporter) write(ctx context.Context, key gang.Key) error {
 	}
 	r.tell(g, status)
 	r.tellOutsiders(g, outsiders)
-	next, changed := g.status.Next(status, running, status.Counts.Finished, reservation, g.Generation, metav1.Now())
+	now := metav1.Now()
+	next, changed := g.status.Next(status, running, status.Counts.Finished, reservation, g.Generation, now)
 	if !changed {
 		return nil
 	}
@@ -109,6 +114,9 @@ func (r *reporter) write(ctx context.Context, key gang.Key) error {
 		Patch(ctx, key.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil // gone, or created again: another life
+	}
+	if err == nil {
+		observeWait(g, queue, status, now.Time)
 	}
 	return err
 }
@@ -124,15 +132,22 @@ func (e *engine) running(key gang.Key) int {
 	return n
 }
 
+// scheduled is the reason of the event that a gang's floor has its place.
+const scheduled core.Code = "Scheduled"
+
 // tell puts a change of a gang's reason into an event on its PodGroup.
 func (r *reporter) tell(g *group, status core.Status) {
 	key := gang.Key{Namespace: g.Namespace, Name: g.Name}
 	reason := status.Reason
 	if status.Phase == gang.Placed {
-		reason = core.Reason{Code: "Scheduled"}
+		reason = core.Reason{Code: scheduled}
 	}
 	r.mu.Lock()
-	same := r.event[key].Code == reason.Code
+	before, told := r.event[key]
+	if !told {
+		before.Code = g.told() // by the scheduler before this one
+	}
+	same := before.Code == reason.Code
 	r.event[key] = reason
 	r.mu.Unlock()
 	if same || reason.Code == "" || reason.Code == core.WaitingForMembers {

@@ -20,7 +20,7 @@ func (u *Usage) Overdrawn(queue string, asked cluster.Resources, priority int32,
 	left := slices.Clone(u.used)
 	nobody := u.nobody
 	var list []int
-	for _, k := range leaving(holders) {
+	for _, k := range u.leaving(holders) {
 		h := &holders[k]
 		mine, own := u.tree.apart(queue, h.Queue)
 		if h.Priority > priority || len(mine) == 0 || len(own) == 0 && len(u.tree.path(h.Queue)) > 0 {

@@ -152,6 +152,10 @@ func TestReclaim(t *testing.T) {
 			[]string{"b but its floor"},
 		},
 		{
+			"of those that started together the one that holds the least first",
+			[]Holder{held("a", "production", 16, 0, 0), held("b", "production", 8, 0, 0), held("c", "production", 16, 0, 0)}, "vision", 8, []string{"b"},
+		},
+		{
 			"a borrower of other things stays",
 			[]Holder{{ID: "cpu", Queue: "night", Amounts: cluster.Resources{cluster.CPU: 64000}}, held("a", "night", 8, 0, 0)}, "vision", 8, []string{"a"},
 		},

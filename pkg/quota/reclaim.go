@@ -101,7 +101,7 @@ func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, h
 			left[i] = left[i].Sub(already[k])
 		}
 	}
-	for _, k := range leaving(holders) {
+	for _, k := range u.leaving(holders) {
 		h := holders[k]
 		between, ok := u.lenders(path, claims, h.Queue)
 		if !ok || !u.holdsAny(asked, h.Amounts) || slices.ContainsFunc(between, func(i int) bool { return !u.over(i, left[i], asked) }) {
@@ -137,17 +137,28 @@ func (u *Usage) returns(w Holder, from string, gone cluster.Resources, left []cl
 }
 
 // leaving is the order in which holders go rather than others: those of the lowest
-// priority first, of those the one that started last.
-func leaving(holders []Holder) []int {
+// priority first, of those the one that started last, of those who started together the
+// one that holds the least.
+func (u *Usage) leaving(holders []Holder) []int {
 	order := make([]int, len(holders))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(holders[a].Priority, holders[b].Priority),
-			holders[b].Since.Compare(holders[a].Since), strings.Compare(holders[a].ID, holders[b].ID))
+		return cmp.Or(cmp.Compare(holders[a].Priority, holders[b].Priority), holders[b].Since.Compare(holders[a].Since),
+			u.compare(holders[a].Amounts, holders[b].Amounts), strings.Compare(holders[a].ID, holders[b].ID))
 	})
 	return order
+}
+
+// compare orders amounts of the first resource that queues share and in which they differ.
+func (u *Usage) compare(a, b cluster.Resources) int {
+	for _, r := range u.tree.shared {
+		if n := cmp.Compare(a.Get(r), b.Get(r)); n != 0 {
+			return n
+		}
+	}
+	return 0
 }
 
 // lenders lists the queues from a holder's up to the sibling of a queue on the claimant's
