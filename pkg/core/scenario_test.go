@@ -37,6 +37,7 @@ import (
 //	tick DURATION            time passes
 //	restart                  a fresh core is told what the API knows
 //	state                    gangs with phases, members with nodes, the ledger
+//	census                   gangs by phase, who waits where and for how long, what queues hold
 //
 // A gang's name is NAME or NAMESPACE/NAME. The messages are part of what users
 // see, so they are part of the expected output.
@@ -191,6 +192,8 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) {
 		w.restart()
 	case "state":
 		w.state()
+	case "census":
+		w.census()
 	default:
 		d.Fatalf(t, "no command %q", d.Cmd)
 	}

@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,29 @@ import (
 
 var stateNames = map[gang.State]string{
 	gang.Waiting: "waiting", gang.Held: "held", gang.Reserved: "reserved", gang.Binding: "binding", gang.Bound: "bound",
+}
+
+// census prints what the core counts of all gangs.
+func (w *world) census() {
+	census := w.core.Census(w.now)
+	var lines []string
+	for phase, n := range census.Phases {
+		lines = append(lines, fmt.Sprintf("%d %s", n, phase))
+	}
+	for waits, n := range census.Waiting {
+		lines = append(lines, fmt.Sprintf("queue %s: %d wait: %s", waits.Queue, n, waits.Reason))
+	}
+	for queue, longest := range census.Longest {
+		lines = append(lines, fmt.Sprintf("queue %s: one waits for %s", queue, longest))
+	}
+	for kind, n := range census.Reserved {
+		lines = append(lines, fmt.Sprintf("%d reservations: %s", n, kind))
+	}
+	for _, s := range census.Queues {
+		lines = append(lines, fmt.Sprintf("queue %s: holds %d, guaranteed %d, cap %v", s.Queue, s.Held.Get(w.gpu), s.Guaranteed.Get(w.gpu), s.Cap[w.gpu]))
+	}
+	slices.Sort(lines)
+	fmt.Fprintln(&w.out, strings.Join(lines, "\n"))
 }
 
 func (w *world) state() {
