@@ -26,9 +26,8 @@ type trial struct {
 	rests      int             // how often all was refused in a row
 	since      time.Time       // the gang rests since then
 	until      time.Time       // and till then
-	attributes uint64          // of the nodes, when the first of all this was tried
-	latest     uint64          // when the last was
-	epoch      uint64          // of their room, when the last was
+	attributes uint64          // of the nodes, when the first member was tried last
+	epoch      uint64          // of their room
 }
 
 // maxFirsts is how many places for the first member are tried before a gang that
@@ -69,13 +68,12 @@ func (c *Core) rest(now time.Time, g *group) string {
 	return fmt.Sprintf("; it is tried again within %s, sooner when pods end, at once when nodes change", c.opts.MaxRest)
 }
 
-// anew forgets what was tried if the nodes have changed since; it reports whether it has.
-func (t *trial) anew() bool {
-	if t.attributes == t.latest {
-		return false
+// begin takes in the nodes as they are when the first member is tried. What was tried while
+// they were otherwise is forgotten.
+func (t *trial) begin(view View) {
+	if t.attributes != view.Attributes {
+		*t = trial{begun: t.begun, rests: t.rests, attributes: view.Attributes}
 	}
-	*t = trial{begun: true, rests: t.rests, attributes: t.latest, latest: t.latest}
-	return true
 }
 
 // roam answers an attempt of a member of a gang that roams.
@@ -95,14 +93,13 @@ func (c *Core) roam(now time.Time, g *group, m *member, view View) {
 		return
 	}
 	if !g.roaming {
+		g.trial.begin(view)
 		for _, held := range g.ranked(gang.Held) {
 			c.drop(held)
 		}
 	}
 	g.replanning, g.refusal = false, nil
-	if g.trial.latest, g.trial.epoch = view.Attributes, view.Epoch; !g.roaming && len(g.trial.firsts)+len(g.trial.ruledOut) == 0 {
-		g.trial.attributes = view.Attributes
-	}
+	g.trial.epoch = view.Epoch
 	p := c.propose(now, g, view)
 	if p.plan == nil && g.roaming { // as its members have settled now
 		c.deadEnd(now, g, p.reason)
@@ -110,14 +107,10 @@ func (c *Core) roam(now time.Time, g *group, m *member, view View) {
 		return
 	}
 	if p.plan == nil {
-		again := len(g.trial.ruledOut) > 0 && g.trial.anew()
 		if len(g.trial.ruledOut) > 0 {
 			p.reason.Message += "; " + g.lastMiss + c.rest(now, g)
 		}
-		if c.refuseFor(now, g, p); again {
-			g.refusal.stands = false
-			c.activateLeader(g)
-		}
+		c.refuseFor(now, g, p)
 		c.emit(Refuse{m.UID, p.reason})
 		return
 	}
@@ -245,8 +238,6 @@ func (c *Core) deadEnd(now time.Time, g *group, reason Reason) {
 	case short && g.trial.first != "" && len(g.trial.firsts) < maxFirsts:
 		g.trial.firsts = append(g.trial.firsts, g.trial.first)
 		g.trial.first = ""
-		g.lastMiss = reason.Message
-	case g.trial.anew():
 		g.lastMiss = reason.Message
 	default:
 		another = false

@@ -100,6 +100,7 @@ var onceFailed = []uint64{
 	2026081, // another gang takes the room of one that is placed one by one
 	2044015, // queues: a gang and the surplus of another go together, and the gang takes the room back
 	2139478, // a node changes while the only place for the first member is tried
+	2209288, // the room of a gang that is placed one by one, again
 }
 
 func TestSeedsThatFailed(t *testing.T) {

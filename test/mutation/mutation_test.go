@@ -72,7 +72,7 @@ var defects = []defect{
 	{"nodes that the filters refused are never forgiven", "roam.go", "\tcase now.Before(t.until):\n", "\tcase true:\n\t\treturn true\n"},
 	{"room that comes back makes no rest shorter", "roam.go", "view.Epoch != t.epoch && sooner.Before(t.until)", "false && sooner.Before(t.until)"},
 	{"room that a gang which roams still needs is open to others", "reservation.go", "\tif g != c.roaming {\n", "\tif g == nil {\n"},
-	{"what was tried on other nodes is not tried again", "roam.go", "\tif t.attributes == t.latest {\n", "\tif true {\n"},
+	{"what was tried on other nodes is not tried again", "roam.go", "\tif t.attributes != view.Attributes {\n\t\t*t", "\tif false {\n\t\t*t"},
 	{"gangs roam side by side", "roam.go", "if !g.roaming && c.roaming != nil {", "if false {"},
 	{"a gang that roams into a dead end does not rest", "roam.go", "now.Add(long)", "now.Add(0*long)"},
 	{"a domain that was tried is tried again", "roam.go", "g.trial.ruledOut[g.trial.domain] = true", "_ = g.trial"},
