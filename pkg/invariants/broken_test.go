@@ -270,6 +270,7 @@ var broken = []struct {
 		s.queued("next", "b")
 		s.pass(time.Minute)
 		s.bind("next-0", "n2")
+		s.pass(time.Minute)
 		return s
 	}},
 	{"a queue goes beyond its cap, and the bind is heard of before the PodGroup", "S8", "queue b holds 8 of at most 7 nvidia.com/gpu since pod team/next-0 was bound", func() *scene {
@@ -278,6 +279,7 @@ var broken = []struct {
 		s.bind("next-0", "n2")
 		s.pass(time.Second)
 		s.group("next", 1, func(g *invariants.PodGroup) { g.Queue = "b" })
+		s.pass(time.Minute)
 		return s
 	}},
 	{"a queue goes beyond its cap by a gang without a PodGroup", "S8", "queue a holds 8 of at most 7 nvidia.com/gpu since pod team/next-0 was bound", func() *scene {
@@ -289,6 +291,8 @@ var broken = []struct {
 		s.pass(time.Minute)
 		s.pod("next", 0, 2, nil)
 		s.bind("next-0", "n1")
+		s.pass(time.Minute)
+		s.nodeGone("n7")
 		s.pass(time.Minute)
 		return s
 	}},
@@ -302,6 +306,7 @@ var broken = []struct {
 		s.queued("next", "b")
 		s.pass(time.Minute)
 		s.bind("next-0", "n2")
+		s.pass(time.Minute)
 		return s
 	}},
 	{"a queue goes beyond its cap of one type", "S8", "queue a holds 2 of at most 1 nvidia.com/gpu of type H100", func() *scene {
@@ -311,6 +316,7 @@ var broken = []struct {
 		s.gangOf("next", 1, 0)
 		s.pass(time.Minute)
 		s.bind("next-0", "n2")
+		s.pass(time.Minute)
 		return s
 	}},
 	{"a quota is overdrawn", "S8", "namespace team uses 8 of at most 6 nvidia.com/gpu since pod team/next-0 was bound", func() *scene {

@@ -250,6 +250,9 @@ func (c *Checker) judgePod(e Event, before *change) {
 	for _, g := range before.gangs {
 		c.judgeGang(g)
 	}
+	if e.Gone && len(c.world.jobPods[e.Pod.Job]) == 0 {
+		c.clear("S10", orphansOf(e.Pod.Job))
+	}
 	if j := c.world.jobs[e.Pod.Job]; j != nil {
 		c.judgeJob(j)
 		c.judgeNewPod(p, before, j)

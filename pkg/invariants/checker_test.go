@@ -68,6 +68,33 @@ func TestViolationsAreToldOnce(t *testing.T) {
 	}
 }
 
+// What has been mended is not suspected any longer: a deleted job's pods have gone.
+func TestSuspicionsEnd(t *testing.T) {
+	s := newScene()
+	c := invariants.NewChecker(s.options())
+	suspected := func() string {
+		for _, e := range s.history {
+			for _, v := range c.Feed(e) {
+				t.Error(v)
+			}
+		}
+		s.history = nil
+		return strings.Join(c.Suspected(), ", ")
+	}
+	s.job(nil)
+	s.pod("job", 0, 1, ofJob)
+	s.pod("job", 1, 1, ofJob)
+	s.add(invariants.Event{Job: &invariants.Job{Namespace: "team", Name: "job", UID: "job-uid"}, Gone: true})
+	s.gone("job-0")
+	if got := suspected(); got != "S10 orphans of job-uid" {
+		t.Errorf("suspected is %q while a pod is left", got)
+	}
+	s.gone("job-1")
+	if got := suspected(); got != "" {
+		t.Errorf("suspected is %q when all have gone", got)
+	}
+}
+
 // Every invariant of the catalogue has a history that breaks it.
 func TestCatalogueIsCovered(t *testing.T) {
 	covered := map[string]bool{}

@@ -57,7 +57,7 @@ func (c *Checker) judgeOrphans(e Event) {
 	if len(c.world.jobPods[uid]) == 0 {
 		return
 	}
-	c.expect("S10", "orphans of "+uid, c.now, c.opts.Repair, func(since time.Time) (Violation, bool) {
+	c.suspect("S10", orphansOf(uid), c.now, c.opts.Repair, func(since time.Time) (Violation, bool) {
 		v := Violation{Evidence: []Event{e}}
 		for _, pod := range sortedKeys(c.world.jobPods[uid]) {
 			p := c.world.jobPods[uid][pod]
@@ -67,6 +67,8 @@ func (c *Checker) judgeOrphans(e Event) {
 		return v, len(v.Objects) > 0
 	})
 }
+
+func orphansOf(uid string) string { return "orphans of " + uid }
 
 // judgeJob is V2 for a job: what it says of each role is what its pods say.
 func (c *Checker) judgeJob(j *jobState) {

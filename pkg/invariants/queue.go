@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 )
 
 // Queue is a share of the cluster for the gangs of some namespaces.
@@ -154,15 +155,25 @@ func (c *Checker) judgeQueueAtBind(p *podState) {
 				return c.ours(o, "") && o.live() && c.world.pods[o.UID] == o && (o.Group != "" || !c.recent(o.boundAt)) && !c.recent(o.resized) && !c.recent(o.joined) && !c.regrouped(o)
 			})
 			if held > l.Cap {
-				proof := []Event{q.event, p.bind}
-				if g.group != nil {
-					proof = append(proof, g.event)
-				}
-				c.broken("S8", []string{p.object(), "queue/" + q.Name}, proof,
-					"queue %s holds %d of at most %d %s since pod %s was bound", q.Name, held, l.Cap, c.named(l), p)
+				c.beyondCap(p, g, q, fmt.Sprintf("queue %s holds %d of at most %d %s since pod %s was bound", q.Name, held, l.Cap, c.named(l), p))
+				return
 			}
 		}
 	}
+}
+
+// beyondCap tells that a bind took a queue beyond its cap, unless news of the queues or of
+// the PodGroup comes within the staleness, by which it may have been decided: each comes by
+// a watch of its own, and they are not in step.
+func (c *Checker) beyondCap(p *podState, g *gangState, q *queueState, sentence string) {
+	v := Violation{At: c.now, Objects: []string{p.object(), "queue/" + q.Name}, Evidence: []Event{q.event, p.bind}, Sentence: sentence}
+	if g.group != nil {
+		v.Evidence = append(v.Evidence, g.event)
+	}
+	requeued, changed := c.world.requeued, g.changed
+	c.expect("S8", bindOf(p), c.now, c.opts.Staleness, func(time.Time) (Violation, bool) {
+		return v, c.world.requeued.Equal(requeued) && g.changed.Equal(changed)
+	})
 }
 
 // regrouped reports whether a pod's gang may be in another queue since a moment, or

@@ -191,6 +191,16 @@ var sound = []struct {
 		s.pass(time.Hour)
 		return s
 	}},
+	{"a bind is heard of before the cap that was raised for it", func() *scene {
+		s := beside()
+		s.gangOf("next", 1, 0)
+		s.queued("next", "b")
+		s.pass(time.Minute)
+		s.place("next", "n2")
+		s.queue("b", "", "", 0, 8)
+		s.pass(time.Hour)
+		return s
+	}},
 	{"a gang would fit and its queue is at its cap", func() *scene {
 		s := placed()
 		s.queue("a", "", "", 0, 7)
