@@ -19,27 +19,24 @@ import (
 )
 
 var (
-	churnSeed  = flag.Uint64("churn-seed", 1, "what TestChurn does")
+	churnSeed  = flag.Uint64("churn-seed", 1, "what TestChurn and TestChurnJobs do")
 	churnSteps = flag.Int("churn-steps", 400, "how much of it")
 )
 
 // Gangs of all kinds come and go on a cluster that is always full, nodes are cordoned,
 // floors, caps and pods change, and the scheduler is killed now and then. Nothing is
-// expected but that all that must hold does, which the history says.
+// expected but that all that must hold does, which the history says, and that at the
+// end what fits is bound.
 //
 //	go test ./test/integration -run TestChurn -churn-seed=7 -churn-steps=4000
 func TestChurn(t *testing.T) {
 	w := newWorld(t, fakenodes.Shape{}, 8)
-	c := &churn{
-		world: w, rand: rand.New(rand.NewPCG(*churnSeed, 0)),
-		classes: []string{"", w.priority(10), w.priority(20)}, queues: []string{w.queue("a", "16", "40"), w.queue("b", "8", "")},
-	}
+	c := newChurn(w)
 	for range *churnSteps {
 		c.step()
 	}
-	for _, node := range w.nodes {
-		c.cordon(node, false)
-	}
+	c.release()
+	w.awaitNothingFits()
 	t.Logf("%d gangs, %d kills of the scheduler", c.made, c.kills)
 }
 
@@ -50,6 +47,22 @@ type churn struct {
 	classes, queues []string
 	gangs           []gangSpec
 	made, kills     int
+}
+
+func newChurn(w *world) *churn {
+	w.t.Helper()
+	return &churn{
+		world: w, rand: rand.New(rand.NewPCG(*churnSeed, 0)),
+		classes: []string{"", w.priority(10), w.priority(20)}, queues: []string{w.queue("a", "16", "40"), w.queue("b", "8", "")},
+	}
+}
+
+// release lets all nodes be used again.
+func (c *churn) release() {
+	c.t.Helper()
+	for _, node := range c.nodes {
+		c.cordon(node, false)
+	}
 }
 
 func (c *churn) step() {

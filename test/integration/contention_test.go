@@ -156,11 +156,17 @@ func TestGangPreempts(t *testing.T) {
 // reserveSoon is the shipped configuration with a reservation after a second.
 func reserveSoon(t *testing.T) []byte {
 	t.Helper()
+	return configWith(t, "reserveAfterSeconds: 1")
+}
+
+// configWith is the shipped configuration with one more of the plugin's arguments.
+func configWith(t *testing.T, argument string) []byte {
+	t.Helper()
 	text, err := manifests.Files.ReadFile("scheduler/config.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	with := strings.Replace(string(text), "kind: LockstepArgs", "kind: LockstepArgs\n          reserveAfterSeconds: 1", 1)
+	with := strings.Replace(string(text), "kind: LockstepArgs", "kind: LockstepArgs\n          "+argument, 1)
 	if with == string(text) {
 		t.Fatal("the shipped configuration has changed its form")
 	}
