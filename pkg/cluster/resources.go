@@ -60,10 +60,16 @@ func (r Resources) Get(i int) int64 {
 
 // Set returns r with the amount at place i replaced, grown when needed.
 func (r Resources) Set(i int, amount int64) Resources {
-	for len(r) <= i {
-		r = append(r, 0)
-	}
+	r = r.grown(i + 1)
 	r[i] = amount
+	return r
+}
+
+// grown returns r with at least n places.
+func (r Resources) grown(n int) Resources {
+	if more := n - len(r); more > 0 {
+		r = append(r, make(Resources, more)...)
+	}
 	return r
 }
 
@@ -73,8 +79,9 @@ func (r Resources) Clone() Resources { return append(Resources(nil), r...) }
 // Add adds other to r in place, grown when needed, and returns it. Sums
 // saturate instead of wrapping around.
 func (r Resources) Add(other Resources) Resources {
+	r = r.grown(len(other))
 	for i, amount := range other {
-		r = r.Set(i, saturatingAdd(r.Get(i), amount))
+		r[i] = saturatingAdd(r[i], amount)
 	}
 	return r
 }
@@ -82,8 +89,9 @@ func (r Resources) Add(other Resources) Resources {
 // Sub subtracts other from r in place, grown when needed, and returns it. The
 // result may be negative: a node can be over-committed by others.
 func (r Resources) Sub(other Resources) Resources {
+	r = r.grown(len(other))
 	for i, amount := range other {
-		r = r.Set(i, saturatingSub(r.Get(i), amount))
+		r[i] = saturatingSub(r[i], amount)
 	}
 	return r
 }

@@ -115,6 +115,7 @@ func (c *Core) propose(now time.Time, g *group, view View) proposal {
 	}
 	p.kind = c.shares.Kind
 	waiting, need := len(p.waiting), max(1, g.floor()-g.counts().Placed())
+	c.look(view)
 	c.weigh(now, &view)
 	var capped Reason
 	if p.waiting, capped = c.within(g, p.waiting); len(p.waiting) < need {

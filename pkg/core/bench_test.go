@@ -8,6 +8,8 @@ import (
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/placement"
+	"lockstep.dev/lockstep/pkg/quota"
 	"lockstep.dev/lockstep/pkg/topology"
 )
 
@@ -89,5 +91,49 @@ func BenchmarkArrive(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkContend is one attempt that finds no room on a full cluster: what queues hold is
+// weighed, and who has the room is looked at, while as many gangs wait as run.
+func BenchmarkContend(b *testing.B) {
+	for _, n := range []int{128, 1024} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			names := cluster.NewVocabulary()
+			one := cluster.Resources(nil).Set(cluster.Pods, 1).Set(names.Index("nvidia.com/gpu"), 1)
+			nodes := make([]cluster.Node, n)
+			for i := range nodes {
+				nodes[i] = cluster.Node{Name: fmt.Sprintf("n%04d", i), Allocatable: one.Clone().Set(cluster.Pods, 110).Set(names.Index("nvidia.com/gpu"), 8)}
+				nodes[i].Free = nodes[i].Allocatable.Clone().Set(names.Index("nvidia.com/gpu"), 0)
+			}
+			tree := topology.Build(nil, nodes)
+			queues, _ := quota.New([]quota.Queue{{Name: "a", Weight: 1}, {Name: "b", Weight: 2}, {Name: "c", Weight: 5}})
+			now := time.Unix(0, 0)
+			c := core.New(core.Options{Vocabulary: names, ReserveAfter: time.Hour, ReclaimAfter: time.Hour})
+			c.Step(now, core.QueuesSeen{Tree: queues, Charge: func(amounts cluster.Resources, _, _ string) cluster.Resources { return amounts }})
+			for i := range 2 * n {
+				key := gang.Key{Namespace: "d", Name: fmt.Sprint("g", i)}
+				c.Step(now, core.GroupSeen{Spec: gang.Spec{Key: key, UID: key.Name, Floor: 8, Queue: queues.Queues()[i%3], Created: now}})
+				for j := range 8 {
+					name := fmt.Sprintf("%s-%d", key.Name, j)
+					e := core.MemberSeen{Key: key, Member: gang.Member{UID: name, Name: name, Role: "worker", Index: j, Class: "worker", Requests: one}}
+					if i < n {
+						e.Node, e.Member.Started = nodes[i].Name, now
+					}
+					c.Step(now, e)
+				}
+			}
+			view := core.View{
+				Nodes: nodes, Tree: tree, Index: placement.NewIndex(nodes, tree),
+				Eligible: func(string, int) bool { return true }, Others: func() []core.Occupant { return nil },
+			}
+			for b.Loop() {
+				view.Epoch++
+				c.Step(now, core.Attempt{UID: fmt.Sprintf("g%d-0", n), View: view})
+			}
+			if reason, _ := c.Refusal(gang.Key{Namespace: "d", Name: fmt.Sprint("g", n)}); reason.Code != "DoesNotFit" {
+				b.Fatalf("%+v", reason)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"sort"
 
@@ -11,7 +12,7 @@ import (
 // Check returns what is broken in the core's own books; empty when all is well.
 // Tests and the simulator call it after every step.
 func (c *Core) Check() []string {
-	broken := slices.Concat(c.checkMembers(), c.checkLedger(), c.checkGroups())
+	broken := slices.Concat(c.checkMembers(), c.checkLedger(), c.checkGroups(), c.checkKept())
 	sort.Strings(broken)
 	return broken
 }
@@ -86,6 +87,26 @@ func (c *Core) checkGroups() []string {
 		}
 	}
 	return broken
+}
+
+// checkKept holds what is kept of gangs against their members.
+func (c *Core) checkKept() []string {
+	var broken complaints
+	for key, g := range c.groups {
+		if g.account != nil && !reflect.DeepEqual(g.account, c.reckon(g)) {
+			broken.add("%s: the account %+v is not that of the members, %+v", key, *g.account, *c.reckon(g))
+		}
+		if g.tenancy != nil && slices.ContainsFunc(g.tenancy.pods, func(o Occupant) bool { return !c.members[o.UID].is(o) }) {
+			broken.add("%s: its pods as who holds room are not its members: %+v", key, g.tenancy.pods)
+		}
+	}
+	return broken
+}
+
+// is reports whether a pod that holds room is the member as it stands.
+func (m *member) is(o Occupant) bool {
+	return m != nil && (m.state == gang.Bound || m.state == gang.Binding && o.Protected) && m.Priority == o.Priority &&
+		m.Started.Equal(o.Since) && equal(m.Requests, o.Requests)
 }
 
 type complaints []string

@@ -75,10 +75,9 @@ type contest struct {
 	gang    *group
 	view    View
 	request placement.Request
-	tenants []tenant
+	tenants []*tenant
 	leaving []Occupant
-	// balanced are the tenants that may go because of what their queues have borrowed alone.
-	balanced map[string]bool
+	rights  rights
 }
 
 func (f *contest) name(node int) string { return f.view.Nodes[node].Name }

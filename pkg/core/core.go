@@ -57,6 +57,7 @@ type Core struct {
 	reservations uint64 // the highest Order so far
 	shares       shares
 	idle         idleness
+	attributes   uint64 // of the view that was looked at last
 	acting       bool   // the shell carries out what the core decides
 	roaming      *group // the one gang that the scheduler's own filters are choosing nodes for
 	// ahead is room for those whom its floor still lacks, as planned at its last attempt.
@@ -144,7 +145,7 @@ func (c *Core) emit(e Effect) { c.effects = append(c.effects, e) }
 func (c *Core) group(key gang.Key) *group {
 	g := c.groups[key]
 	if g == nil {
-		g = &group{key: key, finished: map[string]bool{}}
+		g = &group{key: key, id: key.String(), finished: map[string]bool{}}
 		c.groups[key] = g
 		place, _ := slices.BinarySearchFunc(c.order, g, byKey)
 		c.order = slices.Insert(c.order, place, g)
@@ -266,7 +267,7 @@ func (c *Core) QueueKey(uid string) (queue.Key, bool) {
 	g := m.group
 	return queue.Key{
 		Settled: m.held || g.roaming || g.torn(), Priority: m.Priority, Turn: c.turn(g), Since: g.spec.Created,
-		Group: g.key.String(), Rank: g.rank(m), UID: uid,
+		Group: g.id, Rank: g.rank(m), UID: uid,
 	}, true
 }
 

@@ -13,6 +13,7 @@ import (
 // is derived, never counted along.
 type group struct {
 	key      gang.Key
+	id       string // the key in one word
 	spec     gang.Spec
 	known    bool            // the pod group exists
 	members  []*member       // in rank order
@@ -22,6 +23,9 @@ type group struct {
 
 	// tally is derived from the members; nil since one of them has changed.
 	tally *tally
+	// account and tenancy are derived as well; nil since a member moved or changed.
+	account *account
+	tenancy *tenant
 	// why the floor has no place, as last told; empty since it had one for good.
 	why Reason
 	// refusal is the answer to the last attempt, nil since that had a plan.
@@ -143,7 +147,7 @@ func (g *group) torn() bool {
 // changed is called when the last answer may no longer be right because of
 // something in the gang itself.
 func (g *group) changed() {
-	g.tally = nil
+	g.tally, g.account, g.tenancy = nil, nil, nil
 	if g.refusal != nil {
 		g.refusal.stands = false
 	}

@@ -40,7 +40,7 @@ func (c *Core) groupGone(e GroupGone) {
 		return
 	}
 	c.touched[e.Key] = g
-	g.spec, g.known, g.reported, g.tally = gang.Spec{}, false, Status{}, nil // its pods alone say nothing about it
+	g.spec, g.known, g.reported, g.tally, g.account, g.tenancy = gang.Spec{}, false, Status{}, nil, nil, nil // its pods alone say nothing about it
 }
 
 func (c *Core) memberSeen(e MemberSeen) {

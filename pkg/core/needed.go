@@ -36,6 +36,7 @@ func (c *Core) Victims(now time.Time, key gang.Key, view View) (v Victims, ok bo
 	if f.request, ok = c.needed(key, view); !ok || !c.preempts(f.gang) {
 		return v, false
 	}
+	c.look(view)
 	f.tenants, f.leaving = c.tenants(now, view)
 	putBack := c.promised(now, f.gang).takeOff(view)
 	defer putBack()

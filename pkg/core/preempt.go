@@ -113,27 +113,15 @@ func (f *contest) soon(plan *placement.Plan) string {
 }
 
 // candidates lists the tenants that may go, and which tenant each is.
-func (f *contest) candidates(options *preemption.Options) (list []preemption.Candidate, of []tenant) {
+func (f *contest) candidates(options *preemption.Options) (list []preemption.Candidate, of []*tenant) {
 	budgets := Budgets{}
 	if f.view.Budgets != nil {
 		budgets = f.view.Budgets()
 	}
 	options.Budgets = budgets.Allowed
-	reclaims, preempts := f.core.takes(f.gang)
-	f.balanced = f.core.balances(f.now, f.gang)
+	f.rights = f.core.rights(f.now, f.gang)
 	for _, t := range f.tenants {
-		part := reclaims[t.id()]
-		if f.balanced[t.id()] {
-			f.balanced[t.id()] = part == quota.Nothing
-			part = quota.Whole
-		}
-		reclaimed := part > quota.Nothing
-		if f.core.yields(f.gang, t.Claim) {
-			by, known := preempts[t.id()]
-			if part = max(part, by); !known {
-				part = quota.Whole
-			}
-		}
+		part, reclaimed := f.rights.of(t.id, f.core.yields(f.gang, t.Claim))
 		if part == quota.Surplus {
 			t = t.surplus()
 		}
@@ -163,7 +151,7 @@ func lost(o Occupant, now time.Time) int64 {
 }
 
 // evict is what a victim is told.
-func (f *contest) evict(t tenant, v preemption.Victim) Evict {
+func (f *contest) evict(t *tenant, v preemption.Victim) Evict {
 	e := Evict{Key: t.key}
 	var names []string
 	for _, place := range v.Pods {
@@ -184,13 +172,13 @@ func (f *contest) evict(t tenant, v preemption.Victim) Evict {
 }
 
 // right is what gives the gang the right to somebody's room.
-func (f *contest) right(t tenant) (Code, string) {
+func (f *contest) right(t *tenant) (Code, string) {
 	switch g := f.gang; {
 	case t.Priority < g.priority() && f.core.preempts(g):
 		return Preempted, fmt.Sprintf("preempted for gang %s of priority %d", g.key, g.priority())
 	case g.mayRevoke(t.Claim):
 		return Revoked, fmt.Sprintf("revocable, and ended for the reservation of gang %s", g.key)
-	case f.balanced[t.id()]:
+	case f.rights.balances(t.id):
 		return Balanced, fmt.Sprintf("its queue has borrowed more for its weight than queue %s will have with gang %s", g.spec.Queue, g.key)
 	default:
 		return Reclaimed, fmt.Sprintf("borrowed, and taken back for what queue %s is guaranteed by gang %s", g.spec.Queue, g.key)

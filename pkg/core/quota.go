@@ -2,12 +2,10 @@ package core
 
 import (
 	"fmt"
-	"slices"
 	"sort"
 	"time"
 
 	"lockstep.dev/lockstep/pkg/cluster"
-	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/quota"
 )
 
@@ -45,10 +43,10 @@ func (c *Core) weigh(now time.Time, view *View) {
 	if view != nil {
 		s.see(view)
 	}
-	s.holders = slices.Clip(s.lone)
+	s.holders = append(s.holders[:0], s.lone...)
 	for _, g := range c.order {
-		if holder := c.holder(g); len(holder.Amounts) > 0 {
-			s.holders = append(s.holders, holder)
+		if holds := &c.account(g).holds; len(holds.Amounts) > 0 {
+			s.holders = append(s.holders, *holds)
 		}
 	}
 	s.usage = s.Tree.Usage(s.holders, s.total)
@@ -70,38 +68,6 @@ func (s *shares) see(view *View) {
 			ID: o.UID, Queue: o.Queue, Amounts: s.Charge(o.Requests, "", view.Nodes[o.Node].Name), Priority: o.Priority, Since: o.Since,
 		})
 	}
-}
-
-// holder is what a gang holds: what its members have, or have been promised. Members that
-// outlive their pod group are charged as pods without a gang are.
-func (c *Core) holder(g *group) quota.Holder {
-	h := quota.Holder{ID: g.key.String(), Queue: g.spec.Queue, Priority: g.priority()}
-	if !g.known {
-		h.Queue, _ = c.shares.Tree.Of(g.key.Namespace, "")
-	}
-	floor := g.floor() - len(g.finished)
-	for i, m := range g.members {
-		if i < floor {
-			h.Floor = h.Floor.Add(c.shares.Charge(m.Requests, m.Class, ""))
-		}
-		if m.state == gang.Waiting {
-			continue
-		}
-		h.Amounts = h.Amounts.Add(c.shares.Charge(m.Requests, m.Class, m.node))
-		if h.Since.IsZero() || m.Started.Before(h.Since) {
-			h.Since = m.Started
-		}
-	}
-	return h
-}
-
-// asks is what members that wait ask for, in the terms of the queues.
-func (c *Core) asks(members []*member) cluster.Resources {
-	var sum cluster.Resources
-	for _, m := range members {
-		sum = sum.Add(c.shares.Charge(m.Requests, m.Class, ""))
-	}
-	return sum
 }
 
 // within lists the most of the waiting members, in rank order, that the gang's queue
@@ -172,15 +138,7 @@ type leftOut struct {
 // would borrow, and the gang asks for no more than its queue is guaranteed.
 func (c *Core) takesBack(g *group, claim Claim) bool {
 	u := c.shares.usage
-	return u != nil && u.TakesBack(g.spec.Queue, c.asks(g.wanted()), claim.Queue) && u.Borrows(claim.Queue, claim.Asked, g.spec.Queue)
-}
-
-// wanted are the members that the floor lacks, else all that wait.
-func (g *group) wanted() []*member {
-	if lacking := g.lacking(); len(lacking) > 0 {
-		return lacking
-	}
-	return g.ranked(gang.Waiting)
+	return u != nil && u.TakesBack(g.spec.Queue, c.account(g).wants, claim.Queue) && u.Borrows(claim.Queue, claim.Asked, g.spec.Queue)
 }
 
 // turn is the gang's place among those of its priority, by what its queue holds.
@@ -189,53 +147,5 @@ func (c *Core) turn(g *group) int {
 	if s.usage == nil {
 		return 0
 	}
-	return s.usage.Turn(g.spec.Queue, c.asks(g.lacking()), s.turns)
-}
-
-// lacking are the members that wait and that the floor lacks.
-func (g *group) lacking() []*member {
-	waiting := g.ranked(gang.Waiting)
-	return waiting[:min(len(waiting), max(0, g.floor()-g.counts().Placed()))]
-}
-
-// takes says how much a gang may take from the tenants, by their IDs: of what it is
-// guaranteed from whomever, and by its importance.
-func (c *Core) takes(g *group) (reclaims, preempts map[string]quota.Portion) {
-	s := &c.shares
-	if s.usage == nil {
-		return nil, nil
-	}
-	asked := c.asks(g.lacking())
-	byID := func(parts []quota.Portion) map[string]quota.Portion {
-		of := map[string]quota.Portion{}
-		for i, part := range parts {
-			of[s.holders[i].ID] = part
-		}
-		return of
-	}
-	return byID(s.usage.Reclaimable(g.spec.Queue, asked, s.holders)), byID(s.usage.Preemptible(g.spec.Queue, asked, s.holders, c.waiting(g)))
-}
-
-// waiting are the gangs beside one that wait for room, with what their floors lack.
-func (c *Core) waiting(but *group) []quota.Holder {
-	var list []quota.Holder
-	for _, g := range c.order {
-		if g != but && g.spec.Queue != "" && g.wantsRoom() {
-			list = append(list, quota.Holder{ID: g.key.String(), Queue: g.spec.Queue, Floor: c.asks(g.lacking())})
-		}
-	}
-	return list
-}
-
-// balances are the IDs of those who have borrowed more than their queue's fair share, from
-// whom a gang that has waited for long may take what it asks for.
-func (c *Core) balances(now time.Time, g *group) map[string]bool {
-	s, ids := &c.shares, map[string]bool{}
-	if s.usage == nil || c.opts.ReclaimAfter <= 0 || g.patient() || now.Before(g.waitsFrom().Add(c.opts.ReclaimAfter)) {
-		return ids
-	}
-	for _, i := range s.usage.Overdrawn(g.spec.Queue, c.asks(g.lacking()), g.priority(), s.holders) {
-		ids[s.holders[i].ID] = true
-	}
-	return ids
+	return s.usage.Turn(g.spec.Queue, c.account(g).lacks, s.turns)
 }

@@ -86,11 +86,16 @@ func (r *Reservation) on(node string) cluster.Resources {
 
 // claim is a gang's.
 func (c *Core) claim(g *group) Claim {
-	claim := Claim{Priority: g.priority(), Duration: g.duration(), Revocable: g.spec.Revocable, Queue: g.spec.Queue}
+	claim := g.standing()
 	if c.shares.usage != nil {
-		claim.Asked = c.asks(g.wanted())
+		claim.Asked = c.account(g).wants
 	}
 	return claim
+}
+
+// standing is the claim of a gang that has its room: it asks for nothing.
+func (g *group) standing() Claim {
+	return Claim{Priority: g.priority(), Duration: g.duration(), Revocable: g.spec.Revocable, Queue: g.spec.Queue}
 }
 
 // admits reports whether somebody else may use the room meanwhile: who comes first

@@ -84,7 +84,7 @@ func (s *sim) judgeReclaim(j *job, waiting []simPod, n int, fixed []int, view co
 		asked = asked.Add(h.charge(p.member.Requests, p.member.Class, ""))
 	}
 	holders, may := s.holders(h), map[string]bool{}
-	for i, part := range usage.Reclaimable(h.charged(j.spec).Queue, asked, holders) {
+	for i, part := range usage.Reclaimable(h.charged(j.spec).Queue, asked) {
 		may[holders[i].ID] = part == quota.Whole
 	}
 	gone := func(p simPod) bool { return !p.firm && (p.alien && may[p.uid] || !p.alien && may[p.key.String()]) }

@@ -12,6 +12,7 @@ func (m *member) move(state gang.State, node string) {
 	m.group.without(m)
 	m.state, m.node, m.permitted, m.roams, m.doubted, m.outdated, m.stopped = state, node, false, false, time.Time{}, false, ""
 	m.group.with(m)
+	m.group.account, m.group.tenancy = nil, nil
 }
 
 // without takes a member out of the tally as it stands, with puts it in: a gang of a

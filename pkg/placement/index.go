@@ -23,16 +23,19 @@ type Index struct {
 	shapes      recent[*shape]
 	// risen counts the changes that could let a gang fit that did not before; what
 	// was rejected at the same count need not be tried again.
-	risen    uint64
+	risen uint64
+	// altered counts the changes in what nodes offer and to whom, whatever is free.
+	altered  uint64
 	rejected map[string]verdict
 	empty    *Index  // the same nodes with nothing on them; made when first needed
 	members  []int32 // scratch, by domain; all zero between plans
 }
 
-// verdict is the costly part of a rejection and the state it holds for.
+// verdict is the costly part of a rejection and the state it holds for: that there is no
+// plan while nothing has risen, and the kind of a rejection while nothing is altered.
 type verdict struct {
-	kind  Kind
-	risen uint64
+	kind           Kind
+	risen, altered uint64
 }
 
 // maxEntries bounds the memory for fronts: their entries, of some forty bytes each,
@@ -118,6 +121,9 @@ func (x *Index) Update(i int, node cluster.Node) {
 	if !onlyTaken {
 		x.risen++
 	}
+	if n.Discouraged != node.Discouraged || !equal(n.Allocatable, node.Allocatable) {
+		x.altered++
+	}
 	if n.Discouraged != node.Discouraged {
 		if x.discouraged--; node.Discouraged {
 			x.discouraged += 2
@@ -142,7 +148,7 @@ func (x *Index) Update(i int, node cluster.Node) {
 
 // Reopen forgets what was rejected: a node that was updated may be eligible now that was
 // not before, which the index cannot see.
-func (x *Index) Reopen() { x.risen++ }
+func (x *Index) Reopen() { x.risen, x.altered = x.risen+1, x.altered+1 }
 
 func addOffered(total, amounts cluster.Resources, sign int64) cluster.Resources {
 	for i, amount := range amounts {

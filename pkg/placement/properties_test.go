@@ -94,13 +94,14 @@ func TestIndexForgetsNothingItShould(t *testing.T) {
 		index := NewIndex(nodes, tree)
 		var requests []Request
 		for range 3 {
-			_, req := drawing{nodes: len(nodes), classes: 2, count: 5, extras: true}.draw(t)
+			_, req := drawing{nodes: len(nodes), classes: 2, count: 5, extras: rapid.Bool().Draw(t, "extras")}.draw(t)
 			requests = append(requests, within(req, len(nodes), len(tree.Domains)))
 		}
 		for range 6 {
 			i := rapid.IntRange(0, len(nodes)-1).Draw(t, "changed")
 			changed := w.node(t, i)
 			changed.Labels = nodes[i].Labels
+			changed.Allocatable = changed.Allocatable.Set(gpu, rapid.Int64Range(0, 4).Draw(t, "offers"))
 			nodes[i] = changed
 			index.Update(i, changed)
 			req := requests[rapid.IntRange(0, 2).Draw(t, "request")]

@@ -92,8 +92,13 @@ func (x *Index) rejectionKey(req Request) string {
 	return string(binary.AppendUvarint([]byte(key), uint64(req.Required)))
 }
 
-// kindOf finds out why there is no plan.
-func (x *Index) kindOf(req Request) Kind {
+// kindOf finds out why there is no plan. What is free has no part in it, but for slices
+// that are begun, so what was found for the key stands until something is altered.
+func (x *Index) kindOf(req Request, key string) Kind {
+	begun := slices.ContainsFunc(req.Classes, func(class Class) bool { return class.Within > 0 })
+	if v, known := x.rejected[key]; known && v.altered == x.altered && key != "" && !begun {
+		return v.kind
+	}
 	switch {
 	case x.ineligible(req) == len(x.nodes):
 		return NoNodes

@@ -30,12 +30,12 @@ func (x *Index) Solve(req Request) (*Plan, *Rejection) {
 	if plan := x.plan(req); plan != nil {
 		return plan, nil
 	}
-	kind := x.kindOf(req)
+	kind := x.kindOf(req, key)
 	if key != "" {
 		if len(x.rejected) >= rememberRejected {
 			clear(x.rejected)
 		}
-		x.rejected[key] = verdict{kind, x.risen}
+		x.rejected[key] = verdict{kind, x.risen, x.altered}
 	}
 	return nil, x.explain(req, kind)
 }

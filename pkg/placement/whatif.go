@@ -34,7 +34,7 @@ func (x *Index) SolveIf(req Request, freed []Freed) (*Plan, *Rejection) {
 	if plan := x.plan(req); plan != nil {
 		return plan, nil
 	}
-	return nil, x.explain(req, x.kindOf(req))
+	return nil, x.explain(req, x.kindOf(req, x.rejectionKey(req)))
 }
 
 // suppose sets what is free on a node for a while.

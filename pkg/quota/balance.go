@@ -6,7 +6,7 @@ import (
 	"lockstep.dev/lockstep/pkg/cluster"
 )
 
-// Overdrawn lists the holders, by their places in the list, of which any may be evicted
+// Overdrawn lists the holders, by their places, of which any may be evicted
 // so that a gang may borrow beside them: those of other queues that have borrowed so much
 // that even without them their queue has no less for its weight than the gang's would
 // have with it. What is compared are the queues below the one in which both are, and
@@ -16,12 +16,12 @@ import (
 // has no less than the other. Of a queue those go first that have the lowest priority and
 // have started last, and none of a priority above the gang's. What queues are guaranteed
 // is left to them. A gang without a queue takes nothing.
-func (u *Usage) Overdrawn(queue string, asked cluster.Resources, priority int32, holders []Holder) []int {
+func (u *Usage) Overdrawn(queue string, asked cluster.Resources, priority int32) []int {
 	left := slices.Clone(u.used)
 	nobody := u.nobody
 	var list []int
-	for _, k := range u.leaving(holders) {
-		h := &holders[k]
+	for _, k := range u.leaving() {
+		h := &u.holders[k]
 		mine, own := u.tree.apart(queue, h.Queue)
 		if h.Priority > priority || len(mine) == 0 || len(own) == 0 && len(u.tree.path(h.Queue)) > 0 {
 			continue // it is more important, or one of the two is in the other's queue

@@ -30,8 +30,8 @@ func TestOverdrawn(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
 			u := tree.Usage(tt.holders, gpus(64))
-			places := u.Overdrawn(tt.queue, gpus(tt.asked), 5, tt.holders)
-			if again := u.Overdrawn(tt.queue, gpus(tt.asked), 5, tt.holders); !slices.Equal(places, again) {
+			places := u.Overdrawn(tt.queue, gpus(tt.asked), 5)
+			if again := u.Overdrawn(tt.queue, gpus(tt.asked), 5); !slices.Equal(places, again) {
 				t.Errorf("may go: %v, then %v", places, again)
 			}
 			for _, i := range slices.Backward(places) {
@@ -59,7 +59,7 @@ func TestNobodyTakesBackInTurn(t *testing.T) {
 		}
 		total := gpus(1 << 10)
 		comes := held("comes", "q0", rapid.Int64Range(1, 32).Draw(t, "asked"), int32(rapid.IntRange(0, 2).Draw(t, "its priority")), 99)
-		gone := tree.Usage(list, total).Overdrawn("q0", comes.Amounts, comes.Priority, list)
+		gone := tree.Usage(list, total).Overdrawn("q0", comes.Amounts, comes.Priority)
 		after := append(slices.Clone(list), comes)
 		for _, i := range slices.Backward(gone) {
 			after = slices.Delete(after, i, i+1)
@@ -75,7 +75,7 @@ func TestNobodyTakesBackInTurn(t *testing.T) {
 			if per("q0") > per(victim.Queue) {
 				t.Fatalf("q0 has %d for its weight then, and %s %d", per("q0"), victim.Queue, per(victim.Queue))
 			}
-			for _, j := range u.Overdrawn(victim.Queue, victim.Amounts, 9, after) {
+			for _, j := range u.Overdrawn(victim.Queue, victim.Amounts, 9) {
 				if after[j].ID == comes.ID && per("q0") > 0 {
 					t.Fatalf("%+v could take the room back from %+v", victim, comes)
 				}
@@ -91,7 +91,7 @@ func TestOverdrawnOfAnyTree(t *testing.T) {
 		tree, _ := New(given)
 		list := holders(t, len(given))
 		queue := given[rapid.IntRange(0, len(given)-1).Draw(t, "for")].Name
-		for _, i := range tree.Usage(list, amountsOf(t, "total")).Overdrawn(queue, amountsOf(t, "asked"), 1, list) {
+		for _, i := range tree.Usage(list, amountsOf(t, "total")).Overdrawn(queue, amountsOf(t, "asked"), 1) {
 			if list[i].Queue == queue || list[i].Priority > 1 {
 				t.Fatalf("%+v goes for a gang of %s", list[i], queue)
 			}

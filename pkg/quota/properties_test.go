@@ -140,7 +140,7 @@ func TestReclaimKeepsGuarantees(t *testing.T) {
 		queue := given[rapid.IntRange(0, len(given)-1).Draw(t, "for")].Name
 		asked := amountsOf(t, "asked")
 		var list []int
-		for k, part := range u.Reclaimable(queue, asked, held) {
+		for k, part := range u.Reclaimable(queue, asked) {
 			if part > Nothing {
 				list = append(list, k)
 			}

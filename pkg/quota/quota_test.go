@@ -162,7 +162,7 @@ func TestReclaim(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
-			for i, part := range tree.Usage(tt.holders, gpus(64)).Reclaimable(tt.queue, gpus(tt.asked), tt.holders) {
+			for i, part := range tree.Usage(tt.holders, gpus(64)).Reclaimable(tt.queue, gpus(tt.asked)) {
 				switch part {
 				case Whole:
 					got = append(got, tt.holders[i].ID)
@@ -203,14 +203,14 @@ func TestPreemptible(t *testing.T) {
 		{"vision", 25, []Portion{Whole, Surplus, Whole, Whole}},
 		{"", 1, []Portion{Surplus, Surplus, Whole, Whole}},
 	} {
-		if got := u.Preemptible(tt.queue, gpus(tt.asked), holders, nil); !slices.Equal(got, tt.want) {
+		if got := u.Preemptible(tt.queue, gpus(tt.asked), nil); !slices.Equal(got, tt.want) {
 			t.Errorf("%d for queue %q: %v, want %v", tt.asked, tt.queue, got, tt.want)
 		}
 	}
 
 	// The surplus of one is less than what production has borrowed, and with the other it is more.
 	two := []Holder{withFloor(held("one", "production", 20, 0, 1), 20), withFloor(held("two", "production", 20, 0, 0), 4)}
-	if got, want := tree.Usage(two, gpus(64)).Preemptible("", gpus(1), two, nil), []Portion{Surplus, Surplus}; !slices.Equal(got, want) {
+	if got, want := tree.Usage(two, gpus(64)).Preemptible("", gpus(1), nil), []Portion{Surplus, Surplus}; !slices.Equal(got, want) {
 		t.Errorf("of two with a surplus: %v, want %v", got, want)
 	}
 
@@ -220,12 +220,12 @@ func TestPreemptible(t *testing.T) {
 	u = tree.Usage(one, gpus(64))
 	for floor, want := range map[int64]Portion{32: Surplus, 33: Whole} {
 		waits := []Holder{{ID: "waits", Queue: "production", Floor: gpus(floor)}}
-		if got := u.Preemptible("", gpus(1), one, waits); got[0] != want {
+		if got := u.Preemptible("", gpus(1), waits); got[0] != want {
 			t.Errorf("with %d waiting for production: %v, want %v", floor, got, want)
 		}
 	}
 	elsewhere := []Holder{{ID: "waits", Queue: "vision", Floor: gpus(8)}}
-	if got := u.Preemptible("", gpus(1), one, elsewhere); got[0] != Whole {
+	if got := u.Preemptible("", gpus(1), elsewhere); got[0] != Whole {
 		t.Errorf("with 8 waiting for vision, which production does not hold: %v", got)
 	}
 }

@@ -28,7 +28,7 @@ const (
 // asked for; so the last to go may leave its queue with less. But whose floor is within
 // the guarantee loses its surplus alone: it would take the room back. Gangs without a
 // queue are guaranteed nothing.
-func (u *Usage) Reclaimable(queue string, asked cluster.Resources, holders []Holder) []Portion {
+func (u *Usage) Reclaimable(queue string, asked cluster.Resources) []Portion {
 	path := u.tree.path(queue)
 	claims := map[int]bool{} // queues whose parts may be taken from: parents of those within
 	for _, i := range path {
@@ -36,7 +36,7 @@ func (u *Usage) Reclaimable(queue string, asked cluster.Resources, holders []Hol
 			claims[u.tree.nodes[i].parent] = true
 		}
 	}
-	return u.lent(path, claims, asked, holders, nil, make([]cluster.Resources, len(holders)))
+	return u.lent(path, claims, asked, nil, make([]cluster.Resources, len(u.holders)))
 }
 
 // Preemptible says how much each of the holders may lose to a gang that is more important.
@@ -44,21 +44,22 @@ func (u *Usage) Reclaimable(queue string, asked cluster.Resources, holders []Hol
 // guaranteed, as they would take it back at once, for the holder or for one of those who
 // wait. Of these only the queue and the floor count. Surplus may go of all of them together,
 // so what queues hold is counted without it.
-func (u *Usage) Preemptible(queue string, asked cluster.Resources, holders, waiting []Holder) []Portion {
+func (u *Usage) Preemptible(queue string, asked cluster.Resources, waiting []Holder) []Portion {
 	path := u.tree.path(queue)
 	claims := map[int]bool{0: true}
 	for _, i := range path {
 		claims[i] = true
 	}
-	yields := make([]bool, len(holders)) // whatever its queue is guaranteed
-	surplus := make([]cluster.Resources, len(holders))
-	for k, h := range holders {
+	yields := make([]bool, len(u.holders)) // whatever its queue is guaranteed
+	surplus := make([]cluster.Resources, len(u.holders))
+	for k := range u.holders {
+		h := &u.holders[k]
 		if yields[k] = !u.Borrows(queue, asked, h.Queue) || !u.holdsAny(asked, h.Amounts); !yields[k] {
-			surplus[k] = positive(positive(h.Amounts).Sub(positive(h.Floor)))
+			surplus[k] = positive(positive(h.Amounts).Clone().Sub(positive(h.Floor)))
 		}
 	}
-	parts := u.lent(path, claims, asked, holders, waiting, surplus)
-	for k := range holders {
+	parts := u.lent(path, claims, asked, waiting, surplus)
+	for k := range u.holders {
 		switch {
 		case yields[k]:
 			parts[k] = Whole
@@ -87,8 +88,8 @@ func (u *Usage) Borrows(queue string, asked cluster.Resources, of string) bool {
 // lent goes through the holders in the order in which they go, the least important and the
 // youngest first, until their queues hold no more than they are guaranteed. What is gone
 // already of each is given.
-func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, holders, waiting []Holder, already []cluster.Resources) []Portion {
-	parts := make([]Portion, len(holders))
+func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, waiting []Holder, already []cluster.Resources) []Portion {
+	parts := make([]Portion, len(u.holders))
 	if len(claims) == 0 {
 		return parts
 	}
@@ -96,20 +97,20 @@ func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, h
 	for i := range left {
 		left[i] = u.used[i].Clone()
 	}
-	for k, h := range holders {
-		for _, i := range u.tree.path(h.Queue) {
+	for k := range u.holders {
+		for _, i := range u.tree.path(u.holders[k].Queue) {
 			left[i] = left[i].Sub(already[k])
 		}
 	}
-	for _, k := range u.leaving(holders) {
-		h := holders[k]
+	for _, k := range u.leaving() {
+		h := &u.holders[k]
 		between, ok := u.lenders(path, claims, h.Queue)
 		if !ok || !u.holdsAny(asked, h.Amounts) || slices.ContainsFunc(between, func(i int) bool { return !u.over(i, left[i], asked) }) {
 			continue
 		}
-		gone := positive(h.Amounts).Sub(already[k])
+		gone := positive(h.Amounts).Clone().Sub(already[k])
 		back := func(w Holder) bool { return u.returns(w, h.Queue, gone, left, path) }
-		if parts[k] = Whole; back(h) || slices.ContainsFunc(waiting, back) {
+		if parts[k] = Whole; back(*h) || slices.ContainsFunc(waiting, back) {
 			parts[k], gone = Surplus, positive(gone.Sub(positive(h.Floor)))
 		}
 		for _, i := range u.tree.path(h.Queue) {
@@ -139,16 +140,19 @@ func (u *Usage) returns(w Holder, from string, gone cluster.Resources, left []cl
 // leaving is the order in which holders go rather than others: those of the lowest
 // priority first, of those the one that started last, of those who started together the
 // one that holds the least.
-func (u *Usage) leaving(holders []Holder) []int {
-	order := make([]int, len(holders))
-	for i := range order {
-		order[i] = i
+func (u *Usage) leaving() []int {
+	if u.order != nil {
+		return u.order
 	}
-	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(holders[a].Priority, holders[b].Priority), holders[b].Since.Compare(holders[a].Since),
-			u.compare(holders[a].Amounts, holders[b].Amounts), strings.Compare(holders[a].ID, holders[b].ID))
+	u.order = make([]int, len(u.holders))
+	for i := range u.order {
+		u.order[i] = i
+	}
+	slices.SortFunc(u.order, func(i, j int) int {
+		a, b := &u.holders[i], &u.holders[j]
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), b.Since.Compare(a.Since), u.compare(a.Amounts, b.Amounts), strings.Compare(a.ID, b.ID))
 	})
-	return order
+	return u.order
 }
 
 // compare orders amounts of the first resource that queues share and in which they differ.

@@ -38,7 +38,8 @@ type Tree struct {
 // than its children's.
 type node struct {
 	Queue
-	parent int // -1 for the cluster
+	parent int   // -1 for the cluster
+	path   []int // itself and those above it, without the cluster
 }
 
 // Nobody is the queue of gangs that belong to none.
@@ -121,7 +122,7 @@ func (b *builder) add(name string, below []string) int {
 	}
 	i := len(b.nodes)
 	b.at[name] = i
-	b.nodes = append(b.nodes, node{b.sound(q), parent})
+	b.nodes = append(b.nodes, node{b.sound(q), parent, append([]int{i}, b.nodes[parent].path...)})
 	return i
 }
 
@@ -228,11 +229,5 @@ func (t *Tree) apart(a, b string) (ofA, ofB []int) {
 	return ofA, ofB
 }
 
-// path lists a queue and those above it, the cluster last and left out.
-func (t *Tree) path(queue string) []int {
-	var list []int
-	for i := t.at[queue]; i > 0; i = t.nodes[i].parent {
-		list = append(list, i)
-	}
-	return list
-}
+// path lists a queue and those above it, the cluster last and left out. It is read only.
+func (t *Tree) path(queue string) []int { return t.nodes[t.at[queue]].path }

@@ -25,13 +25,15 @@ type Usage struct {
 	tree *Tree
 	used []cluster.Resources // by place in the tree; the first is the sum of all
 	// nobody is what gangs without a queue hold.
-	nobody cluster.Resources
-	total  cluster.Resources // of the cluster; what shares are measured by
+	nobody  cluster.Resources
+	total   cluster.Resources // of the cluster; what shares are measured by
+	holders []Holder
+	order   []int // in which holders go; nil while nobody has asked
 }
 
-// Usage sums up what is held. total is what the cluster has.
+// Usage sums up what is held. total is what the cluster has. The holders stay as they are.
 func (t *Tree) Usage(holders []Holder, total cluster.Resources) *Usage {
-	u := &Usage{tree: t, used: make([]cluster.Resources, len(t.nodes)), total: total}
+	u := &Usage{tree: t, used: make([]cluster.Resources, len(t.nodes)), total: total, holders: holders}
 	for _, h := range holders {
 		amounts := positive(h.Amounts)
 		u.used[0] = u.used[0].Add(amounts)
@@ -46,8 +48,11 @@ func (t *Tree) Usage(holders []Holder, total cluster.Resources) *Usage {
 	return u
 }
 
-// positive is what amounts count as: those below zero as nothing.
+// positive is what amounts count as: those below zero as nothing. It is read only.
 func positive(amounts cluster.Resources) cluster.Resources {
+	if !slices.ContainsFunc(amounts, func(amount int64) bool { return amount < 0 }) {
+		return amounts
+	}
 	out := amounts.Clone()
 	for r, amount := range out {
 		out[r] = max(0, amount)

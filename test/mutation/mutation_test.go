@@ -85,7 +85,7 @@ var defects = []defect{
 	{"members may differ in priority", "tally.go", "\t\t\tt.odd = m\n", "\t\t\tt.odd = nil\n"},
 	{"members that are held back count", "tally.go", "m.barred != \"\" {\n\t\t\tcontinue", "m.barred == \"\\x00\" {\n\t\t\tcontinue"},
 	{"lost wake-ups are lost for good", "heal.go", "now.Sub(g.lastAttempt) >= c.opts.WakeAfter ||", "now.Before(g.lastAttempt) ||"},
-	{"a deleted pod group is not noticed", "membership.go", "g.spec, g.known, g.reported, g.tally = gang.Spec{}, false, Status{}, nil", "g.spec, g.reported = gang.Spec{}, Status{}"},
+	{"a deleted pod group is not noticed", "membership.go", "g.spec, g.known, g.reported, g.tally, g.account, g.tenancy = gang.Spec{}, false, Status{}, nil, nil, nil", "g.spec, g.reported = gang.Spec{}, Status{}"},
 	{"holds do not follow a member's requests", "membership.go", "if m.held {\n\t\tc.held.sub(m.node, m.Requests)\n\t\tc.held.add", "if false {\n\t\tc.held.add"},
 	{"a moved label forgets a bind", "membership.go", "m.outdated = bindsTogether(to.spec)\n", "c.drop(m)\n"},
 	{"a lowered floor releases nobody", "membership.go", "c.activateAll(g)\n\t}\n\tc.releaseReady(g)\n}\n\nfunc (c *Core) groupGone", "c.activateAll(g)\n\t}\n}\n\nfunc (c *Core) groupGone"},
@@ -101,7 +101,7 @@ var defects = []defect{
 	{"an eviction gives no reason", "heal.go", "UIDs: uids(bound), Reason: reason}", "UIDs: uids(bound)}"},
 	{"a preemption does not say for whom", "preempt.go", "preempted for gang %s", "preempted for gang %.1s"},
 	{"who is as important may be evicted", "preempt.go", "c.preempts(g) && claim.Priority < g.priority()", "c.preempts(g) && claim.Priority <= g.priority()"},
-	{"a gang is as important as its first member", "tenant.go", "t.Priority = max(t.Priority, m.Priority)", "_ = t.Priority"},
+	{"a gang is as important as its first member", "tenant.go", "t.Priority = max(t.Priority, o.Priority)", "_ = t.Priority"},
 	{"evictions that were in vain are repeated at once", "preempt.go", "f.now.Before(v.until)", "false && v.times > 0"},
 	{"effects come in the order of a map", "core.go", "slices.SortedFunc(maps.Values(groups), byKey)", "slices.Collect(maps.Values(groups))"},
 }

@@ -1,0 +1,79 @@
+package core
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/quota"
+)
+
+// rights are how much a gang may take from each of those who hold something, by their places
+// among the holders. Without queues there are no holders.
+type rights struct {
+	places    map[string]int         // by ID
+	reclaims  []quota.Portion        // of what its queue is guaranteed
+	preempts  func() []quota.Portion // by its importance, of those who yield to it
+	overdrawn []int                  // those who have borrowed more than their queue's fair share, ascending
+}
+
+// rights are a gang's.
+func (c *Core) rights(now time.Time, g *group) rights {
+	s := &c.shares
+	if s.usage == nil {
+		return rights{}
+	}
+	lacks := c.account(g).lacks
+	r := rights{
+		places: make(map[string]int, len(s.holders)), reclaims: s.usage.Reclaimable(g.spec.Queue, lacks),
+		preempts: sync.OnceValue(func() []quota.Portion { return s.usage.Preemptible(g.spec.Queue, lacks, c.waiting(g)) }),
+	}
+	for i := range s.holders {
+		r.places[s.holders[i].ID] = i
+	}
+	if c.opts.ReclaimAfter > 0 && !g.patient() && !now.Before(g.waitsFrom().Add(c.opts.ReclaimAfter)) {
+		r.overdrawn = s.usage.Overdrawn(g.spec.Queue, lacks, g.priority())
+	}
+	return r
+}
+
+// of says how much may be taken from somebody, who yields to the gang or does not;
+// reclaimed: also if it does not.
+func (r rights) of(id string, yields bool) (part quota.Portion, reclaimed bool) {
+	place, holds := r.places[id]
+	switch {
+	case !holds && yields:
+		return quota.Whole, false
+	case !holds:
+		return quota.Nothing, false
+	}
+	if part = r.reclaims[place]; r.owes(place) {
+		part = quota.Whole
+	}
+	if reclaimed = part > quota.Nothing; yields {
+		part = max(part, r.preempts()[place])
+	}
+	return part, reclaimed
+}
+
+func (r rights) owes(place int) bool {
+	_, owes := slices.BinarySearch(r.overdrawn, place)
+	return owes
+}
+
+// balances reports whether somebody may go because of what its queue has borrowed alone.
+func (r rights) balances(id string) bool {
+	place, holds := r.places[id]
+	return holds && r.owes(place) && r.reclaims[place] == quota.Nothing
+}
+
+// waiting are the gangs beside one that wait for room, with what their floors lack.
+func (c *Core) waiting(but *group) []quota.Holder {
+	list := make([]quota.Holder, 0, len(c.order))
+	for _, g := range c.order {
+		if g != but && g.spec.Queue != "" && c.account(g).waits {
+			list = append(list, quota.Holder{ID: g.id, Queue: g.spec.Queue, Floor: c.account(g).lacks})
+		}
+	}
+	return list
+}
