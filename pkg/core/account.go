@@ -56,7 +56,10 @@ func (c *Core) holder(g *group) quota.Holder {
 		if m.state == gang.Waiting {
 			continue
 		}
-		h.Amounts = h.Amounts.Add(c.shares.Charge(m.Requests, m.Class, m.node))
+		charged := c.shares.Charge(m.Requests, m.Class, m.node)
+		if h.Amounts = h.Amounts.Add(charged); m.state != gang.Bound {
+			h.Promised = h.Promised.Add(charged)
+		}
 		if h.Since.IsZero() || m.Started.Before(h.Since) {
 			h.Since = m.Started
 		}

@@ -129,6 +129,7 @@ func (s *sim) disturbQueues() {
 
 func (s *sim) putQueue(q simQueue) {
 	s.api.queues[q.Name] = q
+	s.tracef("queue %+v", q)
 	s.tell(invariants.Event{Queue: &q.Queue})
 	s.send(queueWatch, func() { s.queues[q.Name] = q; s.queuesChanged() })
 }

@@ -17,8 +17,19 @@ import (
 // have started last, and none of a priority above the gang's. What queues are guaranteed
 // is left to them. A gang without a queue takes nothing.
 func (u *Usage) Overdrawn(queue string, asked cluster.Resources, priority int32) []int {
-	left := slices.Clone(u.used)
-	nobody := u.nobody
+	left, nobody := slices.Clone(u.used), u.nobody.Clone()
+	for k := range u.holders {
+		promised, path := positive(u.holders[k].Promised), u.tree.path(u.holders[k].Queue)
+		if len(promised) == 0 {
+			continue
+		}
+		for _, i := range path {
+			left[i] = left[i].Clone().Sub(promised)
+		}
+		if len(path) == 0 {
+			nobody = nobody.Sub(promised)
+		}
+	}
 	var list []int
 	for _, k := range u.leaving() {
 		h := &u.holders[k]
@@ -28,7 +39,7 @@ func (u *Usage) Overdrawn(queue string, asked cluster.Resources, priority int32)
 		}
 		against := mine[len(mine)-1]
 		would := u.borrowed(u.used[against].Clone().Add(asked), u.tree.nodes[against].Guaranteed) / u.tree.nodes[against].Weight
-		amounts := positive(h.Amounts)
+		amounts := positive(h.Amounts).Sub(positive(h.Promised))
 		if len(own) == 0 { // it is nobody's
 			if rest := nobody.Clone().Sub(amounts); u.borrowed(rest, nil) >= would {
 				list, nobody = append(list, k), rest

@@ -208,6 +208,12 @@ func TestPreemptible(t *testing.T) {
 		}
 	}
 
+	// Vision is within its 16, but research is not within its 32: speech owes it, and not production.
+	lent := []Holder{withFloor(held("speech", "speech", 30, 0, 0), 30), withFloor(held("guaranteed", "production", 32, 0, 0), 32)}
+	if got, want := tree.Usage(lent, gpus(64)).Preemptible("vision", gpus(8), nil), []Portion{Whole, Surplus}; !slices.Equal(got, want) {
+		t.Errorf("8 for vision, while speech has what research is guaranteed: %v, want %v", got, want)
+	}
+
 	// The surplus of one is less than what production has borrowed, and with the other it is more.
 	two := []Holder{withFloor(held("one", "production", 20, 0, 1), 20), withFloor(held("two", "production", 20, 0, 0), 4)}
 	if got, want := tree.Usage(two, gpus(64)).Preemptible("", gpus(1), nil), []Portion{Surplus, Surplus}; !slices.Equal(got, want) {

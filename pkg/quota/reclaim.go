@@ -36,7 +36,11 @@ func (u *Usage) Reclaimable(queue string, asked cluster.Resources) []Portion {
 			claims[u.tree.nodes[i].parent] = true
 		}
 	}
-	return u.lent(path, claims, asked, nil, make([]cluster.Resources, len(u.holders)))
+	promised := make([]cluster.Resources, len(u.holders))
+	for k := range u.holders {
+		promised[k] = positive(u.holders[k].Promised)
+	}
+	return u.lent(path, claims, asked, nil, promised)
 }
 
 // Preemptible says how much each of the holders may lose to a gang that is more important.
@@ -51,14 +55,15 @@ func (u *Usage) Preemptible(queue string, asked cluster.Resources, waiting []Hol
 		claims[i] = true
 	}
 	yields := make([]bool, len(u.holders)) // whatever its queue is guaranteed
-	surplus := make([]cluster.Resources, len(u.holders))
+	gone := make([]cluster.Resources, len(u.holders))
 	for k := range u.holders {
 		h := &u.holders[k]
+		gone[k] = positive(h.Promised).Clone()
 		if yields[k] = !u.Borrows(queue, asked, h.Queue) || !u.holdsAny(asked, h.Amounts); !yields[k] {
-			surplus[k] = positive(positive(h.Amounts).Clone().Sub(positive(h.Floor)))
+			gone[k] = gone[k].Add(positive(positive(h.Amounts).Clone().Sub(gone[k]).Sub(positive(h.Floor))))
 		}
 	}
-	parts := u.lent(path, claims, asked, waiting, surplus)
+	parts := u.lent(path, claims, asked, waiting, gone)
 	for k := range u.holders {
 		switch {
 		case yields[k]:
@@ -77,12 +82,13 @@ func (u *Usage) TakesBack(queue string, asked cluster.Resources, from string) bo
 	return len(own) > 0 && u.asksShared(asked) && u.within(own[len(own)-1], asked)
 }
 
-// Borrows reports whether gangs of another queue could take back from a gang what it asks
-// for, as far as they are guaranteed it.
+// Borrows reports whether a gang would borrow what it asks for, in the eyes of another queue:
+// what counts is the widest of its queues that the other is not in, as the other sees no
+// further. A part of that which is within its guarantee takes room back inside.
 func (u *Usage) Borrows(queue string, asked cluster.Resources, of string) bool {
 	own, others := u.tree.apart(queue, of)
 	return u.asksShared(asked) && len(others) > 0 && (len(own) > 0 || len(u.tree.path(queue)) == 0) &&
-		!slices.ContainsFunc(own, func(i int) bool { return u.within(i, asked) })
+		(len(own) == 0 || !u.within(own[len(own)-1], asked))
 }
 
 // lent goes through the holders in the order in which they go, the least important and the

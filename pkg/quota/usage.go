@@ -14,6 +14,9 @@ type Holder struct {
 	Queue string
 	// Amounts of all its members that are bound or on their way.
 	Amounts cluster.Resources
+	// Promised are those of members that are not bound yet. It may come to nothing, so nobody
+	// goes for what a queue holds with them.
+	Promised cluster.Resources
 	// Floor is what it would ask for to start again.
 	Floor    cluster.Resources
 	Priority int32
