@@ -1,8 +1,6 @@
 package core
 
 import (
-	"time"
-
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/gang"
 )
@@ -10,10 +8,8 @@ import (
 // Census counts gangs, for those who watch from afar.
 type Census struct {
 	Phases map[gang.Phase]int
-	// Waiting are the gangs whose floor has no place, by queue and reason.
-	Waiting map[Waits]int
-	// Longest is how long the one that has waited longest has done so, by queue.
-	Longest map[string]time.Duration
+	// Waiting are the gangs whose floor has no place, by key.
+	Waiting []Waits
 	// Reserved counts those for which room is kept, by what that is for.
 	Reserved map[ReservationKind]int
 	// Queues are as of the last look at the cluster; none before there was one.
@@ -22,7 +18,10 @@ type Census struct {
 
 // Waits is where a gang waits and why: its reason, or its phase while there is none. The
 // queue is empty for a gang in none.
-type Waits struct{ Queue, Reason string }
+type Waits struct {
+	Key           gang.Key
+	Queue, Reason string
+}
 
 // Share is what a queue has, with all that is in the queues below it.
 type Share struct {
@@ -31,11 +30,12 @@ type Share struct {
 	Cap              map[int]int64 // by resource; one that is not there has no cap
 }
 
-// Census counts the gangs as of now.
-func (c *Core) Census(now time.Time) Census {
-	census := Census{
-		Phases: map[gang.Phase]int{}, Waiting: map[Waits]int{}, Longest: map[string]time.Duration{}, Reserved: map[ReservationKind]int{},
+// Census counts the gangs. It is not ok before the core acts: then another has it to tell.
+func (c *Core) Census() (census Census, ok bool) {
+	if !c.acting {
+		return Census{}, false
 	}
+	census = Census{Phases: map[gang.Phase]int{}, Reserved: map[ReservationKind]int{}}
 	for _, g := range c.order {
 		if !g.known {
 			continue
@@ -52,8 +52,7 @@ func (c *Core) Census(now time.Time) Census {
 		if reason == "" {
 			reason = string(phase)
 		}
-		census.Waiting[Waits{g.spec.Queue, reason}]++
-		census.Longest[g.spec.Queue] = max(census.Longest[g.spec.Queue], now.Sub(g.spec.Created))
+		census.Waiting = append(census.Waiting, Waits{g.key, g.spec.Queue, reason})
 	}
 	if u := c.shares.usage; u != nil {
 		for _, name := range c.shares.Tree.Queues() {
@@ -61,5 +60,5 @@ func (c *Core) Census(now time.Time) Census {
 			census.Queues = append(census.Queues, Share{Queue: name, Held: u.Used(name), Guaranteed: q.Guaranteed, Cap: q.Cap})
 		}
 	}
-	return census
+	return census, true
 }

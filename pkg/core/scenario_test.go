@@ -37,7 +37,7 @@ import (
 //	tick DURATION            time passes
 //	restart                  a fresh core is told what the API knows
 //	state                    gangs with phases, members with nodes, the ledger
-//	census                   gangs by phase, who waits where and for how long, what queues hold
+//	census                   gangs by phase, who waits where and why, what queues hold
 //
 // A gang's name is NAME or NAMESPACE/NAME. The messages are part of what users
 // see, so they are part of the expected output.

@@ -19,16 +19,17 @@ var stateNames = map[gang.State]string{
 
 // census prints what the core counts of all gangs.
 func (w *world) census() {
-	census := w.core.Census(w.now)
+	census, ok := w.core.Census()
+	if !ok {
+		fmt.Fprintln(&w.out, "another has it to tell")
+		return
+	}
 	var lines []string
 	for phase, n := range census.Phases {
 		lines = append(lines, fmt.Sprintf("%d %s", n, phase))
 	}
-	for waits, n := range census.Waiting {
-		lines = append(lines, fmt.Sprintf("queue %s: %d wait: %s", waits.Queue, n, waits.Reason))
-	}
-	for queue, longest := range census.Longest {
-		lines = append(lines, fmt.Sprintf("queue %s: one waits for %s", queue, longest))
+	for _, waits := range census.Waiting {
+		lines = append(lines, fmt.Sprintf("%s waits in queue %q: %s", waits.Key, waits.Queue, waits.Reason))
 	}
 	for kind, n := range census.Reserved {
 		lines = append(lines, fmt.Sprintf("%d reservations: %s", n, kind))

@@ -95,12 +95,14 @@ var onceFailed = []uint64{
 	215971,  // queues: the same, where only the queue above is guaranteed it
 	63491,   // queues: all of a surplus goes where one member is enough
 	18007,   // queues: a bind is in doubt when the gang's queue goes
+	4050450, // a gang is bound in the moment in which a part of it was evicted, and loses members
 	521427,  // queues: others are to go for members that keep apart
 	538011,  // queues: a rack is required while a bind is in doubt
 	2026081, // another gang takes the room of one that is placed one by one
 	2044015, // queues: a gang and the surplus of another go together, and the gang takes the room back
 	2139478, // a node changes while the only place for the first member is tried
 	2265083, // queues: who is within a part of a queue that is not evicts others for ever
+	2237791, // queues: the same as the next, of a gang that is bound in part
 	2240639, // queues: somebody goes because of what is planned for his queue, which comes to nothing
 	2209288, // a level that no node has is required while a bind is in doubt
 }

@@ -175,23 +175,20 @@ func (c *Checker) judgeNotice(e Event) {
 // What is left when the scheduler dies half way is its successor's to heal, which is S1.
 func (c *Checker) judgeRemainder(g *gangState, e Event) {
 	at, floor, leader := c.now, g.floor(), c.world.leader()
-	var there []*podState
+	var there []*podState // bound by now; whoever is bound later, be it in the same moment, is not left by this
 	for _, p := range g.pods {
-		if c.member(p) && p.live() && p.Node != "" && p.Disruption == nil {
+		if c.member(p) && p.live() && p.Node != "" {
 			there = append(there, p)
 		}
 	}
 	c.expect("S4", g.object(), at, c.opts.Eviction, func(time.Time) (Violation, bool) {
 		t := c.world.tally(g, c.member)
-		left := 0
-		for _, p := range g.pods {
-			if c.member(p) && p.live() && p.Node != "" && !p.boundAt.After(at) {
-				left++
-			}
-		}
-		went := 0
+		left, went := 0, 0
 		for _, p := range there {
-			if p.Disruption == nil && p.Phase != Succeeded && (c.world.pods[p.UID] != p || !p.live()) {
+			switch here := c.world.pods[p.UID] == p && p.live(); {
+			case here && c.member(p):
+				left++
+			case !here && p.Disruption == nil && p.Phase != Succeeded:
 				went++
 			}
 		}

@@ -57,6 +57,26 @@ var sound = []struct {
 		s.pass(time.Hour)
 		return s
 	}},
+	{"members are bound in the very moment in which a part of their gang was evicted, and a user deletes some", func() *scene {
+		s := newScene()
+		s.node("n1", "r1", 8, nil)
+		s.gangOf("job", 4, 0)
+		s.group("job", 3, nil)
+		s.bind("job-0", "n1")
+		s.tell("job", "DoesNotFit", "1 of 3 members are bound")
+		s.evict("job-0", "GangNotCompleted", "1 of 3 members were bound for 5m0s")
+		s.gone("job-0")
+		for i := 1; i < 4; i++ {
+			s.bind(fmt.Sprintf("job-%d", i), "n1")
+		}
+		s.tell("job", "Placed", "3 members have a node")
+		s.pass(20 * time.Second)
+		s.gone("job-2")
+		s.gone("job-3")
+		s.tell("job", "MemberLost", "1 of 3 members is bound and the others do not exist")
+		s.pass(time.Hour)
+		return s
+	}},
 	{"a gang that finishes member by member", func() *scene {
 		s := placed()
 		for i := range 3 {

@@ -242,6 +242,20 @@ func (g *group) told() core.Code {
 	}
 }
 
+// waitsSince is since when a gang waits that has no place: since it lost one, by its
+// status, else since it was created.
+func (g *group) waitsSince() time.Time {
+	condition := meta.FindStatusCondition(g.status.Conditions, kube.ScheduledCondition)
+	switch {
+	case condition == nil:
+		return g.CreationTimestamp.Time
+	case condition.Status == metav1.ConditionTrue:
+		return time.Now() // it has just lost its place, and that is not written yet
+	default:
+		return condition.LastTransitionTime.Time
+	}
+}
+
 func decodeGroup(o any) (any, error) {
 	object, ok := o.(*unstructured.Unstructured)
 	if !ok {

@@ -68,16 +68,10 @@ func observeBind(took time.Duration, err error) {
 	bindSeconds.WithLabelValues(outcome).Observe(took.Seconds())
 }
 
-// observeWait takes in how long a gang has waited when that has just ended: since it was
-// created, or since it lost its place.
+// observeWait takes in how long a gang has waited when that has just ended.
 func observeWait(g *group, queue string, status core.Status, now time.Time) {
 	before := meta.FindStatusCondition(g.status.Conditions, kube.ScheduledCondition)
-	if status.Phase != gang.Placed || before != nil && before.Status == metav1.ConditionTrue {
-		return
+	if status.Phase == gang.Placed && (before == nil || before.Status != metav1.ConditionTrue) {
+		waited.WithLabelValues(queue).Observe(max(0, now.Sub(g.waitsSince()).Seconds()))
 	}
-	since := g.CreationTimestamp.Time
-	if before != nil {
-		since = before.LastTransitionTime.Time
-	}
-	waited.WithLabelValues(queue).Observe(max(0, now.Sub(since).Seconds()))
 }

@@ -18,7 +18,7 @@ var (
 	gangsDesc = prometheus.NewDesc("lockstep_gangs", "Gangs by phase.", []string{"phase"}, nil)
 	waitDesc  = prometheus.NewDesc("lockstep_gangs_waiting", "Gangs whose floor has no place, by queue (empty: in none) and reason.",
 		[]string{"queue", "reason"}, nil)
-	longestDesc = prometheus.NewDesc("lockstep_longest_wait_seconds", "Age of the oldest gang whose floor has no place, by queue (empty: in none).",
+	longestDesc = prometheus.NewDesc("lockstep_longest_wait_seconds", "How long the gang has waited that is complete and has waited longest, by queue (empty: in none).",
 		[]string{"queue"}, nil)
 	reservedDesc = prometheus.NewDesc("lockstep_reservations", "Gangs for which room is kept, by kind.", []string{"kind"}, nil)
 	heldDesc     = prometheus.NewDesc("lockstep_queue_held", "What a queue holds, with those below it, by resource (cores, bytes, devices).",
@@ -45,20 +45,19 @@ func (c *gangCollector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
 	e.mu.Lock()
-	census, names := e.core.Census(time.Now()), make([]string, e.vocabulary.Len())
+	census, leads := e.core.Census()
+	names := make([]string, e.vocabulary.Len())
 	for r := range names {
 		names[r] = e.vocabulary.Name(r)
 	}
 	e.mu.Unlock()
+	if !leads {
+		return // or sums over replicas would count all twice
+	}
 	for phase, n := range census.Phases {
 		gauge(gangsDesc, float64(n), string(phase))
 	}
-	for waits, n := range census.Waiting {
-		gauge(waitDesc, float64(n), waits.Queue, waits.Reason)
-	}
-	for queue, longest := range census.Longest {
-		gauge(longestDesc, longest.Seconds(), queue)
-	}
+	c.waiting(census.Waiting, gauge)
 	for _, kind := range []core.ReservationKind{core.Preempting, core.Draining} {
 		gauge(reservedDesc, float64(census.Reserved[kind]), string(kind))
 	}
@@ -76,6 +75,24 @@ func (c *gangCollector) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	gauge(mismatchDesc, float64(e.mismatched()))
+}
+
+// waiting tells who waits, why, and for how long: of gangs that are complete, as others wait
+// for their pods and not for room.
+func (c *gangCollector) waiting(list []core.Waits, gauge func(*prometheus.Desc, float64, ...string)) {
+	now, count, longest := time.Now(), map[[2]string]int{}, map[string]time.Duration{}
+	for _, waits := range list {
+		count[[2]string{waits.Queue, waits.Reason}]++
+		if g := c.engine.groups.find(waits.Key); g != nil && waits.Reason != string(core.WaitingForMembers) {
+			longest[waits.Queue] = max(longest[waits.Queue], now.Sub(g.waitsSince()))
+		}
+	}
+	for what, n := range count {
+		gauge(waitDesc, float64(n), what[0], what[1])
+	}
+	for queue, wait := range longest {
+		gauge(longestDesc, wait.Seconds(), queue)
+	}
 }
 
 // units are what people count a resource in.

@@ -30,7 +30,7 @@ func TestReplaySharesByWeight(t *testing.T) {
 // has what is fair within 5 %, when others' jobs are ended for that; without it not.
 func TestReplaySharesOfTheTrace(t *testing.T) {
 	if testing.Short() {
-		t.Skip("a minute of replays")
+		t.Skip("half a minute of replays, and -short was given")
 	}
 	nodes, levels, err := ReadCluster(openTrace(t, "synth", "cluster_128.csv"), nil)
 	if err != nil {

@@ -46,12 +46,12 @@ func (w *world) scraper() (token string, grant func()) {
 	}
 }
 
-// scrape reads the scheduler's metrics: each by its name with its labels.
-func (w *world) scrape(token string) (code int, values map[string]float64) {
+// scrape reads a scheduler's metrics: each by its name with its labels.
+func (w *world) scrape(scheduler *devcluster.Process, token string) (code int, values map[string]float64) {
 	w.t.Helper()
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // the scheduler has made its certificate itself
 	defer client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(w.ctx, http.MethodGet, strings.Replace(env.cluster.Scheduler().ReadyURL(), "/readyz", "/metrics", 1), nil)
+	request, err := http.NewRequestWithContext(w.ctx, http.MethodGet, strings.Replace(scheduler.ReadyURL(), "/readyz", "/metrics", 1), nil)
 	w.must(err)
 	request.Header.Set("Authorization", "Bearer "+token)
 	response, err := client.Do(request)
@@ -88,9 +88,11 @@ func (w *world) scrape(token string) (code int, values map[string]float64) {
 // queues hold, and who was evicted; nobody else.
 func TestMetrics(t *testing.T) {
 	w := newWorld(t, fakenodes.Shape{}, 3)
-	w.withScheduler(devcluster.ProgramOptions{}) // its counters begin at zero
+	elected := devcluster.ProgramOptions{LeaderElection: true}
+	w.withScheduler(elected) // its counters begin at zero
+	leader := env.cluster.Scheduler()
 	token, grant := w.scraper()
-	if code, _ := w.scrape(token); code != http.StatusForbidden {
+	if code, _ := w.scrape(leader, token); code != http.StatusForbidden {
 		t.Errorf("metrics answer %d to somebody without the right to read them", code)
 	}
 	grant()
@@ -125,7 +127,7 @@ func TestMetrics(t *testing.T) {
 		"lockstep_nodes_gpu_mismatch{}":                                   1,
 	}
 	w.await("metrics", func() (bool, string) {
-		code, values := w.scrape(token)
+		code, values := w.scrape(leader, token)
 		if code != http.StatusOK {
 			return false, http.StatusText(code)
 		}
@@ -144,6 +146,14 @@ func TestMetrics(t *testing.T) {
 		}
 		return maps.Equal(got, want), strings.Join(differs, ", ") + " differ: " + printed(values)
 	})
+
+	standby, err := env.cluster.StartScheduler(w.ctx, elected)
+	w.must(err)
+	if code, values := w.scrape(standby, token); code != http.StatusOK || values["lockstep_members_evicted_total{reason=ReclaimedForQueue}"] != 0 ||
+		strings.Contains(printed(values), "lockstep_gangs") || strings.Contains(printed(values), "lockstep_queue") {
+		t.Errorf("a standby answers %d and tells what its leader does: %s", code, printed(values))
+	}
+	standby.Kill()
 }
 
 // printed are those of our own.
