@@ -157,6 +157,12 @@ func (c *Checker) Suspected() []string {
 	return list
 }
 
+// Heard reports whether there was word of a gang's PodGroup, and not of its end.
+func (c *Checker) Heard(key gang.Key) bool {
+	g := c.world.gangs[key]
+	return g != nil && g.group != nil
+}
+
 // Size is how much there is now of what is watched.
 type Size struct {
 	Nodes  int

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,8 +26,15 @@ func (w *world) awaitNothingFits() {
 		w.history.recording.Do(func() {
 			for _, verdict := range verdicts {
 				w.history.see(invariants.Event{At: time.Now(), Verdict: verdict})
+				if verdict.Fits && !w.history.checker.Heard(verdict.Gang) {
+					left = append(left, "no word yet of "+verdict.Gang.String())
+				}
 			}
-			left = slices.DeleteFunc(w.history.checker.Suspected(), func(s string) bool { return !strings.HasPrefix(s, "L1 ") })
+			for _, suspicion := range w.history.checker.Suspected() {
+				if strings.HasPrefix(suspicion, "L1 ") {
+					left = append(left, suspicion)
+				}
+			}
 		})
 		return len(left) == 0, strings.Join(left, ", ")
 	})
