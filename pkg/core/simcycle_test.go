@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"slices"
 	"time"
 
 	"lockstep.dev/lockstep/pkg/cluster"
@@ -65,14 +66,18 @@ func (s *sim) meanwhile() {
 	}
 }
 
-// choose is what the scheduler does with a pod that no plan pins: the first node that
-// its filters let through and that leaves room for what is promised.
+// choose is what the scheduler does with a pod that no plan pins: the first of the nodes
+// that it may go to that its filters let through and that leaves room for what is
+// promised, the one where the planner would put it before all others.
 func (s *sim) choose(p simPod, roam *core.Roam) string {
 	nodes := roam.Nodes
 	if nodes == nil {
 		nodes = sorted(s.nodes)
 	}
-	for _, node := range append([]string{roam.Near}, nodes...) {
+	if slices.Contains(nodes, roam.Near) {
+		nodes = append([]string{roam.Near}, nodes...)
+	}
+	for _, node := range nodes {
 		promised := s.core.PromisedOn(s.now, node, p.uid, core.Claim{Priority: p.member.Priority, Duration: p.member.Duration})
 		if s.refuses(p, node) == "" && p.member.Requests.Fits(s.freeOn(node).Sub(promised)) {
 			return node

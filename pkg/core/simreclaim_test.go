@@ -126,7 +126,8 @@ func (s *sim) judgeVictims(key gang.Key, view core.View, effects []core.Effect) 
 		return
 	}
 	gone := func(p simPod) bool {
-		return victims[p.uid] || p.deleting || p.disrupted.Code != "" || s.api.pods[p.uid].deleting
+		now, exists := s.api.pods[p.uid]
+		return victims[p.uid] || p.deleting || p.disrupted.Code != "" || now.deleting || !exists
 	}
 	if !s.fitsWithout(gone, j, waiting, n, fixed, view) {
 		s.assert("S4: %v are evicted for %s, and %d of its members do not fit even then", sorted(victims), key, n)
