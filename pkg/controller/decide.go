@@ -26,7 +26,7 @@ func Decide(o Observed, s Settings) Plan {
 		p.afterEnd()
 	case p.invalid():
 		return p.result()
-	case *p.job.Spec.RunPolicy.Suspend:
+	case *p.job.Spec.RunPolicy.Suspend, p.missedSuspension():
 		p.enroll()
 		p.suspend()
 	default:
@@ -62,9 +62,10 @@ type pass struct {
 	// completed and replacing are the sets of status.progress.
 	completed, replacing memory
 	// fresh: the job starts or resumes in this pass; resized: its size in effect changes;
-	// yielded: it has just lost Workers to another gang.
-	fresh, resized, yielded bool
-	terms                   v1.Terms
+	// yielded: it has just lost Workers to another gang;
+	// bounded: its range goes beyond the largest gang.
+	fresh, resized, yielded, bounded bool
+	terms                            v1.Terms
 	// doomed are the pods that this plan deletes.
 	doomed map[types.UID]bool
 	plan   Plan
@@ -167,6 +168,7 @@ func (p *pass) warn() {
 func (p *pass) start() {
 	p.fresh = p.status.StartTime == nil || isTrue(p.status, v1.JobSuspended)
 	p.resume()
+	p.noteTemplates()
 	if p.status.StartTime == nil {
 		p.status.StartTime = &metav1.Time{Time: p.Now}
 	}
@@ -191,6 +193,7 @@ func (p *pass) live() {
 // run gives a job what it needs to go on.
 func (p *pass) run() {
 	p.noteTrouble()
+	p.noteSidecars()
 	p.updateRunning()
 	p.releaseSurplus()
 	p.releaseStuck()
@@ -213,6 +216,7 @@ func (p *pass) finish(t v1.JobConditionType, eventType, message string) {
 	p.dropCondition(v1.JobCreateFailed)
 	p.dropCondition(conditionAutoscaled)
 	p.dropCondition(conditionQueueNotFound)
+	p.dropCondition(conditionSidecarRuns)
 	p.become(t, eventType, reason, message)
 	p.status.CompletionTime = &metav1.Time{Time: p.Now}
 	p.replacing = memory{}

@@ -11,13 +11,18 @@ import (
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 )
 
-// clamp brings an elastic job back into its range, which autoscalers leave. (One that is
-// created out of its range is refused by the CRD.)
+// clamp brings an elastic job back into its range, which autoscalers leave, and the range
+// below the largest gang that is run. (One that is created out of its range is refused by the
+// CRD, and one that is created too large is invalid; what has started goes on.)
 func (p *pass) clamp() {
 	elastic := p.job.Spec.ElasticPolicy
 	worker := p.job.Spec.PyTorchReplicaSpecs[v1.Worker]
 	if elastic == nil || worker == nil || *elastic.MinReplicas > *elastic.MaxReplicas {
 		return
+	}
+	if most := p.mostWorkers(); p.status.StartTime != nil && *elastic.MinReplicas <= most && *elastic.MaxReplicas > most {
+		p.bounded = true
+		elastic.MaxReplicas = &most
 	}
 	clamped := min(max(*worker.Replicas, *elastic.MinReplicas), *elastic.MaxReplicas)
 	worker.Replicas = &clamped
@@ -26,6 +31,14 @@ func (p *pass) clamp() {
 			policy.MinAvailable = &all
 		}
 	}
+}
+
+// mostWorkers is how many Workers the largest gang has.
+func (p *pass) mostWorkers() int32 {
+	if p.hasMaster() {
+		return p.MaxGangSize - 1
+	}
+	return p.MaxGangSize
 }
 
 // resize settles the number of Workers in effect. Every change costs the work since the
@@ -77,6 +90,9 @@ func (p *pass) explainSize(wanted, target int32) {
 	case grant != nil && target < wanted:
 		p.noteClamp("CapacityShrunk", fmt.Sprintf("Worker.replicas is %d: %d are run, because %s; more are asked for again at %s",
 			asked, target, grant.Reason, p.grantEnds().UTC().Format(time.RFC3339)))
+	case asked > wanted && p.bounded:
+		p.noteClamp("MaxGangSize", fmt.Sprintf("Worker.replicas is %d: %d are run, because no job has more than %d pods (--max-gang-size)",
+			asked, target, p.MaxGangSize))
 	case asked != wanted:
 		p.noteClamp("OutOfRange", fmt.Sprintf("Worker.replicas is %d, outside of %d to %d: %d are run",
 			asked, *elastic.MinReplicas, *elastic.MaxReplicas, target))

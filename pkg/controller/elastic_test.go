@@ -66,6 +66,33 @@ func TestElasticRange(t *testing.T) {
 	}
 }
 
+// TestLargestGang: what has started goes on where it grows beyond the largest gang; what is
+// created so large is refused.
+func TestLargestGang(t *testing.T) {
+	w := newWorld(t, parseJob(t, elasticJob))
+	w.settings.MaxGangSize = 3
+	w.look().wantState("Invalid").wantPods("")
+	if got := condition(&w.Job.Status, v1.JobInvalid).Message; !strings.Contains(got, "the job may have 4 pods, more than the limit of 3 (--max-gang-size)") {
+		t.Errorf("message: %s", got)
+	}
+	w.edit(func(j *v1.PyTorchJob) { j.Spec.ElasticPolicy.MaxReplicas = new(int32(3)) }).look().run().rest().wantState("Running")
+	uid := w.find("worker-0").UID
+	w.edit(func(j *v1.PyTorchJob) { j.Spec.ElasticPolicy.MaxReplicas = new(int32(9)) })
+	scaleTo(7)(w)
+	w.rest().run().rest().wantState("Running").wantPods("worker-0 worker-1 worker-2")
+	if w.find("worker-0").UID != uid {
+		t.Error("worker-0 was touched")
+	}
+	const want = "Worker.replicas is 7: 3 are run, because no job has more than 3 pods (--max-gang-size)"
+	if c := condition(&w.Job.Status, conditionScaleClamped); c == nil || c.Reason != "MaxGangSize" || c.Message != want || w.told("ScaleClamped") != 1 {
+		t.Errorf("conditions %+v", w.Job.Status.Conditions)
+	}
+	scaleTo(2)(w)
+	if w.rest().wantPods("worker-0 worker-1"); condition(&w.Job.Status, conditionScaleClamped) != nil {
+		t.Error("still clamped")
+	}
+}
+
 func TestElasticTerms(t *testing.T) {
 	w := running(t, elasticJob).edit(annotate(v1.AnnotationWorldSizes, "1,2,4"))
 	scaleTo(3)(w)

@@ -198,6 +198,17 @@ func TestResumeBeforeThePodsAreGone(t *testing.T) {
 	}
 }
 
+// TestResumeRunsTheCompletedAgain: also when their pods of the earlier life are still there.
+func TestResumeRunsTheCompletedAgain(t *testing.T) {
+	w := running(t, `{spec: {pytorchReplicaSpecs: {Worker: {replicas: 2}}}}`).exit("worker-0", 0).look()
+	suspendTo(true)(w)
+	w.crashAfter = 1 // the status is written, nothing is deleted
+	w.look()
+	suspendTo(false)(w)
+	w.rest().wantPods("worker-0 worker-1").run().rest().exit("worker-1", 0).rest().wantState("Running")
+	w.exit("worker-0", 0).rest().wantState("Succeeded")
+}
+
 // TestCreatedSuspended: nothing is made, and the template at the resume counts (E13).
 func TestCreatedSuspended(t *testing.T) {
 	job := parseJob(t, masterAndWorkers("OnFailure"))
@@ -213,6 +224,42 @@ func TestCreatedSuspended(t *testing.T) {
 	w.rest().wantState("Created")
 	if w.Job.Status.StartTime == nil || w.find("master-0").Spec.Containers[0].Image != "other:2" {
 		t.Error("not started with the new template")
+	}
+}
+
+// TestMissedSuspension: suspended, changed and resumed before anybody looked, a job still
+// gets pods of its new template, and one that has not changed keeps its pods.
+func TestMissedSuspension(t *testing.T) {
+	w := running(t, masterAndWorkers("OnFailure"))
+	uid := w.find("master-0").UID
+	suspendTo(true)(w)
+	suspendTo(false)(w)
+	if w.rest(); w.find("master-0").UID != uid {
+		t.Error("a suspension that nobody has seen took the pods of an unchanged job")
+	}
+	suspendTo(true)(w)
+	w.edit(func(j *v1.PyTorchJob) {
+		j.Spec.PyTorchReplicaSpecs[v1.Worker].Template.Spec.Containers[0].Image = "other:2"
+	})
+	suspendTo(false)(w)
+	w.rest().wantState("Created").wantPods("master-0 worker-0 worker-1")
+	if w.find("worker-1").Spec.Containers[0].Image != "other:2" || w.find("master-0").UID == uid {
+		t.Error("the old pods are still there")
+	}
+	if w.told(reasonSuspended) != 1 || w.told(reasonResumed) != 1 || w.restarts() != 0 {
+		t.Errorf("events: %v", w.heard)
+	}
+	w.run().rest().wantState("Running")
+}
+
+// TestTemplatesInOtherWords: an upgrade may write templates otherwise; that is no change.
+func TestTemplatesInOtherWords(t *testing.T) {
+	w := running(t, masterAndWorkers("OnFailure"))
+	uid := w.find("master-0").UID
+	w.Job = w.Job.DeepCopy()
+	w.Job.Status.Progress.Templates = "of-an-older-version"
+	if w.rest(); w.find("master-0").UID != uid {
+		t.Error("an upgrade took the pods of a running job")
 	}
 }
 

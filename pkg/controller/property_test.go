@@ -57,6 +57,13 @@ func TestAnyLife(t *testing.T) {
 					w.bind().preempt(name)
 				}
 			},
+			"missed suspension": func(r *rapid.T) {
+				suspendTo(true)(w)
+				w.edit(func(j *v1.PyTorchJob) {
+					j.Spec.PyTorchReplicaSpecs[v1.Worker].Template.Spec.Containers[0].Image = rapid.SampledFrom([]string{"train:1", "train:2"}).Draw(r, "image")
+				})
+				suspendTo(false)(w)
+			},
 			"suspend": func(r *rapid.T) { suspendTo(rapid.Bool().Draw(r, "suspend"))(w) },
 			"scale": func(r *rapid.T) {
 				if w.Job.Spec.ElasticPolicy != nil {
@@ -130,6 +137,9 @@ func calm(r *rapid.T, w *world) {
 		for _, m := range p.members {
 			if !p.completed.has(m.role, m.index) && (m.pod == nil || m.pod.Status.Phase != corev1.PodRunning) {
 				r.Fatalf("%s does not run; pods: %s", m.name, w.pods())
+			}
+			if template := w.Job.Spec.PyTorchReplicaSpecs[m.role].Template; m.pod != nil && m.pod.Spec.Containers[0].Image != template.Spec.Containers[0].Image {
+				r.Fatalf("%s is of an older template", m.name)
 			}
 		}
 		if len(p.surplus) > 0 || len(w.Services) != len(p.members) || w.PodGroup == nil {

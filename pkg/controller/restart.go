@@ -107,11 +107,11 @@ func (p *pass) deaths() []death {
 		d := death{member: m, sight: pod, exit: exitOf(pod)}
 		switch seen := p.status.Progress.Counted[string(pod.UID)]; {
 		case m.pod == nil:
-			d.at = p.Now
+			d.at = p.Now.Add(-doubtWindow) // or later: peers that fell meanwhile may have fallen by it
 		case pod.DeletionTimestamp != nil:
 			d.at = deletionStart(pod)
 		case pod.Status.Phase == corev1.PodFailed:
-		case restartsOf(pod) > seen:
+		case pod.Spec.RestartPolicy != corev1.RestartPolicyNever && restartsOf(pod) > seen: // under Never only sidecars are
 			d.restarts = restartsOf(pod) - seen
 			d.exit = lastExitOf(pod)
 			if d.known && d.code == 0 {

@@ -210,6 +210,11 @@ func TestIncident(t *testing.T) {
 		w.exit("worker-0", 1).look().wantState("Restarting").rest()
 		w.wantPods("master-0 worker-0 worker-1")
 	})
+	t.Run("seen together with what was taken away", func(t *testing.T) {
+		w := running(t, masterAndWorkers("ExitCode"))
+		w.exitAt("worker-0", 1, w.Now.Add(time.Second)).vanish("worker-1").look()
+		w.look().look().look().wantState("Restarting").rest().wantPods("master-0 worker-0 worker-1")
+	})
 	t.Run("too late", func(t *testing.T) {
 		w := running(t, masterAndWorkers("ExitCode"))
 		w.exit("worker-1", 137).rest().run().rest().wantState("Running").wait(time.Minute)

@@ -22,7 +22,7 @@ func (p *pass) rememberCompleted() {
 		if pod == nil {
 			pod = gone[m.name]
 		}
-		if pod != nil && podSucceeded(pod) && !p.completed.has(m.role, m.index) {
+		if pod != nil && podSucceeded(pod) && !p.accounted(pod) && !p.completed.has(m.role, m.index) {
 			p.completed.add(m.role, m.index)
 			p.tellExit(pod, exit{})
 		}

@@ -1,7 +1,9 @@
 package controller
 
 import (
+	"encoding/json"
 	"fmt"
+	"hash/fnv"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,6 +21,7 @@ func (p *pass) suspend() {
 	p.dropCondition(conditionScaleClamped)
 	p.dropCondition(conditionAutoscaled)
 	p.dropCondition(conditionQueueNotFound)
+	p.dropCondition(conditionSidecarRuns)
 	p.become(v1.JobSuspended, corev1.EventTypeNormal, reasonSuspended, message)
 	for _, pod := range p.Pods {
 		p.kill(pod, nil)
@@ -47,4 +50,31 @@ func (p *pass) resume() {
 	for _, pod := range p.Pods {
 		p.remember(pod, accounted) // still going; not a loss of the new life
 	}
+}
+
+// missedSuspension: the job was suspended, changed and resumed before it was looked at.
+// Nothing else changes the templates of a started job, so its pods are no longer its own.
+// Templates are compared only when the job has changed: an upgrade may write them otherwise.
+func (p *pass) missedSuspension() bool {
+	seen := p.status.Progress
+	return seen.Templates != "" && seen.Generation != p.Job.Generation && !isTrue(p.status, v1.JobSuspended) &&
+		seen.Templates != hashTemplates(p.job)
+}
+
+// noteTemplates remembers what the job's pods are made from.
+func (p *pass) noteTemplates() {
+	seen := p.status.Progress
+	if seen.Templates == "" || seen.Generation != p.Job.Generation {
+		seen.Generation, seen.Templates = p.Job.Generation, hashTemplates(p.job)
+	}
+}
+
+func hashTemplates(job *v1.PyTorchJob) string {
+	hash := fnv.New64a()
+	for _, role := range v1.ReplicaTypes() {
+		if replicas := job.Spec.PyTorchReplicaSpecs[role]; replicas != nil {
+			_ = json.NewEncoder(hash).Encode(replicas.Template) // it was decoded from JSON
+		}
+	}
+	return fmt.Sprintf("%x", hash.Sum64())
 }

@@ -127,6 +127,14 @@ type Progress struct {
 	// +optional
 	Completed map[ReplicaType]string `json:"completed,omitempty"`
 
+	// Generation is the job's when it was last looked at, and Templates a hash of its pod
+	// templates then.
+	//
+	// +optional
+	Generation int64 `json:"generation,omitempty"`
+	// +optional
+	Templates string `json:"templates,omitempty"`
+
 	// Replacing are the pods whose replacement does not run yet.
 	//
 	// +optional
@@ -167,7 +175,7 @@ type Progress struct {
 // IsZero is true when there is nothing to remember.
 func (p *Progress) IsZero() bool {
 	return p.Restarts == 0 && p.Crashes == 0 && len(p.Counted) == 0 && p.Incident == nil && len(p.Completed) == 0 &&
-		len(p.Replacing) == 0 && !p.Stopped && p.Workers == nil && p.Granted == nil && p.Provisioning == nil && p.Resizes == 0 && p.LastResize == nil
+		len(p.Replacing) == 0 && p.Generation == 0 && p.Templates == "" && !p.Stopped && p.Workers == nil && p.Granted == nil && p.Provisioning == nil && p.Resizes == 0 && p.LastResize == nil
 }
 
 // Incident is a death that others may be a consequence of: peers of a distributed
