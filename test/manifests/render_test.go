@@ -74,6 +74,7 @@ func ofKind[T any](t *testing.T, kind string) []T {
 func TestEachObjectIsInItsNamespace(t *testing.T) {
 	clusterWide := map[string]bool{
 		"Namespace": true, "CustomResourceDefinition": true, "ClusterRole": true, "ClusterRoleBinding": true,
+		"ValidatingAdmissionPolicy": true, "ValidatingAdmissionPolicyBinding": true,
 	}
 	for _, object := range rendered(t) {
 		want := "lockstep-system"
