@@ -55,9 +55,7 @@ func (c *Core) attempt(now time.Time, e Attempt) {
 		c.emit(Refuse{e.UID, g.refusal.reason})
 		return
 	}
-	if g.misses > 0 && g.reservation != nil && now.Sub(g.missedAt) >= c.opts.WakeAfter {
-		g.forgive() // it does not roam, so nothing else would have the nodes tried again
-	}
+	c.tryAgain(now, g, e.View)
 	if !c.opts.PlanAll && (g.roaming || g.trial.begun || g.sums().beyond != "") {
 		c.roam(now, g, m, e.View)
 		return
@@ -394,6 +392,20 @@ func (g *group) exclude(now time.Time, m *member, e Missed) {
 	g.misses++
 	g.missedAt = now
 	g.lastMiss = fmt.Sprintf("%s refused %s: %s", e.Node, m.Name, e.Why)
+}
+
+// tryAgain lets every node be tried again, ever less often, where room is reserved for the
+// gang: it does not roam then, so nothing else would.
+func (c *Core) tryAgain(now time.Time, g *group, view View) {
+	if g.misses == 0 || g.reservation == nil {
+		return
+	}
+	t := &g.trial
+	t.begin(view)
+	if now.Sub(g.missedAt) >= min(c.opts.WakeAfter<<min(t.again, 16), c.opts.MaxRest) {
+		g.forgive()
+		t.again++
+	}
 }
 
 // forgive lets every node be tried again.

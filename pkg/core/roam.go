@@ -24,6 +24,7 @@ type trial struct {
 	first      string          // node of the first member that settled, where no level is required
 	firsts     []string        // those from where the others found no place
 	rests      int             // how often all was refused in a row
+	again      int             // how often nodes were tried again beside a reservation
 	since      time.Time       // the gang rests since then
 	until      time.Time       // and till then
 	attributes uint64          // of the nodes, when the first member was tried last
