@@ -125,3 +125,6 @@ func (c *ceiling) Failure() error {
 
 // Kill implements player.
 func (c *ceiling) Kill() { c.cancel() }
+
+// Stop is the same.
+func (c *ceiling) Stop() error { c.cancel(); return nil }

@@ -20,7 +20,8 @@ const recoveryPatience = 30 * time.Second
 
 // measureRecovery is the scenario "recovery": the scheduler is killed again and again on a
 // cluster with many bound pods. When it starts anew it finds a gang that is bound in part
-// and one that has come meanwhile.
+// and one that has come meanwhile. Then it is asked to stop (SIGTERM), as often, while
+// another stands by, and a gang comes.
 func measureRecovery(ctx context.Context, s Settings, report *Report) error {
 	kills := 10
 	if s.Quick {
@@ -46,7 +47,7 @@ func (t *turn) recovery(ctx context.Context, held Shape, kills int) error {
 	if err := t.hold(ctx, held); err != nil {
 		return err
 	}
-	l := load{Shape: Shape{2 * kills, tornSize}, gpus: 1}
+	l := load{Shape: Shape{3*kills + 1, tornSize}, gpus: 1}
 	if err := t.createGroups(ctx, l); err != nil {
 		return err
 	}
@@ -79,15 +80,58 @@ func (t *turn) recovery(ctx context.Context, held Shape, kills int) error {
 		decided = append(decided, outcomes[2*k+1].first.Sub(begin).Seconds())
 		repaired = append(repaired, outcomes[2*k].last.Sub(begin).Seconds())
 	}
+	followed, err := t.handOvers(ctx, l, 2*kills, kills)
+	if err != nil {
+		return err
+	}
 	for _, times := range []struct {
 		name string
 		took []float64
-	}{{"first_bind", decided}, {"repaired", repaired}} {
+	}{{"first_bind", decided}, {"repaired", repaired}, {"handed_over", followed}} {
 		slices.Sort(times.took)
 		t.record(times.name+"_p50_seconds", median(times.took))
 		t.record(times.name+"_most_seconds", times.took[len(times.took)-1])
 	}
 	return nil
+}
+
+// handOvers are the seconds from SIGTERM to the leader to the last bind, by the scheduler
+// that stood by, of a gang that comes when the leader has ended. It uses n gangs of the load
+// from a first one on, and that one to see that the first leader leads.
+func (t *turn) handOvers(ctx context.Context, l load, from, n int) (took []float64, err error) {
+	t.player.Kill()
+	t.elected = true
+	if t.player, err = t.contestant.start(ctx, t); err != nil {
+		return nil, err
+	}
+	place := func(gang int) error {
+		if err := t.createPods(ctx, l, l.pods(gang)); err != nil {
+			return err
+		}
+		whole, err := t.awaitWithin(ctx, l.pods(gang), recoveryPatience)
+		if err == nil && !whole {
+			err = fmt.Errorf("%s is not whole %s after it came", gangName(gang), recoveryPatience)
+		}
+		return err
+	}
+	if err := place(from); err != nil {
+		return nil, err
+	}
+	for gang := from + 1; gang <= from+n; gang++ {
+		leader := t.player
+		if t.player, err = t.contestant.start(ctx, t); err != nil {
+			return nil, err
+		}
+		begin := time.Now()
+		if err := leader.Stop(); err != nil {
+			return nil, err
+		}
+		if err := place(gang); err != nil {
+			return nil, err
+		}
+		took = append(took, t.outcomes(l)[gang].last.Sub(begin).Seconds())
+	}
+	return took, nil
 }
 
 // hold makes gangs that ask for no GPU and are bound already, evenly over the nodes.

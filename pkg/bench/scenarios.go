@@ -51,7 +51,7 @@ func Scenarios() []Scenario {
 			Quick: Settings{Nodes: 32, GPUs: 4, Repeat: 1, Peers: []string{Default}, Shapes: []Shape{{2, 16}}},
 		},
 		{
-			Name: "recovery", About: "the scheduler is killed and started anew: when it has bound a gang that waits, and completed one that was bound in part",
+			Name: "recovery", About: "the scheduler is killed and started anew: when it has bound a gang that waits, and completed one that was bound in part; and it is stopped while another stands by",
 			run:      measureRecovery,
 			Defaults: Settings{Nodes: 500, Repeat: 1, Peers: []string{Default}, Shapes: []Shape{{500, 10}}},
 			Quick:    Settings{Nodes: 100, Repeat: 1, Peers: []string{Default}, Shapes: []Shape{{50, 10}}},

@@ -237,7 +237,7 @@ func (s scheduler) start(ctx context.Context, t *turn) (player, error) {
 	if s.inProcess() {
 		return startCeiling(ctx, t)
 	}
-	options := devcluster.ProgramOptions{Program: s.program, Config: s.config, Args: s.args}
+	options := devcluster.ProgramOptions{Program: s.program, Config: s.config, Args: s.args, LeaderElection: t.elected}
 	if s.config != nil { // a peer, which may want rights that Lockstep has no use for
 		options.Kubeconfig = t.cluster.KubeconfigPath()
 	} else if len(t.arguments)+len(s.arguments) > 0 {

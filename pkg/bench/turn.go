@@ -22,7 +22,8 @@ type turn struct {
 	namespace  string
 	player     player
 	stopWatch  context.CancelFunc
-	repeat     int // from 1
+	repeat     int  // from 1
+	elected    bool // schedulers that are started take their lease before they act
 	record     func(metric string, value float64)
 
 	mu      sync.Mutex
@@ -47,6 +48,8 @@ type player interface {
 	// Failure describes an end that nobody asked for.
 	Failure() error
 	Kill()
+	// Stop asks it to end and waits for that.
+	Stop() error
 }
 
 // begin returns a turn that can be ended also beside an error.
