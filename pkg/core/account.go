@@ -44,7 +44,7 @@ func (c *Core) reckon(g *group) *account {
 // holder is what a gang holds: what its members have, or have been promised. Members that
 // outlive their pod group are charged as pods without a gang are.
 func (c *Core) holder(g *group) quota.Holder {
-	h := quota.Holder{ID: g.id, Queue: g.spec.Queue, Priority: g.priority()}
+	h := quota.Holder{ID: g.id, Queue: g.spec.Queue, Priority: g.priority(), Revocable: g.spec.Revocable}
 	if !g.known {
 		h.Queue, _ = c.shares.Tree.Of(g.key.Namespace, "")
 	}

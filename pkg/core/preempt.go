@@ -119,7 +119,7 @@ func (f *contest) candidates(options *preemption.Options) (list []preemption.Can
 		budgets = f.view.Budgets()
 	}
 	options.Budgets = budgets.Allowed
-	f.rights = f.core.rights(f.now, f.gang)
+	f.rights = f.core.rights(f.now, f.gang, f.view)
 	for _, t := range f.tenants {
 		part, reclaimed := f.rights.of(t.id, f.core.yields(f.gang, t.Claim))
 		if part == quota.Surplus {

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -65,7 +66,7 @@ func (s *shares) see(view *View) {
 	}
 	for _, o := range view.Others() {
 		s.lone = append(s.lone, quota.Holder{
-			ID: o.UID, Queue: o.Queue, Amounts: s.Charge(o.Requests, "", view.Nodes[o.Node].Name), Priority: o.Priority, Since: o.Since,
+			ID: o.UID, Queue: o.Queue, Amounts: s.Charge(o.Requests, "", view.Nodes[o.Node].Name), Priority: o.Priority, Revocable: o.Revocable, Since: o.Since,
 		})
 	}
 }
@@ -126,6 +127,33 @@ func (c *Core) full(g *group, members []*member, view View) (full leftOut) {
 		}
 	}
 	return full
+}
+
+// most is the most that members may count as in the terms of the queues: of those that ask
+// for no type of GPU nobody knows yet on nodes of which type they will be.
+func (c *Core) most(members []*member, view View) cluster.Resources {
+	s, sum := &c.shares, cluster.Resources(nil)
+	kinds := map[string]string{} // a node of each
+	for i := range view.Nodes {
+		if s.Kind == nil {
+			break
+		}
+		if kind := s.Kind(view.Nodes[i].Name); kind != "" {
+			kinds[kind] = view.Nodes[i].Name
+		}
+	}
+	for _, m := range members {
+		most := s.Charge(m.Requests, m.Class, "")
+		if slices.Equal(most, s.Charge(m.Requests, "", "")) {
+			for _, node := range kinds {
+				for r, amount := range s.Charge(m.Requests, "", node) {
+					most = most.Set(r, max(most.Get(r), amount))
+				}
+			}
+		}
+		sum = sum.Add(most)
+	}
+	return sum
 }
 
 // leftOut are kinds of node, and why.

@@ -18,7 +18,7 @@ type rights struct {
 }
 
 // rights are a gang's.
-func (c *Core) rights(now time.Time, g *group) rights {
+func (c *Core) rights(now time.Time, g *group, view View) rights {
 	s := &c.shares
 	if s.usage == nil {
 		return rights{}
@@ -32,7 +32,7 @@ func (c *Core) rights(now time.Time, g *group) rights {
 		r.places[s.holders[i].ID] = i
 	}
 	if c.opts.ReclaimAfter > 0 && !g.patient() && !now.Before(g.waitsFrom().Add(c.opts.ReclaimAfter)) {
-		r.overdrawn = s.usage.Overdrawn(g.spec.Queue, lacks, g.priority())
+		r.overdrawn = s.usage.Overdrawn(g.spec.Queue, c.most(g.lacking(), view), g.priority(), g.spec.Revocable)
 	}
 	return r
 }

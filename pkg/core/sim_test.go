@@ -52,7 +52,7 @@ func TestSimulation(t *testing.T) {
 		return true
 	})
 	t.Logf("%d seeds: %+v", n, total)
-	if total.Evictions == 0 || total.Pending == 0 || total.Healed == 0 || total.Crashes == 0 || total.Relists == 0 || total.Compared == 0 || total.Preempted == 0 || total.Drained == 0 || total.Reclaimed == 0 || total.Capped == 0 {
+	if total.Evictions == 0 || total.Pending == 0 || total.Healed == 0 || total.Crashes == 0 || total.Relists == 0 || total.Compared == 0 || total.Preempted == 0 || total.Drained == 0 || total.Reclaimed == 0 || total.Balanced == 0 || total.Capped == 0 {
 		t.Errorf("the simulation does not reach what it is for: %+v", total)
 	}
 }
@@ -104,6 +104,9 @@ var onceFailed = []uint64{
 	2265083, // queues: who is within a part of a queue that is not evicts others for ever
 	2237791, // queues: the same as the next, of a gang that is bound in part
 	2240639, // queues: somebody goes because of what is planned for his queue, which comes to nothing
+	587,     // queues: who asks whose shares may be taken back changes what they hold
+	7887,    // queues: two gangs that name no type of GPU take shares of one from each other in turn
+	9009443, // queues: a revocable gang takes a share, and is revoked in turn
 	2209288, // a level that no node has is required while a bind is in doubt
 }
 
@@ -134,7 +137,7 @@ func TestSoak(t *testing.T) {
 }
 
 type simStats struct {
-	Seeds, Gangs, Events, Effects, Attempts, Placed, Pending, Evictions, Healed, Crashes, Relists, Compared, Preempted, Reclaimed, Drained, Capped int
+	Seeds, Gangs, Events, Effects, Attempts, Placed, Pending, Evictions, Healed, Crashes, Relists, Compared, Preempted, Reclaimed, Balanced, Drained, Capped int
 }
 
 func (t *simStats) add(s *sim) {
@@ -151,6 +154,7 @@ func (t *simStats) add(s *sim) {
 	t.Preempted += s.preempted
 	t.Drained += s.drained
 	t.Reclaimed += s.reclaimed
+	t.Balanced += s.balanced
 	t.Capped += s.capped
 	for _, j := range s.api.jobs {
 		if status, ok := s.core.Status(j.key); ok && status.Phase == gang.Placed {
@@ -173,16 +177,17 @@ type sim struct {
 	checker *invariants.Checker
 	// calm: nobody else binds and no node shrinks, so no node may ever be over-committed.
 	calm     bool
-	reserves bool       // room is drained for gangs that have waited for long
-	prompted bool       // a change has just been made
-	divided  bool       // there are queues
-	lots     *rand.Rand // what is drawn for those
-	quiet    bool       // the faults have stopped, or this step has none
+	reserves bool          // room is drained for gangs that have waited for long
+	prompted bool          // a change has just been made
+	divided  bool          // there are queues
+	balances time.Duration // how long a gang waits before shares are taken back for it; 0 for ever
+	lots     *rand.Rand    // what is drawn for those
+	quiet    bool          // the faults have stopped, or this step has none
 	starting bool
 	bad      map[string]bool   // class and node that the filters never let through
 	cursed   map[string]answer // pods whose bind is answered so for ever
 
-	gangs, fed, effects, attempted, evictions, healed, crashes, relists, compared, preempted, reclaimed, drained, capped int
+	gangs, fed, effects, attempted, evictions, healed, crashes, relists, compared, preempted, reclaimed, balanced, drained, capped int
 
 	history hash.Hash64
 	moved   bool // something was released or evicted
@@ -201,7 +206,7 @@ func newSim(seed uint64) *sim {
 	s.gpu = s.names.Index("nvidia.com/gpu")
 	s.calm = s.rand.IntN(2) == 0
 	s.reserves = s.rand.IntN(2) == 0
-	s.divided = hasQueues(seed)
+	s.divided, s.balances = hasQueues(seed), reclaimAfter(seed)
 	s.core = s.newCore()
 	s.checker = s.newChecker()
 	s.elect()
@@ -209,7 +214,7 @@ func newSim(seed uint64) *sim {
 }
 
 func (s *sim) newCore() *core.Core {
-	options := core.Options{HealTimeout: healTimeout, Vocabulary: s.names}
+	options := core.Options{HealTimeout: healTimeout, ReclaimAfter: s.balances, Vocabulary: s.names}
 	if s.reserves {
 		options.ReserveAfter = time.Minute
 	}

@@ -229,6 +229,9 @@ func (s *sim) carryOut(e core.Effect) {
 		if e.Reason.Code == core.Reclaimed {
 			s.reclaimed++
 		}
+		if e.Reason.Code == core.Balanced {
+			s.balanced++
+		}
 		for _, uid := range e.UIDs {
 			s.crashPoint()
 			s.evictPod(uid, e.Reason)

@@ -21,6 +21,16 @@ import (
 // hasQueues reports whether a seed is about queues.
 func hasQueues(seed uint64) bool { return seed%4 == 3 }
 
+// reclaimAfter is for every second seed with queues. Its stream is one by which none of
+// the seeds draws anything that were in onceFailed before there was this.
+func reclaimAfter(seed uint64) time.Duration {
+	r := rand.New(rand.NewPCG(seed, 34121))
+	if !hasQueues(seed) || r.IntN(2) > 0 {
+		return 0
+	}
+	return []time.Duration{time.Second, 10 * time.Second, time.Minute}[r.IntN(3)]
+}
+
 // simQueue is a queue as somebody has written it down.
 type simQueue struct {
 	invariants.Queue
@@ -64,6 +74,9 @@ func (s *sim) newQueue(name string) simQueue {
 
 func (s *sim) limits() []invariants.Limit {
 	r := s.lots
+	if s.balances > 0 && r.IntN(3) > 0 { // much is borrowed
+		return []invariants.Limit{{Resource: s.gpu, Guaranteed: int64(r.IntN(3)), Cap: -1}}
+	}
 	list := []invariants.Limit{{Resource: s.gpu, Guaranteed: int64(r.IntN(7)), Cap: -1}}
 	if r.IntN(2) == 0 {
 		list[0].Cap = int64(r.IntN(9))
@@ -80,6 +93,9 @@ func (s *sim) enrol(j *job) {
 		return
 	}
 	j.spec.Queue = s.someQueue(j.key.Namespace)
+	if s.balances > 0 && s.lots.IntN(4) > 0 {
+		j.priority = 1
+	}
 	if s.lots.IntN(5) == 0 {
 		j.model = pick(s.lots, "H", "L")
 	}
@@ -250,7 +266,11 @@ func (s *sim) usage() (*quota.Usage, shares) {
 	if h.tree == nil {
 		return nil, h
 	}
-	return h.tree.Usage(s.holders(h), nil), h
+	var total cluster.Resources
+	for _, n := range s.api.nodes {
+		total = total.Add(h.charge(n.Allocatable, "", n.Name))
+	}
+	return h.tree.Usage(s.holders(h), total), h
 }
 
 func (s *sim) queueOf(h shares, p simPod) string {

@@ -24,7 +24,7 @@ func (s *sim) holders(h shares) []quota.Holder {
 		i, known := at[p.key]
 		if p.alien || !known {
 			i = len(list)
-			list = append(list, quota.Holder{ID: uid, Queue: s.queueOf(h, p), Priority: p.member.Priority, Since: p.member.Started})
+			list = append(list, quota.Holder{ID: uid, Queue: s.queueOf(h, p), Priority: p.member.Priority, Since: p.member.Started, Revocable: !p.alien && s.api.groups[p.key].Revocable})
 			if !p.alien {
 				at[p.key] = i
 				list[i].ID, list[i].Floor = p.key.String(), s.floorOf(h, p.key)
@@ -71,26 +71,46 @@ func (s *sim) fitsWithout(gone func(simPod) bool, j *job, waiting []simPod, n in
 	return s.fits(j, waiting, n, fixed, freed)
 }
 
-// judgeReclaim: nobody waits for what its queue is guaranteed while others have it who may
-// go for that.
+// judgeReclaim: nobody waits for what its queue is guaranteed, or for its queue's share,
+// while others have it who may go for that.
 func (s *sim) judgeReclaim(j *job, waiting []simPod, n int, fixed []int, view core.View, status core.Status) {
 	usage, h := s.usage()
 	if usage == nil || len(s.bad) > 0 || s.prompted || j.beyond != "" || strings.Contains(status.Reason.Message, "in vain") {
 		return
 	}
 	sortByRank(waiting)
-	var asked cluster.Resources
+	var asked, most cluster.Resources
 	for _, p := range waiting[:min(n, len(waiting))] {
 		asked = asked.Add(h.charge(p.member.Requests, p.member.Class, ""))
+		most = most.Add(s.mostOf(h, p))
 	}
 	holders, may := s.holders(h), map[string]bool{}
 	for i, part := range usage.Reclaimable(h.charged(j.spec).Queue, asked) {
 		may[holders[i].ID] = part == quota.Whole
 	}
+	if s.balances > 0 {
+		for _, i := range usage.Overdrawn(h.charged(j.spec).Queue, most, j.priority, j.spec.Revocable) {
+			may[holders[i].ID] = true
+		}
+	}
 	gone := func(p simPod) bool { return !p.firm && (p.alien && may[p.uid] || !p.alien && may[p.key.String()]) }
 	if s.fitsWithout(gone, j, waiting, n, fixed, view) {
-		s.assert("L1: %s waits for what its queue is guaranteed, and would fit without those who borrow it, of %v: %+v", j.key, may, status)
+		s.assert("L1: %s waits for what its queue is guaranteed or for its share, and would fit without those who have borrowed it, of %v: %+v", j.key, may, status)
 	}
+}
+
+// mostOf is what a pod may count as wherever it goes.
+func (s *sim) mostOf(h shares, p simPod) cluster.Resources {
+	most := h.charge(p.member.Requests, p.member.Class, "")
+	if !slices.Equal(most, p.member.Requests) {
+		return most // it asks for a type of GPU
+	}
+	for node := range s.api.nodes {
+		for r, amount := range h.charge(p.member.Requests, "", node) {
+			most = most.Set(r, max(most.Get(r), amount))
+		}
+	}
+	return most
 }
 
 // judgeVictims: the gang for which others are evicted has a place once they are gone.

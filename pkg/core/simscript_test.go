@@ -39,6 +39,9 @@ func newScript(seed uint64) script {
 		add(1+c.lots(0).IntN(4), func(s *sim, i int) { s.putQueue(s.newQueue(fmt.Sprint("q", i))) })
 	}
 	add(1+r.IntN(5), func(s *sim, i int) { s.api.jobs = append(s.api.jobs, s.newJob(i)) })
+	if reclaimAfter(seed) > 0 { // queues that borrow need several
+		add(4, func(s *sim, i int) { s.api.jobs = append(s.api.jobs, s.newJob(6+i)) })
+	}
 	if r.IntN(3) == 0 {
 		add(3, func(s *sim, _ int) {
 			s.bad[fmt.Sprint(s.requests(int64(1+s.rand.IntN(2)), 1))+" "+fmt.Sprint("n", s.rand.IntN(6))] = true

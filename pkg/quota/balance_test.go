@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
+
+	"lockstep.dev/lockstep/pkg/cluster"
 )
 
 func TestOverdrawn(t *testing.T) {
@@ -30,8 +33,8 @@ func TestOverdrawn(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
 			u := tree.Usage(tt.holders, gpus(64))
-			places := u.Overdrawn(tt.queue, gpus(tt.asked), 5)
-			if again := u.Overdrawn(tt.queue, gpus(tt.asked), 5); !slices.Equal(places, again) {
+			places := u.Overdrawn(tt.queue, gpus(tt.asked), 5, false)
+			if again := u.Overdrawn(tt.queue, gpus(tt.asked), 5, false); !slices.Equal(places, again) {
 				t.Errorf("may go: %v, then %v", places, again)
 			}
 			for _, i := range slices.Backward(places) {
@@ -43,6 +46,25 @@ func TestOverdrawn(t *testing.T) {
 		})
 	}
 }
+
+// What would change nothing of who has more is not done: it could be done in turn for ever.
+func TestNobodyGoesWhereQueuesAreEven(t *testing.T) {
+	tree, _ := New([]Queue{{Name: "a", Guaranteed: both(1, 4)}, {Name: "b", Guaranteed: both(1, 4)}})
+	holders := []Holder{
+		{ID: "large of a", Queue: "a", Amounts: both(8, 0)}, {ID: "large of b", Queue: "b", Amounts: both(8, 0)},
+		{ID: "small of b", Queue: "b", Amounts: both(0, 5), Since: morning.Add(time.Hour)},
+	}
+	if gone := tree.Usage(holders, both(16, 64)).Overdrawn("a", both(0, 5), 0, false); len(gone) > 0 {
+		t.Errorf("%v go for a queue that has borrowed as much as theirs", gone)
+	}
+	holders[1].Amounts = both(9, 0)
+	if gone := tree.Usage(holders, both(18, 64)).Overdrawn("a", both(0, 5), 0, false); !slices.Equal(gone, []int{2}) {
+		t.Errorf("%v go for a queue that has borrowed less than theirs", gone)
+	}
+}
+
+// both are amounts of two resources.
+func both(first, second int64) cluster.Resources { return cluster.Resources{first, second} }
 
 // After those have gone that may, and the gang has come, its queue has no more for its
 // weight than any that lost something; and nobody who went could take the room back.
@@ -59,7 +81,7 @@ func TestNobodyTakesBackInTurn(t *testing.T) {
 		}
 		total := gpus(1 << 10)
 		comes := held("comes", "q0", rapid.Int64Range(1, 32).Draw(t, "asked"), int32(rapid.IntRange(0, 2).Draw(t, "its priority")), 99)
-		gone := tree.Usage(list, total).Overdrawn("q0", comes.Amounts, comes.Priority)
+		gone := tree.Usage(list, total).Overdrawn("q0", comes.Amounts, comes.Priority, false)
 		after := append(slices.Clone(list), comes)
 		for _, i := range slices.Backward(gone) {
 			after = slices.Delete(after, i, i+1)
@@ -75,7 +97,7 @@ func TestNobodyTakesBackInTurn(t *testing.T) {
 			if per("q0") > per(victim.Queue) {
 				t.Fatalf("q0 has %d for its weight then, and %s %d", per("q0"), victim.Queue, per(victim.Queue))
 			}
-			for _, j := range u.Overdrawn(victim.Queue, victim.Amounts, 9) {
+			for _, j := range u.Overdrawn(victim.Queue, victim.Amounts, 9, false) {
 				if after[j].ID == comes.ID && per("q0") > 0 {
 					t.Fatalf("%+v could take the room back from %+v", victim, comes)
 				}
@@ -91,7 +113,7 @@ func TestOverdrawnOfAnyTree(t *testing.T) {
 		tree, _ := New(given)
 		list := holders(t, len(given))
 		queue := given[rapid.IntRange(0, len(given)-1).Draw(t, "for")].Name
-		for _, i := range tree.Usage(list, amountsOf(t, "total")).Overdrawn(queue, amountsOf(t, "asked"), 1) {
+		for _, i := range tree.Usage(list, amountsOf(t, "total")).Overdrawn(queue, amountsOf(t, "asked"), 1, false) {
 			if list[i].Queue == queue || list[i].Priority > 1 {
 				t.Fatalf("%+v goes for a gang of %s", list[i], queue)
 			}

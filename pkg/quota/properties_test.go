@@ -172,6 +172,30 @@ func before(a, b Holder) bool {
 	return a.ID < b.ID
 }
 
+// No question changes what is held, in amounts that their owners keep.
+func TestQuestionsChangeNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		given := queues(t)
+		tree, _ := New(given)
+		held := holders(t, len(given))
+		for i := range held {
+			held[i].Promised, held[i].Floor = amountsOf(t, "promised"), amountsOf(t, "floor")
+		}
+		was := fmt.Sprint(held)
+		u, asked := tree.Usage(held, amountsOf(t, "total")), amountsOf(t, "asked")
+		used := fmt.Sprint(u.used, u.nobody)
+		for _, q := range given {
+			u.Admit(q.Name, asked)
+			u.Reclaimable(q.Name, asked)
+			u.Preemptible(q.Name, asked, held)
+			u.Overdrawn(q.Name, asked, 2, false)
+		}
+		if fmt.Sprint(held) != was || fmt.Sprint(u.used, u.nobody) != used {
+			t.Fatalf("%s is held, in queues %s; it was %s and %s", fmt.Sprint(held), fmt.Sprint(u.used, u.nobody), was, used)
+		}
+	})
+}
+
 // The mean forgets half in a half-life, whatever the steps it is taken in.
 func TestHistoryDecays(t *testing.T) {
 	for steps := 1; steps <= 1000; steps *= 10 {

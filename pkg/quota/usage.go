@@ -20,7 +20,9 @@ type Holder struct {
 	// Floor is what it would ask for to start again.
 	Floor    cluster.Resources
 	Priority int32
-	Since    time.Time
+	// Revocable holders have agreed to go for whoever has a reservation.
+	Revocable bool
+	Since     time.Time
 }
 
 // Usage is what queues hold, with all that is in the queues below them.
