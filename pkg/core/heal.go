@@ -57,7 +57,7 @@ func (c *Core) tick(now time.Time) {
 		if now.Before(g.trial.until) {
 			continue
 		}
-		if now.Sub(g.lastAttempt) >= c.opts.WakeAfter || !g.trial.until.IsZero() || g.refusal != nil && g.refusal.stands && g.refusal.coreEpoch != c.epoch {
+		if now.Sub(g.lastAttempt) >= c.opts.WakeAfter || !g.trial.until.IsZero() || g.refusal != nil && g.refusal.coreEpoch != c.epoch {
 			g.lastAttempt = now
 			c.activateLeader(g)
 			c.activateHeld(g, nil)

@@ -162,7 +162,10 @@ func (c *Core) bound(m *member, node string) {
 	if g.phase() == gang.Placed {
 		g.forgive()
 		c.stopRoaming(g)
-		g.refusal, g.why, g.trial, g.vain = nil, Reason{}, trial{}, vain{}
+		g.why, g.trial, g.vain = Reason{}, trial{}, vain{}
+		if g.counts().Waiting == 0 { // a surplus that waits is to be woken when room is given back
+			g.refusal = nil
+		}
 	}
 	if !planned {
 		g.changed()

@@ -89,6 +89,7 @@ var onceFailed = []uint64{
 	1109079, // a gang that roams rests ever longer
 	1070453, // a pod is deleted after a bind whose answer was lost
 	1057048, // a user deletes a member after the surplus was evicted
+	5281037, // room that was reserved is given back when a surplus waits
 	1671,    // queues: pods that name no type of GPU have no cap of a type
 	3203,    // queues: a gang that was refused for its cap tells old numbers
 	45047,   // queues: who borrows and is more important, and who is guaranteed it, evict each other in turn
@@ -320,7 +321,9 @@ func (s *sim) record(e core.Effect) {
 	_, _ = s.history.Write([]byte(line))
 	s.effects++
 	switch e := e.(type) {
-	case core.Release, core.Evict:
+	case core.Release: // at rest too: of a surplus, whoever is tried first may stand in the others' way
+		s.moved = true
+	case core.Evict:
 		s.moved = true
 		s.writes++
 	case core.Report:

@@ -153,6 +153,9 @@ func (s *sim) podSeen(p simPod) {
 	}
 	q := s.pending[p.uid]
 	if q == nil {
+		if _, assumed := s.assumed[p.uid]; assumed {
+			return // old news of a pod that has been bound meanwhile
+		}
 		q = &queued{}
 		s.pending[p.uid] = q
 	}

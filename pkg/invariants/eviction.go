@@ -171,24 +171,32 @@ func (c *Checker) judgeNotice(e Event) {
 // judgeRemainder: what an eviction leaves of a gang is nothing, or its floor. Only
 // members that were bound before count: the gang may start again meanwhile. One that is
 // whole again was healed, and no eviction is to blame for a floor that was raised later,
-// nor for members that went by themselves.
+// nor for members that went by themselves, those that have succeeded included.
 // What is left when the scheduler dies half way is its successor's to heal, which is S1.
 func (c *Checker) judgeRemainder(g *gangState, e Event) {
 	at, floor, leader := c.now, g.floor(), c.world.leader()
-	var there []*podState // bound by now; whoever is bound later, be it in the same moment, is not left by this
+	var there []*podState // bound or successful by now; whoever is bound later, be it in the same moment, is not left by this
 	for _, p := range g.pods {
-		if c.member(p) && p.live() && p.Node != "" {
+		if c.member(p) && (p.live() && p.Node != "" || p.Phase == Succeeded) {
 			there = append(there, p)
+		}
+	}
+	before := 0 // who went in a moment that the eviction may not have known of
+	for _, p := range c.world.once {
+		if p.Group != "" && p.gang() == g.key && p.Disruption == nil && c.recent(p.goneAt) {
+			before++
 		}
 	}
 	c.expect("S4", g.object(), at, c.opts.Eviction, func(time.Time) (Violation, bool) {
 		t := c.world.tally(g, c.member)
-		left, went := 0, 0
+		left, went := 0, before
 		for _, p := range there {
-			switch here := c.world.pods[p.UID] == p && p.live(); {
-			case here && c.member(p):
-				left++
-			case !here && p.Disruption == nil && p.Phase != Succeeded:
+			switch exists := c.world.pods[p.UID] == p; {
+			case exists && p.live():
+				if c.member(p) {
+					left++
+				}
+			case p.Disruption == nil && !(exists && p.Phase == Succeeded):
 				went++
 			}
 		}

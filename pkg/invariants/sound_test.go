@@ -57,6 +57,33 @@ var sound = []struct {
 		s.pass(time.Hour)
 		return s
 	}},
+	{"a member that has succeeded is deleted when the surplus has been evicted", func() *scene {
+		s := placed()
+		s.group("job", 2, nil)
+		s.change("job-1", func(p *invariants.Pod) { p.Phase = invariants.Succeeded })
+		s.gangOf("urgent", 1, 10)
+		s.evict("job-2", "PreemptedByGang", "evicted for team/urgent, which has priority 10")
+		s.gone("job-2")
+		s.place("urgent", "n1")
+		s.pass(time.Second)
+		s.gone("job-1")
+		s.tell("job", "MemberLost", "1 of 3 members is bound and the others do not exist")
+		s.pass(time.Hour)
+		return s
+	}},
+	{"a member is deleted a moment before the surplus is evicted", func() *scene {
+		s := placed()
+		s.group("job", 2, nil)
+		s.gangOf("urgent", 1, 10)
+		s.gone("job-1")
+		s.pass(time.Second)
+		s.evict("job-2", "PreemptedByGang", "evicted for team/urgent, which has priority 10")
+		s.gone("job-2")
+		s.place("urgent", "n1")
+		s.tell("job", "MemberLost", "1 of 3 members is bound and the others do not exist")
+		s.pass(time.Hour)
+		return s
+	}},
 	{"members are bound in the very moment in which a part of their gang was evicted, and a user deletes some", func() *scene {
 		s := newScene()
 		s.node("n1", "r1", 8, nil)

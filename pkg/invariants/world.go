@@ -58,6 +58,7 @@ type podState struct {
 	bind    Event // by which it came onto its node
 	seen    time.Time
 	boundAt time.Time
+	goneAt  time.Time // where it is gone
 	resized time.Time // when its requests last changed; zero if they never did
 	joined  time.Time // when it last changed from one gang to another; zero if it never did
 }
@@ -190,8 +191,8 @@ func (w *world) takePod(e Event, before *change) {
 	}
 	if e.Gone {
 		delete(w.pods, e.Pod.UID)
-		if p != nil && p.Node != "" {
-			w.once[p.UID] = p
+		if p != nil && (p.Node != "" || p.Phase == Succeeded) {
+			w.once[p.UID], p.goneAt = p, e.At
 		}
 		return
 	}
