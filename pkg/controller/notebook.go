@@ -29,6 +29,8 @@ type page struct {
 	expected map[string]time.Time
 	// ours are pods that we deleted, until they are gone.
 	ours map[types.UID]bool
+	// decided: the job has been decided on.
+	decided bool
 	// gone are pods that were deleted by others, until they have been decided on.
 	gone []*corev1.Pod
 	// trouble is the last failed creation, of the job's generation, after so many attempts.

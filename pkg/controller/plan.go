@@ -21,6 +21,8 @@ type Observed struct {
 	Services []*corev1.Service
 	// Gone holds the last sight of Pods that have been deleted since the last decision.
 	Gone []*corev1.Pod
+	// First decision since the controller has started: who went before then has left no sight.
+	First bool
 	// PodGroup of the job's name, whoever controls it.
 	PodGroup *scheduling.PodGroup
 	// HPA of the job's name, whoever controls it.

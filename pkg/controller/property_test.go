@@ -57,6 +57,7 @@ func TestAnyLife(t *testing.T) {
 					w.bind().preempt(name)
 				}
 			},
+			"restart": func(*rapid.T) { w.restarted() },
 			"missed suspension": func(r *rapid.T) {
 				suspendTo(true)(w)
 				w.edit(func(j *v1.PyTorchJob) {

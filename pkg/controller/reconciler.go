@@ -105,7 +105,7 @@ func (r *Reconciler) observe(ctx context.Context, job *v1.PyTorchJob, now time.T
 		}
 	}
 	r.notes.on(client.ObjectKeyFromObject(job), func(p *page) {
-		o.Gone = slices.Clip(p.gone)
+		o.Gone, o.First = slices.Clip(p.gone), !p.decided
 		if p.trouble != nil && p.generation == job.Generation {
 			o.Trouble = p.trouble
 		}
@@ -182,7 +182,7 @@ func (r *Reconciler) carryOut(ctx context.Context, o Observed, plan Plan) (ctrl.
 			return settle(err)
 		}
 	}
-	r.notes.on(key, func(p *page) { p.gone = p.gone[len(o.Gone):] })
+	r.notes.on(key, func(p *page) { p.gone, p.decided = p.gone[len(o.Gone):], true })
 	for _, event := range plan.Events {
 		r.Recorder.Event(o.Job, event.Type, event.Reason, event.Message)
 	}

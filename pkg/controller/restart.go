@@ -101,6 +101,9 @@ func (p *pass) deaths() []death {
 		if pod == nil {
 			pod = gone[m.name]
 		}
+		if pod == nil && p.wentUnseen(m) {
+			pod = &corev1.Pod{}
+		}
 		if pod == nil || p.accounted(pod) || p.completed.has(m.role, m.index) {
 			continue
 		}
@@ -127,6 +130,13 @@ func (p *pass) deaths() []death {
 		return cmp.Or(a.at.Compare(b.at), cmp.Compare(b.code/signal, a.code/signal))
 	})
 	return deaths
+}
+
+// wentUnseen: a member of a running job is not there, and the controller was not either when
+// it went. Nobody knows when that was: peers that have fallen since may have fallen by it.
+func (p *pass) wentUnseen(m member) bool {
+	return p.First && !p.resized && isTrue(p.status, v1.JobRunning) && m.pod == nil &&
+		!p.replacing.has(m.role, m.index) && !p.completed.has(m.role, m.index)
 }
 
 // blameless deaths are not the program's: they never count, and never end a job.
@@ -162,6 +172,9 @@ func (p *pass) consequence(d death) bool {
 		return false
 	}
 	for _, m := range p.members {
+		if p.wentUnseen(m) {
+			return true
+		}
 		if m.pod != nil && m.pod.DeletionTimestamp != nil && m.name != d.name && !d.at.Before(deletionStart(m.pod)) {
 			return true
 		}

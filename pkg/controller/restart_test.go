@@ -229,6 +229,37 @@ func TestIncident(t *testing.T) {
 	})
 }
 
+// restarted: the controller was down, and has not seen who went.
+func (w *world) restarted() *world {
+	w.Gone, w.First = nil, true
+	return w
+}
+
+// TestWentUnseen: a pod that was taken away while the controller was down is a loss like any
+// other, and its peers fell by it.
+func TestWentUnseen(t *testing.T) {
+	for _, policy := range []string{"Never", "ExitCode"} {
+		w := running(t, masterAndWorkers(policy)).wait(time.Minute)
+		at := w.Now.Add(-20 * time.Second)
+		w.vanish("worker-1").exitAt("worker-0", 1, at).restarted().look().wantState("Restarting")
+		w.rest().wantPods("master-0 worker-0 worker-1").run().rest().wantState("Running")
+		if w.restarts() != 0 {
+			t.Errorf("%s: %d restarts counted", policy, w.restarts())
+		}
+		w.wait(time.Minute).exit("worker-0", 1).restarted().look().look().wantState("Failed") // nobody is missing
+	}
+	w := running(t, elasticJob)
+	uid := w.find("worker-1").UID
+	if w.vanish("worker-0").restarted().rest(); w.find("worker-1").UID == uid {
+		t.Error("worker-1 was left without a store")
+	}
+	w.run().rest().wantState("Running")
+	scaleTo(3)(w)
+	if w.restarted().rest().wantState("Running").wantPods("worker-0 worker-1 worker-2"); w.told(reasonRestarting) != 1 {
+		t.Errorf("events: %v", w.heard)
+	}
+}
+
 // TestRestartIsCountedOnce: the count is in the status before its evidence is deleted,
 // so a crash between the two counts nothing twice.
 func TestRestartIsCountedOnce(t *testing.T) {

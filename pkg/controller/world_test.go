@@ -90,7 +90,7 @@ func (w *world) lookNow() *world {
 		w.crash()
 	}
 	w.news = nil
-	w.Gone = nil
+	w.Gone, w.First = nil, false
 	if w.last.Status != nil {
 		w.writes++
 		w.Job = w.Job.DeepCopy()

@@ -144,6 +144,13 @@ func TestWarnings(t *testing.T) {
 		{"sized by the cluster without elasticPolicy", change(func(j *PyTorchJob) {
 			j.Annotations = map[string]string{AnnotationAutoscale: "cluster", AnnotationExpectedDuration: "2h"}
 		}), []string{"FieldHasNoEffect"}},
+		{"static rendezvous, misspelt", change(func(j *PyTorchJob) {
+			j.Annotations = map[string]string{AnnotationStaticRendezvous: "true"}
+		}), []string{"InvalidAnnotation"}},
+		{"static rendezvous of an elastic job", change(func(j *PyTorchJob) {
+			delete(j.Spec.PyTorchReplicaSpecs, Master)
+			j.Annotations, j.Spec.ElasticPolicy = map[string]string{AnnotationStaticRendezvous: "on"}, &ElasticPolicy{}
+		}), []string{"FieldHasNoEffect"}},
 		{"elastic with a Master and the old nproc", change(func(j *PyTorchJob) {
 			j.Spec.ElasticPolicy = &ElasticPolicy{NProcPerNode: new(int32(1)), RDZVBackend: new("foo")}
 		}), []string{"DeprecatedField", "UnknownRendezvousBackend", "MasterOfElasticJob"}},

@@ -46,6 +46,12 @@ func Unsupported(stored *PyTorchJob) []Notice {
 	if policy := stored.Spec.RunPolicy.SchedulingPolicy; policy != nil && len(validation.IsValidLabelValue(policy.Queue)) > 0 {
 		note("spec.runPolicy.schedulingPolicy.queue", fmt.Sprintf("no queue can have the name %q", policy.Queue))
 	}
+	switch value := stored.Annotations[AnnotationStaticRendezvous]; {
+	case value == "on" && stored.Spec.ElasticPolicy != nil:
+		note(annotationPath(AnnotationStaticRendezvous), "the job has spec.elasticPolicy")
+	case value != "" && value != "on" && value != "off":
+		notices = append(notices, invalidAnnotation(AnnotationStaticRendezvous, value, "on or off"))
+	}
 	if stored.Spec.ElasticPolicy == nil {
 		for _, name := range []string{AnnotationAutoscale, AnnotationStepsPort, AnnotationWorldSizes, AnnotationWorldSizeStep, AnnotationResizeCooldown,
 			AnnotationMaxResizes, AnnotationCheckpointGrace} {
@@ -60,6 +66,10 @@ func Unsupported(stored *PyTorchJob) []Notice {
 // AutoscaledByCluster says whether the job leaves its number of Workers to the recommender.
 func AutoscaledByCluster(job *PyTorchJob) bool {
 	return job.Annotations[AnnotationAutoscale] == "cluster" && job.Spec.ElasticPolicy != nil
+}
+
+func invalidAnnotation(name, value, want string) Notice {
+	return Notice{"InvalidAnnotation", fmt.Sprintf("%s: %q has no effect: must be %s", annotationPath(name), value, want)}
 }
 
 func annotationPath(name string) string { return "metadata.annotations[" + name + "]" }

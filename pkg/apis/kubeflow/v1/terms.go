@@ -1,7 +1,6 @@
 package v1
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,8 +36,7 @@ func ReadTerms(annotations map[string]string) (Terms, []Notice) {
 	var notices []Notice
 	read := func(name, want string, parse func(string) bool) {
 		if text, ok := annotations[name]; ok && !parse(text) {
-			notices = append(notices, Notice{Reason: "InvalidAnnotation", Message: fmt.Sprintf(
-				"metadata.annotations[%s]: %q has no effect: must be %s", name, text, want)})
+			notices = append(notices, invalidAnnotation(name, text, want))
 		}
 	}
 	number := func(into *int32, least int32) func(string) bool {
