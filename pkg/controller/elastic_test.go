@@ -72,7 +72,7 @@ func TestLargestGang(t *testing.T) {
 	w := newWorld(t, parseJob(t, elasticJob))
 	w.settings.MaxGangSize = 3
 	w.look().wantState("Invalid").wantPods("")
-	if got := condition(&w.Job.Status, v1.JobInvalid).Message; !strings.Contains(got, "the job may have 4 pods, more than the limit of 3 (--max-gang-size)") {
+	if got := condition(&w.Job.Status, v1.JobInvalid).Message; got != "spec.elasticPolicy.maxReplicas: Invalid value: 4: the job may have 4 pods, more than the limit of 3 (--max-gang-size)" {
 		t.Errorf("message: %s", got)
 	}
 	w.edit(func(j *v1.PyTorchJob) { j.Spec.ElasticPolicy.MaxReplicas = new(int32(3)) }).look().run().rest().wantState("Running")

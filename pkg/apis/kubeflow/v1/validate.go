@@ -34,12 +34,16 @@ func Validate(job *PyTorchJob) field.ErrorList {
 // ValidateSize says whether the job may grow beyond limit pods, the most that the
 // controller is willing to run as one gang.
 func ValidateSize(job *PyTorchJob, limit int32) field.ErrorList {
-	var errs field.ErrorList
-	if n, worker := Largest(job), job.Spec.PyTorchReplicaSpecs[Worker]; worker != nil && n > limit {
-		errs = append(errs, field.Invalid(replicasPath.Key(string(Worker)).Child("replicas"), worker.Replicas,
-			fmt.Sprintf("the job may have %d pods, more than the limit of %d (--max-gang-size)", n, limit)))
+	n, worker := Largest(job), job.Spec.PyTorchReplicaSpecs[Worker]
+	if worker == nil || n <= limit {
+		return nil
 	}
-	return errs
+	path, value := replicasPath.Key(string(Worker)).Child("replicas"), worker.Replicas
+	if elastic := job.Spec.ElasticPolicy; elastic != nil && elastic.MaxReplicas != nil && *elastic.MaxReplicas > workers(&job.Spec) {
+		path, value = elasticPath.Child("maxReplicas"), elastic.MaxReplicas
+	}
+	return field.ErrorList{field.Invalid(path, value,
+		fmt.Sprintf("the job may have %d pods, more than the limit of %d (--max-gang-size)", n, limit))}
 }
 
 // Pods is the number of pods that the job asks for now.
