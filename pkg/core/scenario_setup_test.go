@@ -68,6 +68,7 @@ func (w *world) setOther(t *testing.T, d *datadriven.TestData, line string) {
 
 func (w *world) setQueues(t *testing.T, d *datadriven.TestData) {
 	var list []quota.Queue
+	types := map[string]int{}
 	for line := range strings.SplitSeq(strings.TrimSpace(d.Input), "\n") {
 		words := strings.Fields(line)
 		q := quota.Queue{Name: words[0], Cap: map[int]int64{}}
@@ -80,6 +81,9 @@ func (w *world) setQueues(t *testing.T, d *datadriven.TestData) {
 				q.Namespaces = append(q.Namespaces, value)
 			case "guaranteed":
 				q.Guaranteed = q.Guaranteed.Set(w.gpu, number(t, d, value))
+			case "guaranteed-H":
+				types["H"] = w.names.Index("nvidia.com/gpu of type H")
+				q.Guaranteed = q.Guaranteed.Set(types["H"], number(t, d, value))
 			case "cap":
 				q.Cap[w.gpu] = number(t, d, value)
 			case "weight":
@@ -94,7 +98,15 @@ func (w *world) setQueues(t *testing.T, d *datadriven.TestData) {
 	if len(faults) > 0 {
 		d.Fatalf(t, "%v", faults)
 	}
-	w.queues = core.QueuesSeen{Tree: tree, Charge: func(amounts cluster.Resources, _, _ string) cluster.Resources { return amounts }}
+	w.queues = core.QueuesSeen{Tree: tree, Charge: func(amounts cluster.Resources, _, node string) cluster.Resources {
+		if place, spoken := types[w.nodes[node].Labels["model"]]; spoken {
+			return amounts.Clone().Set(place, amounts.Get(w.gpu))
+		}
+		return amounts
+	}}
+	if len(types) > 0 {
+		w.queues.Kind = func(node string) string { return w.nodes[node].Labels["model"] }
+	}
 	w.step(w.queues)
 }
 

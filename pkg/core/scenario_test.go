@@ -20,9 +20,9 @@ import (
 // TestScenarios drives a core by scripts. Each command is one event or a few of
 // them, and prints the effects and whatever Check finds broken:
 //
-//	nodes                    a node a line: NAME [rack=R] [block=b1] [gpus=8] [pods=N] [gone] [cordoned]
+//	nodes                    a node a line: NAME [rack=R] [block=b1] [model=H] [gpus=8] [pods=N] [gone] [cordoned]
 //	pods                     pods without a gang: NAME node=N [gpus=1] [priority=P] [queue=Q] [leaving] [protected] [revocable] [duration=D] [budget=N] [gone]
-//	queues                   a queue a line: NAME [parent=Q] [namespace=NS] [guaranteed=GPUS] [cap=GPUS] [weight=N]
+//	queues                   a queue a line: NAME [parent=Q] [namespace=NS] [guaranteed=GPUS] [guaranteed-H=GPUS] [cap=GPUS] [weight=N]
 //	gang NAME floor=N [queue=Q] [duration=D] [revocable] [required=LEVEL] [preferred=LEVEL] [slices=N slice-level=LEVEL] [uid=U] [gone]
 //	members                  a pod a line: NAME gang=G [role=R] [index=I] [gpus=1] [cpu=N] [priority=P] [node=N] [barred=WHY] [patient] [apart=GROUP] [beyond=FIELD]
 //	outsider NAME gang=G [gone]  a pod of another scheduler
