@@ -130,6 +130,7 @@ func (c *Core) propose(now time.Time, g *group, view View) proposal {
 	p.full = p.fullFor(p.waiting[:p.fits])
 	contention := ""
 	switch {
+	case p.plan != nil && g.drains(): // until the floor has its places: nodes may still be refused
 	case p.plan != nil || p.rejection == nil:
 		c.unreserve(g)
 	case !g.roaming && (g.misses == 0 && len(p.ruledOut) == 0 || g.trial.rests > 0):

@@ -223,10 +223,14 @@ func (c *Core) adopt() {
 	}
 }
 
-// wantsRoom reports whether the gang waits for room for its floor.
+// drains reports whether room is being drained for the gang.
+func (g *group) drains() bool { return g.reservation != nil && g.reservation.Kind == Draining }
+
+// wantsRoom reports whether the gang waits for room for its floor. It does until nodes are
+// reserved for so many members: those that it is planned on may still be refused.
 func (g *group) wantsRoom() bool {
 	counts := g.counts()
-	return g.gate().Code == "" && counts.Waiting > 0 && counts.Placed() < g.floor()
+	return g.gate().Code == "" && counts.Waiting+counts.Held > 0 && counts.Placed()-counts.Held < g.floor()
 }
 
 func byKey(a, b *group) int {
