@@ -17,7 +17,9 @@ import (
 // has no less than the other, which has no more than that had before. Of a queue those go first that have the lowest priority and
 // have started last, and none of a priority above the gang's. A gang that is revocable
 // takes nothing from those of its priority that are not, and may have it go in turn. What
-// queues are guaranteed is left to them. A gang without a queue takes nothing.
+// queues are guaranteed is left to them, also of one resource where they have borrowed of
+// another: who would be within the guarantee anew would take the room back. A gang without a
+// queue takes nothing.
 func (u *Usage) Overdrawn(queue string, asked cluster.Resources, priority int32, revocable bool) []int {
 	left, nobody := slices.Clone(u.used), u.nobody.Clone()
 	for k := range u.holders {
@@ -52,7 +54,8 @@ func (u *Usage) Overdrawn(queue string, asked cluster.Resources, priority int32,
 		top, holds := &u.tree.nodes[own[len(own)-1]], left[own[len(own)-1]]
 		keeps := u.borrowed(holds.Clone().Sub(amounts), top.Guaranteed) / top.Weight
 		keepsAll := func(i int) bool { return u.borrowed(left[i], u.tree.nodes[i].Guaranteed) == 0 }
-		if keeps < would || u.borrowed(holds, top.Guaranteed)/top.Weight <= has || slices.ContainsFunc(own, keepsAll) {
+		if keeps < would || u.borrowed(holds, top.Guaranteed)/top.Weight <= has || slices.ContainsFunc(own, keepsAll) ||
+			u.returns(*h, h.Queue, amounts, left, u.tree.path(queue)) {
 			continue
 		}
 		list = append(list, k)

@@ -47,6 +47,23 @@ func TestOverdrawn(t *testing.T) {
 	}
 }
 
+// Who would be within the guarantee of its queue anew takes the room back at once, whatever
+// its queue has borrowed of something else: the two would go for each other for ever.
+func TestWhoIsGuaranteedItIsNotOverdrawn(t *testing.T) {
+	tree, _ := New([]Queue{{Name: "a", Guaranteed: both(1, 0)}, {Name: "b", Guaranteed: both(4, 1)}})
+	holders := []Holder{
+		{ID: "within", Queue: "b", Amounts: both(2, 0), Floor: both(2, 0), Since: morning},
+		{ID: "beyond", Queue: "b", Amounts: both(2, 2), Floor: both(2, 0)},
+	}
+	if gone := tree.Usage(holders, both(16, 4)).Overdrawn("a", both(2, 0), 5, false); len(gone) > 0 {
+		t.Errorf("%v go, and take it back", gone)
+	}
+	holders[0].Floor = both(3, 0)
+	if gone := tree.Usage(holders, both(16, 4)).Overdrawn("a", both(2, 0), 5, false); !slices.Equal(gone, []int{0}) {
+		t.Errorf("%v go, want the first, which could not take it back", gone)
+	}
+}
+
 // What would change nothing of who has more is not done: it could be done in turn for ever.
 func TestNobodyGoesWhereQueuesAreEven(t *testing.T) {
 	tree, _ := New([]Queue{{Name: "a", Guaranteed: both(1, 4)}, {Name: "b", Guaranteed: both(1, 4)}})
