@@ -106,7 +106,7 @@ func (j *jobs) standing(ctx context.Context, job *kubeflowv1.PyTorchJob) string 
 		text = "is " + string(state.Type) + ": " + state.Message
 	}
 	for _, c := range job.Status.Conditions {
-		if c.Type == kubeflowv1.JobCreateFailed && c.Status == corev1.ConditionTrue {
+		if (c.Type == kubeflowv1.JobCreateFailed || c.Type == kubeflowv1.JobSidecarRuns) && c.Status == corev1.ConditionTrue {
 			text += "; " + c.Message
 		}
 	}

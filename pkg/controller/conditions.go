@@ -30,7 +30,7 @@ const conditionAutoscaled v1.JobConditionType = "Autoscaled"
 // life is the order of conditions. Those before Created describe trouble and are
 // never the job's state.
 var life = []v1.JobConditionType{
-	v1.JobCreateFailed, conditionQueueNotFound, conditionScaleClamped, conditionAutoscaled, conditionProvisioned, conditionSidecarRuns,
+	v1.JobCreateFailed, conditionQueueNotFound, conditionScaleClamped, conditionAutoscaled, conditionProvisioned, v1.JobSidecarRuns,
 	v1.JobCreated, v1.JobSuspended, v1.JobRunning, v1.JobRestarting, v1.JobSucceeded, v1.JobFailed, v1.JobInvalid,
 }
 

@@ -216,7 +216,7 @@ func (p *pass) finish(t v1.JobConditionType, eventType, message string) {
 	p.dropCondition(v1.JobCreateFailed)
 	p.dropCondition(conditionAutoscaled)
 	p.dropCondition(conditionQueueNotFound)
-	p.dropCondition(conditionSidecarRuns)
+	p.dropCondition(v1.JobSidecarRuns)
 	p.become(t, eventType, reason, message)
 	p.status.CompletionTime = &metav1.Time{Time: p.Now}
 	p.replacing = memory{}

@@ -9,9 +9,6 @@ import (
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 )
 
-// conditionSidecarRuns is True while a pod goes on although its program has ended.
-const conditionSidecarRuns v1.JobConditionType = "SidecarRuns"
-
 // sidecarPatience is how long the other containers of a pod may take to end after its program.
 const sidecarPatience = time.Minute
 
@@ -31,16 +28,16 @@ func (p *pass) noteSidecars() {
 		}
 	}
 	if held == 0 {
-		p.dropCondition(conditionSidecarRuns)
+		p.dropCondition(v1.JobSidecarRuns)
 		return
 	}
 	if held > 1 {
 		message += fmt.Sprintf(" (%d pods)", held)
 	}
-	if !isTrue(p.status, conditionSidecarRuns) {
-		p.tell(corev1.EventTypeWarning, string(conditionSidecarRuns), message)
+	if !isTrue(p.status, v1.JobSidecarRuns) {
+		p.tell(corev1.EventTypeWarning, string(v1.JobSidecarRuns), message)
 	}
-	p.setCondition(conditionSidecarRuns, corev1.ConditionTrue, string(conditionSidecarRuns), message)
+	p.setCondition(v1.JobSidecarRuns, corev1.ConditionTrue, string(v1.JobSidecarRuns), message)
 }
 
 // sidecarOf is the container that keeps a member's pod from ending; empty: none, or not for long.

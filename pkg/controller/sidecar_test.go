@@ -5,6 +5,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 )
 
 // programEnds ends container pytorch of a pod while another container runs on.
@@ -23,16 +25,16 @@ func TestSidecarRunsOn(t *testing.T) {
 		"make a sidecar one of the initContainers, with restartPolicy Always (2 pods)"
 	w := running(t, masterAndWorkers("ExitCode")).programEnds("worker-0", 1).programEnds("worker-1", 2).look().wantState("Running")
 	due := exitOf(w.find("worker-0")).at.Add(sidecarPatience)
-	if condition(&w.Job.Status, conditionSidecarRuns) != nil || !w.last.Wake.Equal(due) {
+	if condition(&w.Job.Status, v1.JobSidecarRuns) != nil || !w.last.Wake.Equal(due) {
 		t.Errorf("wakes at %v, want %v; conditions %+v", w.last.Wake, due, w.Job.Status.Conditions)
 	}
 	w.Now = w.last.Wake
 	w.lookNow().rest().wantState("Running")
-	if c := condition(&w.Job.Status, conditionSidecarRuns); c == nil || c.Message != want || w.told("SidecarRuns") != 1 {
+	if c := condition(&w.Job.Status, v1.JobSidecarRuns); c == nil || c.Message != want || w.told("SidecarRuns") != 1 {
 		t.Errorf("condition %+v; events %v", c, w.heard)
 	}
 	w.exit("worker-0", 1).look().look().wantState("Failed")
-	if condition(&w.Job.Status, conditionSidecarRuns) != nil {
+	if condition(&w.Job.Status, v1.JobSidecarRuns) != nil {
 		t.Error("the job has failed, and its sidecars are still told of")
 	}
 }

@@ -21,7 +21,7 @@ func (p *pass) suspend() {
 	p.dropCondition(conditionScaleClamped)
 	p.dropCondition(conditionAutoscaled)
 	p.dropCondition(conditionQueueNotFound)
-	p.dropCondition(conditionSidecarRuns)
+	p.dropCondition(v1.JobSidecarRuns)
 	p.become(v1.JobSuspended, corev1.EventTypeNormal, reasonSuspended, message)
 	for _, pod := range p.Pods {
 		p.kill(pod, nil)

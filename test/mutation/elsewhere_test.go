@@ -46,6 +46,12 @@ var elsewhere = []struct {
 	{"TestDeletedMasterHasNotSucceeded", defect{"a Master that was told to go has succeeded", "pkg/controller/success.go", "if pod.DeletionTimestamp == nil {", "if true {"}},
 	{"TestCleanPodPolicy", defect{"finished pods are deleted with the running ones", "pkg/controller/cleanup.go", "if policy == v1.CleanRunning && ended(pod) {", "if false {"}},
 	{"TestSuspend", defect{"a suspended job keeps its gang", "pkg/controller/suspend.go", "\tp.dropGang()\n", ""}},
+	{"TestMissedSuspension", defect{"a suspension that nobody saw is forgotten", "pkg/controller/decide.go", ", p.missedSuspension():", ":"}},
+	{"TestTemplatesInOtherWords", defect{"an upgrade takes the pods of running jobs", "pkg/controller/suspend.go", "seen.Generation != p.Job.Generation && !isTrue", "!isTrue"}},
+	{"TestResumeRunsTheCompletedAgain", defect{"a success of before the suspension counts after it", "pkg/controller/success.go", "!p.accounted(pod) && ", ""}},
+	{"TestWentUnseen", defect{"a loss that nobody saw is the program's failure", "pkg/controller/restart.go", "if p.wentUnseen(m) {\n\t\t\treturn true", "if false {\n\t\t\treturn true"}},
+	{"TestLargestGang", defect{"a job that grows too large is no longer run", "pkg/controller/elastic.go", "p.bounded = true", "return"}},
+	{"TestSidecarRestarts", defect{"the restarts of sidecars count", "pkg/controller/restart.go", "pod.Spec.RestartPolicy != corev1.RestartPolicyNever && ", ""}},
 	{"TestTTL", defect{"a job is deleted at its end", "pkg/controller/ttl.go", "if p.Now.Before(expiry) {", "if false {"}},
 	{"TestDeadline", defect{"a deadline without an alarm", "pkg/controller/deadline.go", "p.wakeAt(deadline)", "_ = deadline"}},
 }

@@ -72,6 +72,8 @@ const (
 	JobInvalid JobConditionType = "Invalid"
 	// JobCreateFailed: an object of the job could not be created; it is tried again.
 	JobCreateFailed JobConditionType = "CreateFailed"
+	// JobSidecarRuns: a pod goes on although its program has ended.
+	JobSidecarRuns JobConditionType = "SidecarRuns"
 )
 
 // ReplicaStatus counts the pods of one role. Pods that the controller deletes count nowhere.
