@@ -28,7 +28,7 @@ func (c *Core) contend(now time.Time, g *group, p problem, members []*member, re
 	takeBack := left.putOn(f.view)
 	defer takeBack()
 	said := []string{f.blocked()}
-	for _, way := range []func() (string, bool){f.wait, f.preempt, f.drain} {
+	for _, way := range []func() (string, bool){f.wait, f.preempt, f.share, f.drain} {
 		text, found := way()
 		if said = append(said, text); found {
 			return sentence(said)

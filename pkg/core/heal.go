@@ -57,12 +57,18 @@ func (c *Core) tick(now time.Time) {
 		if now.Before(g.trial.until) {
 			continue
 		}
-		if now.Sub(g.lastAttempt) >= c.opts.WakeAfter || !g.trial.until.IsZero() || g.refusal != nil && g.refusal.coreEpoch != c.epoch {
+		if now.Sub(g.lastAttempt) >= c.opts.WakeAfter || c.sharesAreDue(now, g) || !g.trial.until.IsZero() || g.refusal != nil && g.refusal.coreEpoch != c.epoch {
 			g.lastAttempt = now
 			c.activateLeader(g)
 			c.activateHeld(g, nil)
 		}
 	}
+}
+
+// sharesAreDue: shares may be taken back for a gang, and could not at its last attempt.
+func (c *Core) sharesAreDue(now time.Time, g *group) bool {
+	from := c.sharesFrom(g)
+	return !from.IsZero() && !now.Before(from) && g.lastAttempt.Before(from) && g.wantsRoom()
 }
 
 // endDoubts gives back nodes where members may have been bound, and were not seen to be in

@@ -31,10 +31,32 @@ func (c *Core) rights(now time.Time, g *group, view View) rights {
 	for i := range s.holders {
 		r.places[s.holders[i].ID] = i
 	}
-	if c.opts.ReclaimAfter > 0 && !g.patient() && !now.Before(g.waitsFrom().Add(c.opts.ReclaimAfter)) {
-		r.overdrawn = s.usage.Overdrawn(g.spec.Queue, c.most(g.lacking(), view), g.priority(), g.spec.Revocable)
+	if from := c.sharesFrom(g); !from.IsZero() && !now.Before(from) {
+		r.overdrawn = c.overdrawn(g, view)
 	}
 	return r
+}
+
+// sharesFrom is from when on shares may be taken back for a gang that waits; zero for never.
+func (c *Core) sharesFrom(g *group) time.Time {
+	if c.opts.ReclaimAfter <= 0 || c.shares.usage == nil || g.spec.Queue == "" || g.patient() {
+		return time.Time{}
+	}
+	return g.waitsFrom().Add(c.opts.ReclaimAfter)
+}
+
+// overdrawn are the places of the holders from whom a gang could take its share.
+func (c *Core) overdrawn(g *group, view View) []int {
+	return c.shares.usage.Overdrawn(g.spec.Queue, c.most(g.lacking(), view), g.priority(), g.spec.Revocable)
+}
+
+// share says when others may have to go for the share of the gang's queue.
+func (f *contest) share() (said string, done bool) {
+	from := f.core.sharesFrom(f.gang)
+	if !from.After(f.now) || len(f.core.overdrawn(f.gang, f.view)) == 0 {
+		return "", false
+	}
+	return "others may be evicted for it that have borrowed more than its queue, if it still waits at " + moment(from), false
 }
 
 // of says how much may be taken from somebody, who yields to the gang or does not;
