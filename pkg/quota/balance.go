@@ -14,12 +14,13 @@ import (
 // not count here. What is asked for is the most that it may count as wherever it goes.
 //
 // So nobody gets back in turn what was taken from it like this: after the move its queue
-// has no less than the other, which has no more than that had before. Of a queue those go first that have the lowest priority and
-// have started last, and none of a priority above the gang's. A gang that is revocable
-// takes nothing from those of its priority that are not, and may have it go in turn. What
-// queues are guaranteed is left to them, also of one resource where they have borrowed of
-// another: who would be within the guarantee anew would take the room back. A gang without a
-// queue takes nothing.
+// has no less than the other, which has no more than that had before. Of a queue those go
+// first that have the lowest priority and have started last, and none of a priority above
+// the gang's. A gang that is revocable takes nothing from those of its priority that are
+// not, and may have it go in turn. What queues are guaranteed is left to them, also of one
+// resource where they have borrowed of another: who would be within the guarantee anew
+// would take the room back from a gang that borrows it. A gang without a queue takes
+// nothing.
 func (u *Usage) Overdrawn(queue string, asked cluster.Resources, priority int32, revocable bool) []int {
 	left, nobody := slices.Clone(u.used), u.nobody.Clone()
 	for k := range u.holders {
@@ -42,8 +43,9 @@ func (u *Usage) Overdrawn(queue string, asked cluster.Resources, priority int32,
 			continue // it comes before the gang, or one of the two is in the other's queue
 		}
 		against, used := &u.tree.nodes[mine[len(mine)-1]], u.used[mine[len(mine)-1]]
+		with := used.Clone().Add(asked)
 		has := u.borrowed(used, against.Guaranteed) / against.Weight
-		would := u.borrowed(used.Clone().Add(asked), against.Guaranteed) / against.Weight
+		would := u.borrowed(with, against.Guaranteed) / against.Weight
 		amounts := positive(h.Amounts).Clone().Sub(positive(h.Promised))
 		if len(own) == 0 { // it is nobody's
 			if rest := nobody.Clone().Sub(amounts); u.borrowed(rest, nil) >= would && u.borrowed(nobody, nil) > has {
@@ -55,7 +57,7 @@ func (u *Usage) Overdrawn(queue string, asked cluster.Resources, priority int32,
 		keeps := u.borrowed(holds.Clone().Sub(amounts), top.Guaranteed) / top.Weight
 		keepsAll := func(i int) bool { return u.borrowed(left[i], u.tree.nodes[i].Guaranteed) == 0 }
 		if keeps < would || u.borrowed(holds, top.Guaranteed)/top.Weight <= has || slices.ContainsFunc(own, keepsAll) ||
-			u.returns(*h, h.Queue, amounts, left, u.tree.path(queue)) {
+			u.over(mine[len(mine)-1], with, h.Floor) && u.returns(*h, h.Queue, amounts, left, u.tree.path(queue)) {
 			continue
 		}
 		list = append(list, k)
