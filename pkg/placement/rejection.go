@@ -34,10 +34,10 @@ type Missing struct {
 	Domain int
 	// Resource is the place of the scarcest resource.
 	Resource int
-	// Need is what the members of the class that is shortest ask for, Free what of
-	// it they could really use in the domain, slot by slot. Where every class fits
-	// by itself, Need is what all together ask for and Free what is free. Need >
-	// Free, except where it is only the borders of nodes that are in the way.
+	// Need is what all members ask for of it, Free what of it they could really use in
+	// the domain, slot by slot and class by class. Where every class fits by itself,
+	// Free is what is free. Need > Free, except where it is only the borders of nodes
+	// that are in the way.
 	Need, Free int64
 	// Placeable is the number of members that fit, class by class, and no more than the
 	// domain has room for in sum.
@@ -154,13 +154,16 @@ func (x *Index) lacks(req Request) []Missing {
 	}
 	var list []Missing
 	inSlices := x.inSlices(req, counts)
-	for _, d := range x.domains(req) {
-		m := missingIn(req, func(c int) int64 {
+	slotsIn := func(d int) func(int) int64 {
+		return func(c int) int64 {
 			if inSlices[c] != nil {
 				return inSlices[c][d]
 			}
 			return counts[c].at[d]
-		})
+		}
+	}
+	for _, d := range x.domains(req) {
+		m := missingIn(req, slotsIn(d))
 		m.Domain, m.Placeable = d, min(m.Placeable, x.together(req, d))
 		list = append(list, m)
 	}
@@ -172,7 +175,7 @@ func (x *Index) lacks(req Request) []Missing {
 	})
 	list = list[:min(len(list), maxMissing)]
 	for i := range list {
-		x.nameScarcest(req, &list[i])
+		x.nameScarcest(req, &list[i], slotsIn(list[i].Domain))
 	}
 	return list
 }
@@ -213,7 +216,8 @@ func (x *Index) explainStuck(req Request, r *Rejection) {
 			Domain: class.Within, Resource: c, Need: int64(class.Count), Free: x.slotsOf(class, false).at[class.Within],
 		}
 		m.Placeable = int(m.Free)
-		x.nameScarcest(req, &m)
+		m.Resource = 0
+		x.nameScarcest(Request{Classes: []Class{class}}, &m, func(int) int64 { return m.Free })
 		r.Missing = []Missing{m}
 	}
 }
@@ -277,9 +281,10 @@ func (x *Index) together(req Request, d int) int {
 	return most
 }
 
-// nameScarcest turns members of a class into an amount of its scarcest resource, or
-// names the resource of which all classes together ask for more than there is.
-func (x *Index) nameScarcest(req Request, m *Missing) {
+// nameScarcest turns members of the class that is shortest into amounts of its scarcest
+// resource for all, or names the resource of which all classes together ask for more than
+// there is.
+func (x *Index) nameScarcest(req Request, m *Missing, slots func(class int) int64) {
 	if m.Need == m.Free {
 		for resource, need := range req.Total() {
 			if free := x.free.of(resource, m.Domain); need > free {
@@ -288,10 +293,36 @@ func (x *Index) nameScarcest(req Request, m *Missing) {
 			}
 		}
 	}
-	class := req.Classes[m.Resource]
-	m.Resource = x.scarcest(class, m.Domain)
-	each := class.Requests.Get(m.Resource)
-	m.Need, m.Free = times(each, int(m.Need)), times(each, int(m.Free))
+	m.Resource = x.scarcest(req.Classes[m.Resource], m.Domain)
+	need, usable, grain := int64(0), int64(0), int64(0)
+	for c, class := range req.Classes {
+		each := class.Requests.Get(m.Resource)
+		need = saturatingAdd(need, times(each, class.Count))
+		usable = saturatingAdd(usable, times(each, int(min(slots(c), int64(class.Count)))))
+		grain = gcd(grain, each)
+	}
+	m.Need, m.Free = need, min(usable, x.usable(req, m.Domain, m.Resource, grain))
+}
+
+// usable is what is free of a resource on the nodes of a domain in whole grains; no room
+// is counted for two classes.
+func (x *Index) usable(req Request, d, resource int, grain int64) int64 {
+	sum := int64(0)
+	x.eachNode(d, func(node int) bool {
+		if free := x.nodes[node].Free.Get(resource); free > 0 && anyClass(req, node) {
+			sum = saturatingAdd(sum, free-free%grain)
+		}
+		return true
+	})
+	return sum
+}
+
+// gcd is the greatest common divisor; of zero and another it is the other.
+func gcd(a, b int64) int64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 // scarcest is the resource that alone would allow the fewest members of a class

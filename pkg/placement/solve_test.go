@@ -226,6 +226,26 @@ func TestRejectionOfClassesTogether(t *testing.T) {
 	}
 }
 
+// TestRejectionCountsAllClasses: a Master beside its Workers asks for GPUs as well, and no
+// GPU is counted for both.
+func TestRejectionCountsAllClasses(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		free       []int64
+		need, used int64
+	}{
+		{"nothing is free", []int64{0, 0}, 32, 0},
+		{"either of two classes would fit", []int64{8, 0}, 32, 8},
+		{"borders of nodes are in the way", []int64{8, 7, 7}, 32, 8},
+	} {
+		nodes := racks("a", tt.free)
+		_, r := Solve(Request{Classes: []Class{class(1, 2, 8), class(3, 1, 8)}}, nodes, topology.Build(levels, nodes))
+		if m := r.Missing[0]; m.Resource != gpu || m.Need != tt.need || m.Free != tt.used {
+			t.Errorf("%s: missing %+v, want %d GPUs needed, %d usable", tt.name, m, tt.need, tt.used)
+		}
+	}
+}
+
 func TestAssignKeepsRanksTogether(t *testing.T) {
 	plan := &Plan{Shares: []Share{{Node: 7, Counts: []int{1, 1}}, {Node: 3, Counts: []int{0, 2}}}}
 	got := plan.Assign([]int{0, 1, 1, 1})
