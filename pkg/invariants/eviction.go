@@ -44,6 +44,9 @@ func (c *Checker) judgePreemption(p *podState, e Event) {
 		return
 	}
 	t := c.world.tally(winner, c.member)
+	if c.recent(winner.lostAt) { // by what the eviction may have been decided
+		t.priority = max(t.priority, winner.lostPriority)
+	}
 	if wrong := c.unjust(p, winner, t); t.exist > 0 && wrong != "" {
 		c.broken("S7", []string{p.object(), winner.object()}, append(winner.evidence(), e),
 			"pod %s of priority %d was evicted (%s) for podgroup %s of priority %d%s", p, p.Priority, p.Disruption.Reason, winner.key, t.priority, wrong)

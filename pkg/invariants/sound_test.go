@@ -71,6 +71,21 @@ var sound = []struct {
 		s.pass(time.Hour)
 		return s
 	}},
+	{"a gang is made anew with a lower priority a moment before somebody is evicted for it", func() *scene {
+		s := placed()
+		s.gangOf("urgent", 1, 10)
+		s.gone("urgent-0")
+		s.gangOf("urgent", 1, 0)
+		s.pass(time.Second)
+		for i := range 3 {
+			s.evict(worker(i), "PreemptedByGang", "evicted for team/urgent, which has priority 10")
+			s.gone(worker(i))
+		}
+		s.tell("job", "WaitingForMembers", "0 of 3 members exist")
+		s.place("urgent", "n1")
+		s.pass(time.Hour)
+		return s
+	}},
 	{"a member is deleted a moment before the surplus is evicted", func() *scene {
 		s := placed()
 		s.group("job", 2, nil)

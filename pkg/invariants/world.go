@@ -74,7 +74,10 @@ type gangState struct {
 	pending   time.Time
 	overtaken int
 	placed    bool
-	status    tally // what its status was last compared with
+	// lostAt is when it last lost a member, lostPriority the highest of those of that time.
+	lostAt       time.Time
+	lostPriority int32
+	status       tally // what its status was last compared with
 }
 
 type jobState struct {
@@ -121,7 +124,7 @@ func (w *world) take(e Event, staleness time.Duration) *change {
 	case e.Node != nil:
 		w.takeNode(e, staleness, before)
 	case e.Pod != nil:
-		w.takePod(e, before)
+		w.takePod(e, staleness, before)
 	case e.Group != nil:
 		w.takeGroup(e, before)
 	case e.Job != nil:
@@ -181,7 +184,7 @@ func (w *world) takeNode(e Event, staleness time.Duration, before *change) {
 	}
 }
 
-func (w *world) takePod(e Event, before *change) {
+func (w *world) takePod(e Event, staleness time.Duration, before *change) {
 	p := w.pods[e.Pod.UID]
 	if p != nil {
 		last := p.Pod
@@ -193,6 +196,9 @@ func (w *world) takePod(e Event, before *change) {
 		delete(w.pods, e.Pod.UID)
 		if p != nil && (p.Node != "" || p.Phase == Succeeded) {
 			w.once[p.UID], p.goneAt = p, e.At
+		}
+		if g := w.gangs[e.Pod.gang()]; p != nil && p.Group != "" && g != nil && (p.Priority >= g.lostPriority || e.At.Sub(g.lostAt) > staleness) {
+			g.lostAt, g.lostPriority = e.At, p.Priority
 		}
 		return
 	}
