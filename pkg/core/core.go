@@ -124,6 +124,9 @@ func (c *Core) Step(now time.Time, event Event) []Effect {
 		c.nodeGone(e.Name)
 	case QueuesSeen:
 		c.queuesSeen(e)
+	case ClusterSeen:
+		c.look(e.View)
+		c.weigh(now, &e.View)
 	case HistorySeen:
 		if !c.acting {
 			c.shares.late = e.Late

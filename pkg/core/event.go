@@ -134,6 +134,10 @@ type QueuesSeen struct {
 	Kind func(node string) string
 }
 
+// ClusterSeen says what the cluster is like before anybody is tried, so that whose turn it is
+// is known from the first order on.
+type ClusterSeen struct{ View View }
+
 // HistorySeen says what queues have borrowed of late, as an earlier core has left it. It
 // counts until this one begins to act.
 type HistorySeen struct{ Late quota.History }
@@ -157,5 +161,6 @@ func (Unreserved) event()        {}
 func (NodeGone) event()          {}
 func (Elected) event()           {}
 func (QueuesSeen) event()        {}
+func (ClusterSeen) event()       {}
 func (HistorySeen) event()       {}
 func (Tick) event()              {}

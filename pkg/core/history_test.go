@@ -7,6 +7,7 @@ import (
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/queue"
 	"lockstep.dev/lockstep/pkg/quota"
 )
 
@@ -85,5 +86,35 @@ func TestSharesOutliveRestart(t *testing.T) {
 	w.step(core.HistorySeen{})
 	if w.core.Late().Billionths("heavy") != before {
 		t.Error("a core that acts has taken over what was written")
+	}
+}
+
+// Whose turn it is is known before anybody was tried, from what runs in the cluster.
+func TestFirstOrderIsByTurn(t *testing.T) {
+	tree, _ := quota.New([]quota.Queue{{Name: "heavy"}, {Name: "light"}})
+	w := newWorld()
+	w.queues = core.QueuesSeen{Tree: tree, Charge: func(amounts cluster.Resources, _, _ string) cluster.Resources { return amounts }}
+	w.step(w.queues)
+	gpus := cluster.Resources(nil).Set(w.gpu, 4)
+	w.nodes["n"] = cluster.Node{Name: "n", Allocatable: gpus.Clone().Add(gpus)}
+	for i, name := range []string{"runs", "heavy", "light"} { // the older first
+		in := []string{"heavy", "heavy", "light"}[i]
+		w.step(core.GroupSeen{Spec: gang.Spec{Key: key(name), UID: name, Floor: 1, Queue: in, Created: w.now.Add(time.Duration(i) * time.Hour)}})
+		w.step(core.MemberSeen{Key: key(name), Member: gang.Member{UID: name, Name: name, Requests: gpus}, Node: []string{"n", "", ""}[i]})
+	}
+	first := func() string {
+		heavy, _ := w.core.QueueKey("heavy")
+		light, _ := w.core.QueueKey("light")
+		if queue.Less(heavy, light) {
+			return "heavy"
+		}
+		return "light"
+	}
+	if got := first(); got != "heavy" {
+		t.Errorf("%s comes first while nobody has seen the cluster, want the older", got)
+	}
+	w.step(core.ClusterSeen{View: w.view()})
+	if got := first(); got != "light" {
+		t.Errorf("%s comes first, want the queue that holds nothing", got)
 	}
 }

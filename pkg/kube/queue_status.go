@@ -52,6 +52,12 @@ func NextQueueStatus(queue *lockstepv1alpha1.Queue, faults []Fault, late *quota.
 	return next, changed
 }
 
+// SameCondition reports whether what is wrong with a queue stands in its status already.
+func SameCondition(before, next lockstepv1alpha1.QueueStatus) bool {
+	was, is := meta.FindStatusCondition(before.Conditions, ValidCondition), meta.FindStatusCondition(next.Conditions, ValidCondition)
+	return was != nil && is != nil && was.Status == is.Status && was.Message == is.Message
+}
+
 // Late is what queues have borrowed of late, by their status. What has not been written
 // for a while has not changed since.
 func Late(queues []*lockstepv1alpha1.Queue) quota.History {

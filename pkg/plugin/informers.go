@@ -11,10 +11,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
+	fwk "k8s.io/kube-scheduler/framework"
+	"k8s.io/kubernetes/pkg/scheduler/framework"
 	"sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
 	"lockstep.dev/lockstep/pkg/core"
@@ -74,8 +77,18 @@ func (e *engine) start(ctx context.Context) error {
 }
 
 // becomeReady opens the gate for members; until then a gang that was bound in
-// part before a restart could be taken for a new one.
+// part before a restart could be taken for a new one. Queues are weighed before, by what
+// the informers know, as no cycle has a snapshot yet: the first order is by their turn.
 func (e *engine) becomeReady(logger klog.Logger) {
+	if nodes, err := e.nodes(); err != nil {
+		logger.Error(err, "List nodes and pods; queues are weighed at the first attempt")
+	} else {
+		e.mu.Lock()
+		e.mirror.update(nodes)
+		effects := e.core.Step(time.Now(), core.ClusterSeen{View: e.view(nodes)})
+		e.mu.Unlock()
+		e.apply(effects)
+	}
 	e.ready.Store(true)
 	e.mu.Lock()
 	uids := make([]string, 0, len(e.pods))
@@ -87,6 +100,32 @@ func (e *engine) becomeReady(logger klog.Logger) {
 	e.mu.Unlock()
 	logger.Info("Lockstep has seen all pods and PodGroups", "waitingMembers", len(uids))
 	e.activations.put(uids)
+}
+
+// nodes are the nodes with the pods on them as the informers know them.
+func (e *engine) nodes() ([]fwk.NodeInfo, error) {
+	informers := e.handle.SharedInformerFactory().Core().V1()
+	nodes, err := informers.Nodes().Lister().List(labels.Everything())
+	if err != nil {
+		return nil, err
+	}
+	pods, err := informers.Pods().Lister().List(labels.Everything())
+	if err != nil {
+		return nil, err
+	}
+	on := map[string][]*v1.Pod{}
+	for _, pod := range pods {
+		if pod.Spec.NodeName != "" && pod.Status.Phase != v1.PodSucceeded && pod.Status.Phase != v1.PodFailed {
+			on[pod.Spec.NodeName] = append(on[pod.Spec.NodeName], pod)
+		}
+	}
+	infos := make([]fwk.NodeInfo, 0, len(nodes))
+	for _, node := range nodes {
+		info := framework.NewNodeInfo(on[node.Name]...)
+		info.SetNode(node)
+		infos = append(infos, info)
+	}
+	return infos, nil
 }
 
 func (e *engine) runActivations(ctx context.Context) {

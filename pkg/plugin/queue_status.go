@@ -50,7 +50,7 @@ func (q *queues) write(ctx context.Context, keep bool, told map[types.UID]string
 		return nil
 	}
 	for _, elastic := range decodeAll[v1alpha1.ElasticQuota](ctx, q.elastic) {
-		q.tell(told, &v1.ObjectReference{
+		q.tell(told, false, &v1.ObjectReference{
 			APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "ElasticQuota", Namespace: elastic.Namespace, Name: elastic.Name, UID: elastic.UID,
 		}, read.FaultsOf(kube.ElasticQueue(elastic)))
 	}
@@ -61,10 +61,10 @@ func (q *queues) write(ctx context.Context, keep bool, told map[types.UID]string
 	var failed error
 	for _, queue := range decodeAll[lockstepv1alpha1.Queue](ctx, q.queue) {
 		faults := read.FaultsOf(queue.Name)
-		q.tell(told, &v1.ObjectReference{
+		next, changed := kube.NextQueueStatus(queue, faults, history, time.Now())
+		q.tell(told, kube.SameCondition(queue.Status, next), &v1.ObjectReference{
 			APIVersion: lockstepv1alpha1.GroupVersion.String(), Kind: lockstepv1alpha1.Kind, Name: queue.Name, UID: queue.UID,
 		}, faults)
-		next, changed := kube.NextQueueStatus(queue, faults, history, time.Now())
 		if !changed {
 			continue
 		}
@@ -75,8 +75,9 @@ func (q *queues) write(ctx context.Context, keep bool, told map[types.UID]string
 	return failed
 }
 
-// tell puts what is wrong with a queue into an event, once.
-func (q *queues) tell(told map[types.UID]string, about *v1.ObjectReference, faults []kube.Fault) {
+// tell puts what is wrong with a queue into an event, once. Where its condition says the same
+// already, an earlier scheduler has told it.
+func (q *queues) tell(told map[types.UID]string, written bool, about *v1.ObjectReference, faults []kube.Fault) {
 	said := ""
 	for _, fault := range faults {
 		if fault.Mild {
@@ -87,10 +88,8 @@ func (q *queues) tell(told map[types.UID]string, about *v1.ObjectReference, faul
 		}
 		said += fault.Field + ": " + fault.Text
 	}
-	if told[about.UID] == said {
-		return
-	}
-	if told[about.UID] = said; said != "" {
+	before, known := told[about.UID]
+	if told[about.UID] = said; said != "" && said != before && (known || !written) {
 		q.engine.handle.EventRecorder().Eventf(about, nil, v1.EventTypeWarning, "QueueFaulty", "Reading", "%s", said)
 	}
 }
