@@ -8,14 +8,15 @@
 //
 // WaterFilling goes by three rules, in this order:
 //
-//  1. Workers above the floor (surplus) are there until somebody needs their room.
+//  1. Workers above the asked size (surplus) are there until somebody needs their room.
 //     While a gang waits that would fit without some of them, these are given back,
 //     those that add the least first and no more than needed, once it has waited for
-//     longer than their restarts cost. Nothing of a floor is given back.
-//  2. Idle room goes to growth when no gang waits that could use it. It is handed
-//     out like water that fills vessels: again and again to the job whose utility
-//     it raises the most per GPU. Room in use moves from one job to another only if that
-//     is worth the restarts of both.
+//     longer than their restarts cost. Nothing of what was asked for is given back.
+//  2. Idle room goes to growth when no gang waits for more than there is; while one
+//     does, jobs that started with less than they asked for may still come to have that.
+//     It is handed out like water that fills vessels: again and again to the job whose
+//     utility it raises the most per GPU. Room in use moves from one job to another only
+//     if that is worth the restarts of both.
 //  3. A resize restarts all Workers of a job. So a job changes its size only if the
 //     gain over the time it is expected to run is more than twice what the restart
 //     costs, and not again before it has settled. Giving way does not wait for that.

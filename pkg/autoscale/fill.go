@@ -14,6 +14,8 @@ type vessel struct {
 	speed []float64 // speed-up, by place in sizes
 	worth []float64 // utility, by place in sizes
 	home  int       // place of the present size
+	keeps int       // place of the smallest size that the job can be shrunk to
+	most  int       // place of the largest size that it may come to have now
 	at    int       // place of the size it has been given
 	top   int       // the highest place that it may still get
 	// unworthy is a larger size that does not pay for the restart; 0: none.
@@ -36,8 +38,18 @@ func newVessel(j *Job, index int, power float64) *vessel {
 		v.worth = append(v.worth, j.weight()*utility(speed/one, power))
 	}
 	v.home, _ = slices.BinarySearch(v.sizes, j.Current)
-	v.at, v.top = v.home, len(v.sizes)-1
+	v.keeps = min(v.asked(), v.home)
+	v.most = len(v.sizes) - 1
+	v.at, v.top = v.home, v.most
 	return v
+}
+
+// asked is the place of the size that was asked for: the largest allowed one up to it,
+// and no less than the floor.
+func (v *vessel) asked() int {
+	floor, _ := slices.BinarySearch(v.sizes, v.Min)
+	above, _ := slices.BinarySearch(v.sizes, v.Asked+1)
+	return max(floor, above-1)
 }
 
 // profit of a change that makes the job faster by a share, in seconds of work at the
@@ -54,12 +66,6 @@ func utility(speed, power float64) float64 {
 		return math.Log(speed)
 	}
 	return math.Pow(speed, power) / power
-}
-
-// floor is the place of the smallest size that the job can be shrunk to.
-func (v *vessel) floor() int {
-	place, _ := slices.BinarySearch(v.sizes, v.Min)
-	return min(place, v.home)
 }
 
 func (v *vessel) size() int { return v.sizes[v.at] }

@@ -34,7 +34,7 @@ func (r *round) makeWay(gang Pending) bool {
 	before := slices.Clone(r.place)
 	fits := func() bool { return r.begin() && r.room.Start(gang.Name) }
 	for i, v := range r.vessels {
-		r.place[i] = min(r.place[i], v.floor())
+		r.place[i] = min(r.place[i], v.keeps)
 	}
 	possible := !slices.Equal(r.place, before) && fits()
 	copy(r.place, before)
@@ -92,7 +92,7 @@ func (r *round) cheapest() release {
 	best := release{job: -1}
 	for i, v := range r.vessels {
 		at := r.place[i]
-		if at <= v.floor() {
+		if at <= v.keeps {
 			continue
 		}
 		freed := float64((v.sizes[at] - v.sizes[at-1]) * v.unit())

@@ -152,12 +152,17 @@ func TestRecommendKeepsTheRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		room := &gpus{all: rapid.IntRange(0, 12).Draw(t, "idle")}
 		s := Situation{Room: room}
+		waits := rapid.Bool().Draw(t, "waits") // for more than there ever is
+		if waits {
+			s.Pending = []Pending{{Name: "waits", GPUs: 100, Waited: time.Hour}}
+		}
 		used := 0
 		for i := range rapid.IntRange(0, 5).Draw(t, "jobs") {
 			j := Job{Name: strconv.Itoa(i), GPUs: 1, NodeGPUs: 4, RestartCost: time.Minute}
 			j.Min = rapid.IntRange(1, 4).Draw(t, "min")
 			j.Max = rapid.IntRange(j.Min, 10).Draw(t, "max")
 			j.Current = rapid.IntRange(1, 11).Draw(t, "current")
+			j.Asked = rapid.IntRange(0, j.Max).Draw(t, "asked")
 			j.Step = rapid.IntRange(0, 3).Draw(t, "step")
 			j.Settled = time.Duration(rapid.IntRange(0, 20).Draw(t, "settled")) * time.Minute
 			j.Age = j.Settled + time.Duration(rapid.IntRange(0, 100).Draw(t, "age"))*time.Minute
@@ -174,6 +179,12 @@ func TestRecommendKeepsTheRules(t *testing.T) {
 			}
 			if d.Target != j.Current && (d.Target < j.Min || d.Target > j.Max || j.Step > 1 && d.Target%j.Step != 0) {
 				t.Fatalf("%+v is not allowed for %+v", d, j)
+			}
+			if d.Target > max(j.Current, j.Asked) && j.Current >= j.Min && waits {
+				t.Fatalf("%+v takes what a gang waits for: %+v", d, j)
+			}
+			if d.Target < j.Current && d.Target < j.Asked && j.Step < 2 {
+				t.Fatalf("%+v takes what was asked for from %+v", d, j)
 			}
 			if d.Target != j.Current && j.Settled < DefaultCooldown {
 				t.Fatalf("%+v comes too soon for %+v", d, j)

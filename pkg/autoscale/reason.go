@@ -31,12 +31,16 @@ func (r *round) reason(i int, v *vessel, target int) (Verdict, string) {
 		if r.took {
 			source = "idle or of less use to other jobs"
 		}
+		size := workers(target)
+		if target == v.Asked {
+			size += ", which were asked for"
+		}
 		return Grow, fmt.Sprintf("grows from %d to %s, %s faster: %s are %s, and %s of running is expected for a restart of %s",
-			v.Current, workers(target), percent(v.gain(r.place[i])), count((target-v.Current)*v.unit(), v.GPUs), source,
+			v.Current, size, percent(v.gain(r.place[i])), count((target-v.Current)*v.unit(), v.GPUs), source,
 			span(v.remaining()), span(v.RestartCost))
 	case !v.wants() && v.unworthy == 0:
 		return Enough, stays + "more are not allowed, or would not make it faster"
-	case r.unmet != "" && !r.Revocable:
+	case v.most == v.home && r.unmet != "":
 		return Reserved, stays + fmt.Sprintf("gang %s waits, and what is idle is for it", r.unmet)
 	case v.Settled < r.cooldown(v.Job):
 		return Settling, stays + fmt.Sprintf("it has had this size for %s, and changes at most once in %s",

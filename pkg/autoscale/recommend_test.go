@@ -23,6 +23,10 @@ func with(j autoscale.Job, change func(*autoscale.Job)) autoscale.Job {
 	return j
 }
 
+func asked(j autoscale.Job, size int) autoscale.Job {
+	return with(j, func(j *autoscale.Job) { j.Asked = size })
+}
+
 func TestRecommend(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -78,6 +82,34 @@ func TestRecommend(t *testing.T) {
 		{
 			name: "a floor is never given back", jobs: []autoscale.Job{old("a", 4, 8, 8)},
 			pending: map[string]int{"team/x": 5}, want: []string{"a 8 Enough"},
+		},
+		{
+			name: "what was asked for is not given back", jobs: []autoscale.Job{asked(old("a", 2, 8, 8), 6), asked(old("b", 2, 4, 8), 4)},
+			idle: 1, pending: map[string]int{"team/x": 3}, want: []string{"a 6 GiveWay", "b 4 NoRoom"},
+		},
+		{
+			name: "nor what the job has of it", jobs: []autoscale.Job{asked(old("a", 2, 3, 8), 4)},
+			pending: map[string]int{"team/x": 1}, want: []string{"a 3 NoRoom"},
+		},
+		{
+			name: "a job that started small gets what it lacks, and no more, while a gang waits for what there is not",
+			jobs: []autoscale.Job{asked(old("a", 2, 2, 8), 4), asked(old("b", 2, 4, 8), 4)},
+			idle: 6, pending: map[string]int{"team/x": 9}, want: []string{"a 4 Grow", "b 4 Reserved"},
+			reason: "grows from 2 to 4 Workers, which were asked for, 96 % faster: 2 GPUs are idle",
+		},
+		{
+			name: "but not what a gang can start with", jobs: []autoscale.Job{asked(old("a", 2, 2, 8), 4)},
+			idle: 3, pending: map[string]int{"team/x": 3}, want: []string{"a 2 NoRoom"},
+		},
+		{
+			name:    "it gets that from those who have more than they asked for, where that is worth their restart",
+			jobs:    []autoscale.Job{asked(old("a", 1, 1, 8), 4), asked(old("b", 2, 8, 8), 2)},
+			pending: map[string]int{"team/x": 9}, want: []string{"a 4 Grow", "b 5 Rebalance"},
+		},
+		{
+			name:    "an asked size that is not allowed counts as the one below",
+			jobs:    []autoscale.Job{with(asked(old("a", 2, 8, 8), 5), func(j *autoscale.Job) { j.Sizes = []int{2, 4, 8} })},
+			pending: map[string]int{"team/x": 3}, want: []string{"a 4 GiveWay"},
 		},
 		{
 			name: "allowed sizes", jobs: []autoscale.Job{with(old("a", 2, 2, 8), func(j *autoscale.Job) { j.Sizes = []int{2, 4, 8} })}, idle: 5,

@@ -37,11 +37,22 @@ func (w WaterFilling) Recommend(s Situation) []Decision {
 		r.place = append(r.place, v.home)
 	}
 	r.giveWay(s.Pending)
-	if r.unmet == "" || w.Revocable {
-		r.grow()
+	if r.unmet != "" && !w.Revocable {
+		r.hold()
 	}
+	r.grow()
 	r.room.Reset()
 	return r.explain()
+}
+
+// hold keeps what is idle for gangs that wait: jobs come to have what was asked for, and
+// no more. They had their turn before these gangs, and started with less to start earlier.
+func (r *round) hold() {
+	for _, v := range r.vessels {
+		if v.most = v.home; v.Asked > v.Current {
+			v.most = min(max(v.home, v.asked()), len(v.sizes)-1)
+		}
+	}
 }
 
 // round is one call of Recommend.
@@ -63,7 +74,7 @@ type round struct {
 func (r *round) begin() bool {
 	r.room.Reset()
 	for i, v := range r.vessels {
-		v.at, v.top = r.place[i], len(v.sizes)-1
+		v.at, v.top = r.place[i], v.most
 		r.resize(v, v.home, v.at)
 	}
 	fit := true
@@ -127,7 +138,7 @@ func (r *round) fromScratch(base []int) []int {
 	free := r.free()
 	for _, i := range free {
 		v := r.vessels[i]
-		v.at = v.floor()
+		v.at = v.keeps
 		r.resize(v, base[i], v.at)
 	}
 	fill(r.vessels, free, r.room)

@@ -58,6 +58,12 @@ func (p *pass) resize() {
 	p.yield()
 	progress := p.status.Progress
 	wanted := *p.job.Spec.PyTorchReplicaSpecs[v1.Worker].Replicas
+	switch {
+	case !v1.AutoscaledByCluster(p.Job):
+		progress.Asked = nil
+	case progress.Asked == nil:
+		progress.Asked = &wanted
+	}
 	most := p.granted(*elastic.MaxReplicas)
 	target := t.Allowed(min(wanted, most), *elastic.MinReplicas, most)
 	switch {

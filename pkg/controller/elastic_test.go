@@ -51,6 +51,32 @@ func TestElasticMembership(t *testing.T) {
 	w.exit("worker-0", 0).look().wantState("Succeeded")
 }
 
+// TestElasticAsked: what was asked for is remembered while the recommender writes the size,
+// also when the job is suspended meanwhile, and forgotten when it does so no more.
+func TestElasticAsked(t *testing.T) {
+	w := running(t, elasticJob)
+	if got := w.Job.Status.Progress.Asked; got != nil {
+		t.Errorf("%d Workers were asked for of a job that its owner sizes", *got)
+	}
+	w.edit(annotate(v1.AnnotationAutoscale, "cluster")).rest()
+	scaleTo(4)(w)
+	w.rest().run().rest()
+	if got := w.Job.Status.Progress.Asked; got == nil || *got != 2 {
+		t.Errorf("asked for %v, want 2", got)
+	}
+	suspendTo(true)(w)
+	w.rest()
+	suspendTo(false)(w)
+	w.rest()
+	if got := w.Job.Status.Progress.Asked; got == nil || *got != 2 {
+		t.Errorf("asked for %v after it was suspended, want 2", got)
+	}
+	w.edit(func(j *v1.PyTorchJob) { delete(j.Annotations, v1.AnnotationAutoscale) }).rest()
+	if got := w.Job.Status.Progress.Asked; got != nil {
+		t.Errorf("%d are still asked for", *got)
+	}
+}
+
 func TestElasticRange(t *testing.T) {
 	w := running(t, elasticJob)
 	scaleTo(9)(w)

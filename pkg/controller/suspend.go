@@ -44,7 +44,7 @@ func (p *pass) resume() {
 	p.setCondition(v1.JobSuspended, corev1.ConditionFalse, reasonResumed, message)
 	p.tell(corev1.EventTypeNormal, reasonResumed, message)
 	p.status.StartTime = &metav1.Time{Time: p.Now}
-	p.status.Progress = &v1.Progress{}
+	p.status.Progress = &v1.Progress{Asked: p.status.Progress.Asked}
 	p.completed, p.replacing = memory{}, memory{}
 	p.Gone = nil
 	for _, pod := range p.Pods {

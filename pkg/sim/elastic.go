@@ -100,7 +100,7 @@ func (z *resizer) situation() autoscale.Situation {
 	placed, gangs := map[string]autoscale.Placed{}, map[string]placement.Request{}
 	for _, t := range z.running {
 		s.Jobs = append(s.Jobs, autoscale.Job{
-			Name: t.Name, Min: t.MinWorkers, Max: t.MaxWorkers, Current: t.size(),
+			Name: t.Name, Min: t.MinWorkers, Max: t.MaxWorkers, Current: t.size(), Asked: t.Workers,
 			GPUs: int(t.GPUsPerWorker), NodeGPUs: z.machine.largest(),
 			Age: seconds(z.now - t.started), Settled: seconds(z.now - t.resized),
 			RestartCost: seconds(z.costs.RestartSeconds + z.costs.CheckpointSeconds/2),

@@ -125,8 +125,9 @@ func TestCompareElastic(t *testing.T) {
 	}
 }
 
-// TestElasticOnTheTrace: with the jobs that the trace says are elastic, and a load that
-// leaves something idle.
+// TestElasticOnTheTrace: with the jobs that the trace says are elastic, at a load that
+// leaves something idle and at one at which somebody waits most of the time. The others take
+// no longer, but for what a replay varies by: one start that comes later moves all after it.
 func TestElasticOnTheTrace(t *testing.T) {
 	nodes, levels, err := ReadCluster(openTrace(t, "synth", "cluster_128.csv"), nil)
 	if err != nil {
@@ -136,14 +137,16 @@ func TestElasticOnTheTrace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := CompareElastic(nodes, levels, jobs, ElasticOptions{
-		Load: 0.7, Replay: ReplayOptions{Recommender: autoscale.WaterFilling{}, ReserveAfterSeconds: 600},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("goodput %.1f %%, fixed %.1f %%", r.Elastic.GoodputPercent, r.Fixed.GoodputPercent)
-	if r.GoodputRatio < 1.3 || r.Elastic.OthersMeanSeconds > r.Fixed.OthersMeanSeconds {
-		t.Errorf("%+v", r)
+	for load, least := range map[float64]float64{0.7: 1.3, 0.95: 1.2} {
+		r, err := CompareElastic(nodes, levels, jobs, ElasticOptions{
+			Load: load, Replay: ReplayOptions{Recommender: autoscale.WaterFilling{}, ReserveAfterSeconds: 600},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("load %.2f: goodput %.1f %%, fixed %.1f %%", load, r.Elastic.GoodputPercent, r.Fixed.GoodputPercent)
+		if r.GoodputRatio < least || r.Elastic.OthersMeanSeconds > 1.01*r.Fixed.OthersMeanSeconds {
+			t.Errorf("%+v", r)
+		}
 	}
 }

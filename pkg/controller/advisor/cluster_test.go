@@ -19,6 +19,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	scheduling "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 	"sigs.k8s.io/yaml"
@@ -76,7 +77,8 @@ func (l *live) manager(ctx context.Context, cluster *devcluster.Cluster) ctrl.Ma
 	config := rest.AnonymousClientConfig(cluster.RESTConfig())
 	config.BearerToken = token.Status.Token
 	config.QPS, config.Burst = 200, 400
-	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: controller.Scheme(), Cache: controller.Cache(), Metrics: server.Options{BindAddress: "0"}})
+	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: controller.Scheme(), Cache: controller.Cache(), Metrics: server.Options{BindAddress: "0"},
+		Controller: ctrlconfig.Controller{SkipNameValidation: new(true)}}) // there is one for each test
 	l.must(err)
 	board := controller.NewBoard()
 	l.must(controller.Add(ctx, mgr, controller.Options{

@@ -72,3 +72,24 @@ func TestLive(t *testing.T) {
 		return true, nil
 	})
 }
+
+// TestLiveKeepsWhatWasAsked: what a job has beyond the size that it was made with goes to gangs
+// that wait, and no more of it, however often the recommender has written its size since.
+func TestLiveKeepsWhatWasAsked(t *testing.T) {
+	l := newLive(t)
+	l.create(strings.Replace(elasticJob, "replicas: 2", "replicas: 4", 1))
+	l.awaitBound("job", 6)
+	if asked := l.job("job").Status.Progress.Asked; asked == nil || *asked != 4 {
+		t.Errorf("4 Workers were asked for, and %v are known", asked)
+	}
+	l.createGang("first", 4) // 2 are idle
+	l.awaitBound("first", 4)
+	l.awaitBound("job", 4)
+	l.createGang("second", 2) // could start if the job went to its floor
+	if reason := l.awaitVerdict("job", "Reserved"); !strings.Contains(reason, "gang default/second waits") {
+		t.Errorf("reason: %s", reason)
+	}
+	if got := *l.job("job").Spec.PyTorchReplicaSpecs[v1.Worker].Replicas; got != 4 {
+		t.Errorf("Worker.replicas is %d", got)
+	}
+}

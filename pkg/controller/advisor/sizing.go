@@ -95,6 +95,9 @@ func (a *Advisor) sizing(stored *v1.PyTorchJob, workers []*corev1.Pod) sizing {
 		Age:     now.Sub(stored.Status.StartTime.Time), Settled: now.Sub(changed),
 		Remaining: remaining(stored, now), Cooldown: terms.Cooldown, RestartCost: restartCost,
 	}
+	if progress.Asked != nil {
+		s.job.Asked = int(*progress.Asked)
+	}
 	for _, size := range terms.Sizes {
 		s.job.Sizes = append(s.job.Sizes, int(size))
 	}

@@ -154,6 +154,12 @@ type Progress struct {
 	// +optional
 	Workers *int32 `json:"workers,omitempty"`
 
+	// Asked is what Worker.replicas was when the cluster's recommender took over, which
+	// writes that number from then on.
+	//
+	// +optional
+	Asked *int32 `json:"asked,omitempty"`
+
 	// Granted is there while the job has fewer Workers than it asks for, because others
 	// needed their room.
 	//
@@ -177,7 +183,7 @@ type Progress struct {
 // IsZero is true when there is nothing to remember.
 func (p *Progress) IsZero() bool {
 	return p.Restarts == 0 && p.Crashes == 0 && len(p.Counted) == 0 && p.Incident == nil && len(p.Completed) == 0 &&
-		len(p.Replacing) == 0 && p.Generation == 0 && p.Templates == "" && !p.Stopped && p.Workers == nil && p.Granted == nil && p.Provisioning == nil && p.Resizes == 0 && p.LastResize == nil
+		len(p.Replacing) == 0 && p.Generation == 0 && p.Templates == "" && !p.Stopped && p.Workers == nil && p.Asked == nil && p.Granted == nil && p.Provisioning == nil && p.Resizes == 0 && p.LastResize == nil
 }
 
 // Incident is a death that others may be a consequence of: peers of a distributed

@@ -237,6 +237,11 @@ func (in *Progress) DeepCopyInto(out *Progress) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.Asked != nil {
+		in, out := &in.Asked, &out.Asked
+		*out = new(int32)
+		**out = **in
+	}
 	if in.Granted != nil {
 		in, out := &in.Granted, &out.Granted
 		*out = new(Grant)
