@@ -13,7 +13,8 @@ type Job struct {
 	Min, Max int
 	Current  int
 	// Asked is the size that the job's owner asked for; 0: its floor. What the job has of
-	// it is not given back either, and what it lacks of it comes before all other growth.
+	// it is not given back either, and what it lacks it may take also while gangs wait for
+	// more than there is.
 	Asked int
 	// Sizes are the allowed ones, ascending; empty: all. Step: sizes are multiples
 	// of it; 0: any. A job may keep a size that is not allowed.
