@@ -56,6 +56,7 @@ func (c *Core) holder(g *group) quota.Holder {
 		if m.state == gang.Waiting {
 			continue
 		}
+		h.Priority = max(h.Priority, m.Priority) // whoever joins it cannot make it less
 		charged := c.shares.Charge(m.Requests, m.Class, m.node)
 		if h.Amounts = h.Amounts.Add(charged); m.state != gang.Bound {
 			h.Promised = h.Promised.Add(charged)
