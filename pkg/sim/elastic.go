@@ -19,10 +19,10 @@ type resizer struct {
 	planned     bool    // it will be asked again
 }
 
-// The recommender is asked soon after something has changed and while somebody waits,
-// and now and then because jobs grow older.
+// The recommender is asked as often as the controller asks it where something has changed
+// and while somebody waits, and now and then because jobs grow older.
 const (
-	askSoon  = 60
+	askSoon  = 30
 	askLater = 600
 )
 
@@ -75,11 +75,11 @@ func (z *resizer) consider() {
 // ask lets the recommender decide and carries out what it says: first what frees
 // room, and growth when that is free.
 func (z *resizer) ask() {
-	z.planned = false
+	z.planned, z.last = false, z.now
 	if len(z.live.leaving) > 0 || len(z.running) == 0 {
 		return
 	}
-	z.last, z.changed = z.now, false
+	z.changed = false
 	tasks := slices.Clone(z.running)
 	decisions := z.recommender.Recommend(z.situation())
 	for i, d := range decisions {
