@@ -70,7 +70,7 @@ func (s *sim) drain() {
 // idle checks that a cluster in which nothing happens is left in peace: gangs that
 // wait are tried now and then, and nothing is written.
 func (s *sim) idle() {
-	writes, attempts, promised := s.writes, s.attempts, s.promises()
+	writes, attempts, evictions, promised := s.writes, s.attempts, s.evictions, s.promises()
 	for range 24 {
 		told := maps.Clone(s.reports)
 		s.pass(5 * time.Second)
@@ -88,7 +88,9 @@ func (s *sim) idle() {
 	if s.writes > writes && len(s.bad) == 0 && !promised && !s.promises() {
 		s.assert("L3: %d writes while nothing happens", s.writes-writes)
 	}
-	most := 8*len(s.api.jobs) + len(s.pending)
+	// Whoever is evicted makes room, for which all are tried, and comes back. How often that is
+	// done in vain is bounded by the rests between.
+	most := (8+2*(s.evictions-evictions))*len(s.api.jobs) + len(s.pending)
 	for _, j := range s.api.jobs { // who roams tries sixteen places for its first member when it has rested
 		if status := s.reports[j.key]; strings.Contains(status.Reason.Message, rests) || strings.Contains(status.Reason.Message, "in vain") {
 			most += 16 * status.Floor

@@ -52,7 +52,7 @@ var defects = []defect{
 	{"a member that loses its place does not take its siblings along", "release.go",
 		"c.giveBack(g, g.why)", ""},
 	{"deleted nodes are not noticed", "core.go", "\t\tc.nodeGone(e.Name)\n", "\t\t_ = e\n"},
-	{"surplus members are refused without a reason", "attempt.go", "return best, steps[fits], why", "return best, steps[fits], nil"},
+	{"surplus members are refused without a reason", "problem.go", "return best, steps[fits], why", "return best, steps[fits], nil"},
 	{"surplus members hold back the floor", "attempt.go", "best != nil || tooMany == 0 {", "best != nil || tooMany >= 0 {"},
 	{"a refusal outlives the gang's changes", "group.go", "g.refusal.stands = false", "g.refusal.stands = true"},
 	{"a refusal outlives the cluster's changes", "attempt.go", "r.viewEpoch == view.Epoch && ", ""},
