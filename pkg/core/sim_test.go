@@ -89,6 +89,7 @@ var onceFailed = []uint64{
 	1109079, // a gang that roams rests ever longer
 	1070453, // a pod is deleted after a bind whose answer was lost
 	1057048, // a user deletes a member after the surplus was evicted
+	7022863, // queues: two go, of whom the first could come back once the second is gone
 	5513887, // queues: a member that waits is less important than the gang that it joins
 	5378671, // queues: a share is taken from who is guaranteed it, as its queue has borrowed something else
 	5281037, // room that was reserved is given back when a surplus waits

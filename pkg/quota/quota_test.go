@@ -220,6 +220,12 @@ func TestPreemptible(t *testing.T) {
 		t.Errorf("of two with a surplus: %v, want %v", got, want)
 	}
 
+	// Once the large one is gone, the small one, which went before it, is guaranteed its 20.
+	both := []Holder{withFloor(held("small", "production", 20, 0, 0), 20), withFloor(held("large", "production", 40, 1, 0), 40)}
+	if got, want := tree.Usage(both, gpus(64)).Preemptible("", gpus(1), nil), []Portion{Whole, Surplus}; !slices.Equal(got, want) {
+		t.Errorf("of two of whom the first could come back: %v, want %v", got, want)
+	}
+
 	// A gang of 40 is more than production is guaranteed, so nobody would miss it; but one
 	// of 32 that waits would take the room back.
 	one := []Holder{withFloor(held("all", "production", 40, 0, 0), 40)}

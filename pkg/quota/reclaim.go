@@ -40,7 +40,7 @@ func (u *Usage) Reclaimable(queue string, asked cluster.Resources) []Portion {
 	for k := range u.holders {
 		promised[k] = positive(u.holders[k].Promised)
 	}
-	return u.lent(path, claims, asked, nil, promised)
+	return u.lent(path, claims, asked, promised, nil)
 }
 
 // Preemptible says how much each of the holders may lose to a gang that is more important.
@@ -63,7 +63,8 @@ func (u *Usage) Preemptible(queue string, asked cluster.Resources, waiting []Hol
 			gone[k] = gone[k].Add(positive(positive(h.Amounts).Clone().Sub(gone[k]).Sub(positive(h.Floor))))
 		}
 	}
-	parts := u.lent(path, claims, asked, waiting, gone)
+	waiting = slices.Clip(waiting)
+	parts := u.lent(path, claims, asked, gone, &waiting)
 	for k := range u.holders {
 		switch {
 		case yields[k]:
@@ -93,8 +94,9 @@ func (u *Usage) Borrows(queue string, asked cluster.Resources, of string) bool {
 
 // lent goes through the holders in the order in which they go, the least important and the
 // youngest first, until their queues hold no more than they are guaranteed. What is gone
-// already of each is given.
-func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, waiting []Holder, already []cluster.Resources) []Portion {
+// already of each is given; where the gang borrows, also those who wait and could take the
+// room back from it, to whom those who go are added.
+func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, already []cluster.Resources, waiting *[]Holder) []Portion {
 	parts := make([]Portion, len(u.holders))
 	if len(claims) == 0 {
 		return parts
@@ -116,8 +118,10 @@ func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, w
 		}
 		gone := positive(h.Amounts).Clone().Sub(already[k])
 		back := func(w Holder) bool { return u.returns(w, h.Queue, gone, left, path) }
-		if parts[k] = Whole; back(*h) || slices.ContainsFunc(waiting, back) {
+		if parts[k] = Whole; back(*h) || waiting != nil && slices.ContainsFunc(*waiting, back) {
 			parts[k], gone = Surplus, positive(gone.Sub(positive(h.Floor)))
+		} else if waiting != nil {
+			*waiting = append(*waiting, *h)
 		}
 		for _, i := range u.tree.path(h.Queue) {
 			left[i] = left[i].Sub(gone)
