@@ -34,8 +34,9 @@ func (s *sim) settle() {
 			s.fail("L3: no end of it after %d attempts", s.attempted)
 		}
 	}
-	for range 40 { // gangs that the filters refuse over and over hold nodes for moments
-		if s.drain(); !s.core.Holds() && len(s.assumed) == 0 {
+	for range 40 { // gangs that the filters refuse over and over hold nodes for moments, or evict others in vain
+		s.moved = false
+		if s.drain(); !s.moved && !s.core.Holds() && len(s.assumed) == 0 {
 			break
 		}
 		s.pass(time.Second)
