@@ -99,12 +99,11 @@ func TestOnePodToARack(t *testing.T) {
 	w.create(changed(gangOf("apart", racks, "1"), apartBy("apart", rackLabel)))
 	w.each(w.awaitPlaced("apart", racks), rackLabel, racks, 1)
 	w.create(changed(gangOf("more", racks+1, "1"), apartBy("more", rackLabel)))
-	message := w.awaitReason("more", "NodeRefused")
-	for _, part := range []string{"anti-affinity", "spec.affinity.podAntiAffinity", "tried again within"} {
-		if !strings.Contains(message, part) {
-			t.Errorf("the reason is %q; it should say %q", message, part)
-		}
-	}
+	w.await("the reason of more, which says what was refused and when it is tried again", func() (bool, string) {
+		reason, message := w.condition("more")
+		says := func(part string) bool { return strings.Contains(message, part) }
+		return reason == "NodeRefused" && says("anti-affinity") && says("spec.affinity.podAntiAffinity") && says("tried again within"), message
+	})
 	if n := w.history.boundGangs()["more"]; n > 0 {
 		t.Errorf("%d members of the gang that cannot be are bound", n)
 	}
