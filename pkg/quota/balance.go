@@ -22,19 +22,7 @@ import (
 // would take the room back from a gang that borrows it. A gang without a queue takes
 // nothing.
 func (u *Usage) Overdrawn(queue string, asked cluster.Resources, priority int32, revocable bool) []int {
-	left, nobody := slices.Clone(u.used), u.nobody.Clone()
-	for k := range u.holders {
-		promised, path := positive(u.holders[k].Promised), u.tree.path(u.holders[k].Queue)
-		if len(promised) == 0 {
-			continue
-		}
-		for _, i := range path {
-			left[i] = left[i].Clone().Sub(promised)
-		}
-		if len(path) == 0 {
-			nobody = nobody.Sub(promised)
-		}
-	}
+	left, nobody := u.settled()
 	var list []int
 	for _, k := range u.leaving() {
 		h := &u.holders[k]
@@ -67,4 +55,23 @@ func (u *Usage) Overdrawn(queue string, asked cluster.Resources, priority int32,
 	}
 	slices.Sort(list)
 	return list
+}
+
+// settled is what each queue holds, and what nobody's gangs do, without what is planned and
+// not bound yet.
+func (u *Usage) settled() (left []cluster.Resources, nobody cluster.Resources) {
+	left, nobody = slices.Clone(u.used), u.nobody.Clone()
+	for k := range u.holders {
+		promised, path := positive(u.holders[k].Promised), u.tree.path(u.holders[k].Queue)
+		if len(promised) == 0 {
+			continue
+		}
+		for _, i := range path {
+			left[i] = left[i].Clone().Sub(promised)
+		}
+		if len(path) == 0 {
+			nobody = nobody.Sub(promised)
+		}
+	}
+	return left, nobody
 }

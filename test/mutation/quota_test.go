@@ -26,7 +26,7 @@ var ofQuota = []defect{
 	{"others go for what a queue was promised alone", "account.go", "m.state != gang.Bound {\n\t\t\th.Promised", "false {\n\t\t\th.Promised"},
 	{"a part within its guarantee makes up for the whole", "pkg/quota/reclaim.go", "(len(own) == 0 || !u.within(own[len(own)-1], asked))", "!slices.ContainsFunc(own, func(i int) bool { return u.within(i, asked) })"},
 	{"room that is taken back is open to who borrows", "reservation.go", " && !c.takesBack(g, claim)", ""},
-	{"a floor goes that comes back at once", "pkg/quota/reclaim.go", "back(*h) || slices.ContainsFunc(waiting, back)", "slices.ContainsFunc(waiting, back)"},
+	{"a floor goes that comes back at once", "pkg/quota/reclaim.go", "back(*h) || waiting != nil && slices.ContainsFunc(*waiting, back)", "waiting != nil && slices.ContainsFunc(*waiting, back)"},
 	{"doubts of a gang that may not be tried have no end", "heal.go", "\t\t\tc.endDoubts(now, g)\n", ""},
 	{"the one reservation knows of no turns", "drain.go", "if a, b := c.turn(g), c.turn(other); a != b {", "if a, b := 0, 0; a != b {"},
 	{"the one reservation changes queues for ever", "drain.go", " && now.Sub(other.reservation.Since) < settled", ""},
