@@ -40,6 +40,18 @@ func essence(template *apiextensions.JSONSchemaProps, role string) string {
 	return list(parts)
 }
 
+// schedulingPolicy is what a job says to the scheduler; its queue has a rule of its own.
+func schedulingPolicy(object string) string {
+	policy := []string{"spec", "runPolicy", "schedulingPolicy"}
+	field := object + "." + strings.Join(policy, ".?") + ".?"
+	return list([]string{
+		field + "minAvailable",
+		field + "scheduleTimeoutSeconds",
+		orEmpty(object, slices.Concat(policy, []string{"priorityClass"})...),
+		amounts(object, slices.Concat(policy, []string{"minResources"})...),
+	})
+}
+
 func container(schema *apiextensions.JSONSchemaProps) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(schema.Properties)) {

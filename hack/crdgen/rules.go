@@ -56,6 +56,7 @@ func finishPyTorchJob(root *apiextensions.JSONSchemaProps) {
 	rule(immutableRules(root)...)(root)
 	at(root, "spec", rule(specRules()...))
 	at(root, "spec.pytorchReplicaSpecs", rule(roleRules()...))
+	at(root, "spec.pytorchReplicaSpecs.*", nullable) // or a null would be taken away before it can be refused
 	at(root, "spec.pytorchReplicaSpecs.*", rule(apiextensions.ValidationRule{
 		Rule: "!has(self.template) || !has(self.template.spec) || self.template.spec.containers.size() == 0 || " +
 			"self.template.spec.containers.exists(c, c.name == 'pytorch')",
@@ -177,7 +178,15 @@ func specRules() []apiextensions.ValidationRule {
 		pods      = "((self.?pytorchReplicaSpecs[?'Master'].hasValue() ? 1 : 0) + (" + worker + ".hasValue() ? " + replicas + " : 0))"
 		available = "self.?runPolicy.?schedulingPolicy.?minAvailable"
 	)
-	return []apiextensions.ValidationRule{{
+	notNull := func(role string) apiextensions.ValidationRule {
+		return apiextensions.ValidationRule{
+			Rule:      fmt.Sprintf("!has(%[1]s) || !('%[2]s' in %[1]s) || %[1]s['%[2]s'] != null", roles, role),
+			Message:   "must be required",
+			FieldPath: ".pytorchReplicaSpecs['" + role + "']",
+			Reason:    required,
+		}
+	}
+	return []apiextensions.ValidationRule{notNull("Master"), notNull("Worker"), {
 		Rule:      "self.?pytorchReplicaSpecs[?'Master'].?replicas.orValue(1) == 1",
 		Message:   "must be 1",
 		FieldPath: ".pytorchReplicaSpecs['Master'].replicas",
@@ -266,7 +275,7 @@ func immutableRules(root *apiextensions.JSONSchemaProps) []apiextensions.Validat
 	rules := []apiextensions.ValidationRule{
 		frozen(".pytorchReplicaSpecs", sameKey("Master")+" && "+sameKey("Worker")),
 		frozen(".nprocPerNode", same("spec", "nprocPerNode")),
-		frozen(".runPolicy.schedulingPolicy", within("spec.runPolicy", same("spec.runPolicy", "schedulingPolicy"))),
+		frozen(".runPolicy.schedulingPolicy", schedulingPolicy("self")+" == "+schedulingPolicy("oldSelf")),
 		frozen(".pytorchReplicaSpecs['Worker'].replicas", "has(self.spec.elasticPolicy) || "+replicas),
 	}
 	for _, role := range []string{"Master", "Worker"} {
@@ -275,14 +284,16 @@ func immutableRules(root *apiextensions.JSONSchemaProps) []apiextensions.Validat
 		path := fmt.Sprintf(".pytorchReplicaSpecs['%s'].", role)
 		rules = append(rules,
 			frozen(path+"template", "self.spec.?runPolicy.?suspend.orValue(false) || "+inBoth+sameTemplate(root, role)),
-			frozen(path+"restartPolicy", inBoth+"("+same(parent, "restartPolicy")+")"))
+			frozen(path+"restartPolicy", inBoth+orEmpty("self."+parent, "restartPolicy")+" == "+orEmpty("oldSelf."+parent, "restartPolicy")))
 	}
 	var elastic strings.Builder
 	elastic.WriteString("has(self.spec.elasticPolicy) == has(oldSelf.spec.elasticPolicy)")
-	for _, name := range []string{"rdzvBackend", "rdzvPort", "rdzvHost", "rdzvId", "rdzvConf", "standalone",
+	for _, name := range []string{"rdzvBackend", "rdzvPort", "rdzvHost", "rdzvId", "standalone",
 		"nProcPerNode", "maxRestarts"} {
 		elastic.WriteString(" && (" + within("spec.elasticPolicy", same("spec.elasticPolicy", name)) + ")")
 	}
+	conf := func(object string) string { return "(" + each(object, []string{"spec", "elasticPolicy", "rdzvConf"}, "", "[]") + ")" }
+	elastic.WriteString(" && " + conf("self") + " == " + conf("oldSelf"))
 	return append(rules, frozen(".elasticPolicy", elastic.String()))
 }
 

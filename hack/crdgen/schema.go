@@ -88,6 +88,8 @@ func defaultsTo(value string) func(*apiextensions.JSONSchemaProps) {
 	return func(schema *apiextensions.JSONSchemaProps) { schema.Default = &apiextensions.JSON{Raw: []byte(value)} }
 }
 
+func nullable(schema *apiextensions.JSONSchemaProps) { schema.Nullable = true }
+
 func enum(values ...string) func(*apiextensions.JSONSchemaProps) {
 	return func(schema *apiextensions.JSONSchemaProps) {
 		schema.Enum = nil
