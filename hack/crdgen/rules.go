@@ -292,7 +292,9 @@ func immutableRules(root *apiextensions.JSONSchemaProps) []apiextensions.Validat
 		"nProcPerNode", "maxRestarts"} {
 		elastic.WriteString(" && (" + within("spec.elasticPolicy", same("spec.elasticPolicy", name)) + ")")
 	}
-	conf := func(object string) string { return "(" + each(object, []string{"spec", "elasticPolicy", "rdzvConf"}, "", "[]") + ")" }
+	conf := func(object string) string {
+		return "(" + each(object, []string{"spec", "elasticPolicy", "rdzvConf"}, "", "[]") + ")"
+	}
 	elastic.WriteString(" && " + conf("self") + " == " + conf("oldSelf"))
 	return append(rules, frozen(".elasticPolicy", elastic.String()))
 }
