@@ -159,6 +159,18 @@ func (a *apiserver) objects() map[string]*unstructured.Unstructured {
 
 var testKinds = map[string]string{"pods": "Pod", "events": "Event", "pytorchjobs": "PyTorchJob", "podgroups": "PodGroup"}
 
+// clusterWide are the lists of a cluster in which there is nothing.
+var clusterWide = map[string]any{
+	"/api/v1/nodes": emptyList("v1", "NodeList"),
+	"/api/v1/pods":  emptyList("v1", "PodList"),
+	"/apis/scheduling.x-k8s.io/v1alpha1/podgroups": emptyList("scheduling.x-k8s.io/v1alpha1", "PodGroupList"),
+	"/apis/scheduling.k8s.io/v1/priorityclasses":   emptyList("scheduling.k8s.io/v1", "PriorityClassList"),
+}
+
+func emptyList(version, kind string) any {
+	return map[string]any{"apiVersion": version, "kind": kind, "metadata": map[string]any{}, "items": []any{}}
+}
+
 func (a *apiserver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// …/namespaces/NAMESPACE/RESOURCE[/NAME[/log]]
 	_, path, ok := strings.Cut(r.URL.Path, "/namespaces/team-a/")
@@ -168,6 +180,8 @@ func (a *apiserver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case a.refused(r):
 		a.fail(w, http.StatusForbidden, metav1.StatusReasonForbidden, "you may not", nil)
+	case !ok && clusterWide[r.URL.Path] != nil:
+		answer(w, http.StatusOK, clusterWide[r.URL.Path])
 	case !ok || kind == "":
 		a.fail(w, http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource", nil)
 	case r.Method == http.MethodPost:

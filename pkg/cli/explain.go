@@ -31,7 +31,7 @@ func newExplainCommand() *cobra.Command {
 		Long: `Says why a gang waits: what is missing in each domain of the topology and who holds it
 there, what it waits for, and its place in the queue. Of a gang that has its place it
 says where that is. KIND is podgroup, pytorchjob or pod; a NAME alone is that of a job or of a
-pod group. Of a job that is suspended or has ended it says that.
+pod group. Of a job that has no gang, because it is suspended, has ended or cannot be made, it says that.
 
 The answer is worked out from what is there now, by the scheduler's own code; what the
 scheduler itself has written on the PodGroup stands beside it.`,
@@ -43,17 +43,22 @@ scheduler itself has written on the PodGroup stands beside it.`,
 			if err != nil {
 				return err
 			}
-			if look.live() && (kind == "pytorchjob" || kind == "") {
-				if answered, err := look.explainJob(command, kind, name, output); answered || err != nil {
-					return err
-				}
+			job, err := look.jobNamed(command.Context(), kind, name)
+			if err != nil {
+				return err
+			}
+			if job != nil && job.idle && output == outputText {
+				return job.print(command, output)
 			}
 			w, err := look.look(command)
 			if err != nil {
 				return err
 			}
 			key, err := gangNamed(w, kind, gang.Key{Namespace: look.namespace(), Name: name}, look.schedulerName)
-			if err != nil {
+			switch {
+			case err != nil && job != nil:
+				return job.print(command, output)
+			case err != nil:
 				return err
 			}
 			offline, err := look.offline(w)
@@ -83,27 +88,48 @@ scheduler itself has written on the PodGroup stands beside it.`,
 	return command
 }
 
-// explainJob is all that there is to say of a job that has no gang to explain: it does not
-// exist, is suspended, cannot be run, or has ended.
-func (i *inspection) explainJob(command *cobra.Command, kind, name string, output outputFormat) (answered bool, err error) {
+// jobStanding is all that there is to say of a job that has no gang to explain.
+type jobStanding struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	State     string `json:"state"`
+	Message   string `json:"message"`
+
+	text string
+	// idle: it is suspended, cannot be run, or has ended.
+	idle bool
+}
+
+// jobNamed is where the job that a target speaks of stands; nil where it speaks of none.
+func (i *inspection) jobNamed(ctx context.Context, kind, name string) (*jobStanding, error) {
+	if !i.live() || kind != "pytorchjob" && kind != "" {
+		return nil, nil
+	}
 	j, err := connectJobs(i.kube)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	job, err := j.get(command.Context(), name)
+	job, err := j.get(ctx, name)
 	if errors.Is(err, errNoJob) && kind != "" {
-		return false, err
+		return nil, err
 	}
 	if job == nil {
-		return false, nil // the pods may tell more than the caller may see of the job
+		return nil, nil // the pods may tell more than the caller may see of the job
 	}
-	state := stateOf(job)
-	over := ended(state.Type) || state.Type == kubeflowv1.JobSuspended || state.Type == kubeflowv1.JobInvalid
-	if !over || output == outputJSON {
-		return false, nil
+	state, standing := stateOf(job), j.standing(ctx, job)
+	return &jobStanding{
+		Namespace: j.namespace, Name: name, State: string(state.Type), Message: standing,
+		text: j.name(name) + " " + standing,
+		idle: ended(state.Type) || state.Type == kubeflowv1.JobSuspended || state.Type == kubeflowv1.JobInvalid,
+	}, nil
+}
+
+func (s *jobStanding) print(command *cobra.Command, output outputFormat) error {
+	if output == outputJSON {
+		return printJSON(command.OutOrStdout(), s)
 	}
-	newScreen(command.OutOrStdout(), time.Now).plain(printable(j.name(name) + " " + j.standing(command.Context(), job)))
-	return true, nil
+	newScreen(command.OutOrStdout(), time.Now).plain(printable(s.text))
+	return nil
 }
 
 // completeGangs lists the pod groups of the namespace; none where that fails.

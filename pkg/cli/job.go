@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -105,13 +106,14 @@ func (j *jobs) standing(ctx context.Context, job *kubeflowv1.PyTorchJob) string 
 	if state.Type != "" {
 		text = "is " + string(state.Type) + ": " + state.Message
 	}
+	add := func(more string) { text = strings.TrimSuffix(text, ".") + "; " + more }
 	for _, c := range job.Status.Conditions {
 		if (c.Type == kubeflowv1.JobCreateFailed || c.Type == kubeflowv1.JobSidecarRuns) && c.Status == corev1.ConditionTrue {
-			text += "; " + c.Message
+			add(c.Message)
 		}
 	}
 	if waits := j.gangWaits(ctx, job.Name); waits != "" && !ended(state.Type) {
-		text += "; its gang waits: " + waits
+		add("its gang waits: " + waits)
 	}
 	return text
 }

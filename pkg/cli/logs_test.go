@@ -64,6 +64,28 @@ func TestJobsByTheirKind(t *testing.T) {
 	}
 }
 
+// TestExplainAJobWithoutAGang: why it has none stands on the job.
+func TestExplainAJobWithoutAGang(t *testing.T) {
+	a := newAPIServer(t)
+	a.put(mnist("Created", "It is created."))
+	const says = "is Created: It is created."
+	for args, want := range map[string]string{
+		"explain mnist":            "pytorchjob team-a/mnist " + says + "\n",
+		"explain pytorchjob/mnist": "pytorchjob team-a/mnist " + says + "\n",
+		"explain mnist -o json": `{
+  "namespace": "team-a",
+  "name": "mnist",
+  "state": "Created",
+  "message": "` + says + `"
+}
+`,
+	} {
+		if code, out, errOut := a.invoke(strings.Fields(args)...); code != exitYes || out != want || errOut != "" {
+			t.Errorf("%s: exit code %d, output %q, error %q; want %q", args, code, out, errOut, want)
+		}
+	}
+}
+
 // TestFollowedLogsSayWhyThereAreNone: all ranks wait for room.
 func TestFollowedLogsSayWhyThereAreNone(t *testing.T) {
 	t.Parallel()
@@ -73,7 +95,7 @@ func TestFollowedLogsSayWhyThereAreNone(t *testing.T) {
 	a.put(jobPod("master", 0, 0, ""))
 	a.put(jobPod("worker", 0, 0, ""))
 	f := a.start("logs", "mnist", "-f", "--all-ranks")
-	f.until("note: pod mnist-master-0 has no log yet: the job is Created: It is created.; its gang waits: rack-0 has 2 of 3 GPUs")
+	f.until("note: pod mnist-master-0 has no log yet: the job is Created: It is created; its gang waits: rack-0 has 2 of 3 GPUs")
 	a.put(mnist("Failed", "It is over."))
 	f.end(exitYes)
 }
@@ -89,7 +111,7 @@ func TestLogsOfAJobWithoutPodsSayWhy(t *testing.T) {
 		{func(a *apiserver) {
 			a.put(mnist("Created", "It is created."))
 			a.put(waitingGang("0 of 3 members exist"))
-		}, "has no pods yet: it is Created: It is created.; its gang waits: 0 of 3 members exist"},
+		}, "has no pods yet: it is Created: It is created; its gang waits: 0 of 3 members exist"},
 		{func(a *apiserver) { a.put(mnist("Succeeded", "It is done.")) }, "has no pods any more"},
 	} {
 		a := newAPIServer(t)

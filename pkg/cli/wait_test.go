@@ -99,13 +99,13 @@ func TestWaitSaysWhyNot(t *testing.T) {
 	expect("not Succeeded after 1ms: no controller has taken it up", "wait", "mnist", "--timeout", "1ms")
 	a.put(mnist("Created", "PyTorchJob mnist is created."))
 	a.put(waitingGang("rack-0 has 2 of 3 GPUs"))
-	expect("not Running after 300ms: is Created: PyTorchJob mnist is created.; its gang waits: rack-0 has 2 of 3 GPUs",
+	expect("not Running after 300ms: is Created: PyTorchJob mnist is created; its gang waits: rack-0 has 2 of 3 GPUs",
 		"wait", "mnist", "--for", "Running", "--timeout", "300ms")
 	held := mnist("Running", "PyTorchJob mnist is running.")
 	held.Status.Conditions = append([]kubeflowv1.JobCondition{{Type: kubeflowv1.JobSidecarRuns, Status: corev1.ConditionTrue,
 		Message: "pod mnist-master-0: container pytorch has exited with code 0 and logger runs on"}}, held.Status.Conditions...)
 	a.put(held)
-	expect("PyTorchJob mnist is running.; pod mnist-master-0: container pytorch has exited with code 0 and logger runs on",
+	expect("PyTorchJob mnist is running; pod mnist-master-0: container pytorch has exited with code 0 and logger runs on",
 		"wait", "mnist", "--timeout", "300ms")
 	a.do(func() { a.refuses = "pytorchjobs" })
 	expect("you may not", "wait", "mnist")

@@ -72,15 +72,15 @@ func replicasOf(replicas *ReplicaSpec) int32 {
 
 func validateName(job *PyTorchJob) field.ErrorList {
 	path := field.NewPath("metadata", "name")
-	if wrong := validation.IsDNS1035Label(job.Name); len(wrong) > 0 {
-		return field.ErrorList{field.Invalid(path, job.Name, "should match: "+strings.Join(wrong, ", "))}
-	}
 	last := Largest(job) - masters(&job.Spec) - 1
 	longest := PodName(job.Name, Worker, max(last, 0))
 	if len(longest) > maxLabel {
 		return field.ErrorList{field.Invalid(path, job.Name, fmt.Sprintf(
 			"must be no more than %d characters: its longest pod name would be %s, and pod names end at %d",
 			maxLabel-(len(longest)-len(job.Name)), longest, maxLabel))}
+	}
+	if wrong := validation.IsDNS1035Label(job.Name); len(wrong) > 0 {
+		return field.ErrorList{field.Invalid(path, job.Name, "should match: "+strings.Join(wrong, ", "))}
 	}
 	return nil
 }

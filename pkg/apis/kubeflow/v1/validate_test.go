@@ -30,6 +30,9 @@ func TestValidate(t *testing.T) {
 		{"name too long for its pods", set(func(j *PyTorchJob) { j.Name = strings.Repeat("a", 55) }),
 			`metadata.name: Invalid value: "` + strings.Repeat("a", 55) + `": must be no more than 54 characters: ` +
 				`its longest pod name would be ` + strings.Repeat("a", 55) + `-worker-1, and pod names end at 63`},
+		{"name too long for any object", set(func(j *PyTorchJob) { j.Name = strings.Repeat("a", 64) }),
+			`metadata.name: Invalid value: "` + strings.Repeat("a", 64) + `": must be no more than 54 characters: ` +
+				`its longest pod name would be ` + strings.Repeat("a", 64) + `-worker-1, and pod names end at 63`},
 		{"name too long for the largest size", func() *PyTorchJob {
 			j := elastic(one, new(int32(101)))
 			j.Name = strings.Repeat("a", 53)
