@@ -112,6 +112,7 @@ var onceFailed = []uint64{
 	7887,    // queues: two gangs that name no type of GPU take shares of one from each other in turn
 	9009443, // queues: a revocable gang takes a share, and is revoked in turn
 	2209288, // a level that no node has is required while a bind is in doubt
+	7482549, // a member is given back while others are evicted for it
 }
 
 func TestSeedsThatFailed(t *testing.T) {

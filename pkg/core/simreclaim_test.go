@@ -59,13 +59,23 @@ func (s *sim) floorOf(h shares, key gang.Key) (floor cluster.Resources) {
 }
 
 // fitsWithout asks the planner whether the first members by rank have a place once others
-// are gone.
+// are gone. A member that was given back in this moment has still its place in the view.
 func (s *sim) fitsWithout(gone func(simPod) bool, j *job, waiting []simPod, n int, fixed []int, view core.View) bool {
 	freed := view
 	freed.Nodes = slices.Clone(view.Nodes)
+	leave := func(p simPod) {
+		if i, ok := cluster.Find(freed.Nodes, p.node); ok {
+			freed.Nodes[i].Free = freed.Nodes[i].Free.Clone().Add(p.member.Requests)
+		}
+	}
 	for _, uid := range sorted(s.bound) {
-		if i, ok := cluster.Find(freed.Nodes, s.bound[uid].node); ok && gone(s.bound[uid]) {
-			freed.Nodes[i].Free = freed.Nodes[i].Free.Clone().Add(s.bound[uid].member.Requests)
+		if gone(s.bound[uid]) {
+			leave(s.bound[uid])
+		}
+	}
+	for _, p := range waiting {
+		if given, assumed := s.assumed[p.uid]; assumed {
+			leave(given)
 		}
 	}
 	return s.fits(j, waiting, n, fixed, freed)
