@@ -32,7 +32,7 @@ func (c *Core) rights(now time.Time, g *group, view View) rights {
 		r.places[s.holders[i].ID] = i
 	}
 	if from := c.sharesFrom(g); !from.IsZero() && !now.Before(from) {
-		r.overdrawn = c.overdrawn(g, view)
+		r.overdrawn = c.overdrawn(g, view, r.preempts())
 	}
 	return r
 }
@@ -45,15 +45,22 @@ func (c *Core) sharesFrom(g *group) time.Time {
 	return g.waitsFrom().Add(c.opts.ReclaimAfter)
 }
 
-// overdrawn are the places of the holders from whom a gang could take its share.
-func (c *Core) overdrawn(g *group, view View) []int {
-	return c.shares.usage.Overdrawn(g.spec.Queue, c.most(g.lacking(), view), g.priority(), g.spec.Revocable)
+// overdrawn are the places of the holders from whom a gang could take its share, beside what
+// goes for its importance of those who yield to it.
+func (c *Core) overdrawn(g *group, view View, preempts []quota.Portion) []int {
+	goes := slices.Clone(preempts)
+	for i, h := range c.shares.holders {
+		if !c.yields(g, Claim{Priority: h.Priority, Revocable: h.Revocable}) {
+			goes[i] = quota.Nothing
+		}
+	}
+	return c.shares.usage.Overdrawn(g.spec.Queue, c.most(g.lacking(), view), g.priority(), g.spec.Revocable, goes)
 }
 
 // share says when others may have to go for the share of the gang's queue.
 func (f *contest) share() (said string, done bool) {
 	from := f.core.sharesFrom(f.gang)
-	if !from.After(f.now) || len(f.core.overdrawn(f.gang, f.view)) == 0 {
+	if !from.After(f.now) || len(f.core.overdrawn(f.gang, f.view, f.rights.preempts())) == 0 {
 		return "", false
 	}
 	return "others may be evicted for it that have borrowed more than its queue, if it still waits at " + moment(from), false

@@ -99,7 +99,13 @@ func (s *sim) judgeReclaim(j *job, waiting []simPod, n int, fixed []int, view co
 		may[holders[i].ID] = part == quota.Whole
 	}
 	if s.balances > 0 {
-		for _, i := range usage.Overdrawn(h.charged(j.spec).Queue, most, j.priority, j.spec.Revocable) {
+		goes := make([]quota.Portion, len(holders)) // those who may go for its importance
+		for i, h := range holders {
+			if h.Priority < j.priority {
+				goes[i] = quota.Whole
+			}
+		}
+		for _, i := range usage.Overdrawn(h.charged(j.spec).Queue, most, j.priority, j.spec.Revocable, goes) {
 			may[holders[i].ID] = true
 		}
 	}

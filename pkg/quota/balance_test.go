@@ -33,8 +33,8 @@ func TestOverdrawn(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
 			u := tree.Usage(tt.holders, gpus(64))
-			places := u.Overdrawn(tt.queue, gpus(tt.asked), 5, false)
-			if again := u.Overdrawn(tt.queue, gpus(tt.asked), 5, false); !slices.Equal(places, again) {
+			places := u.Overdrawn(tt.queue, gpus(tt.asked), 5, false, nil)
+			if again := u.Overdrawn(tt.queue, gpus(tt.asked), 5, false, nil); !slices.Equal(places, again) {
 				t.Errorf("may go: %v, then %v", places, again)
 			}
 			for _, i := range slices.Backward(places) {
@@ -55,12 +55,37 @@ func TestWhoIsGuaranteedItIsNotOverdrawn(t *testing.T) {
 		{ID: "within", Queue: "b", Amounts: both(2, 0), Floor: both(2, 0), Since: morning},
 		{ID: "beyond", Queue: "b", Amounts: both(2, 2), Floor: both(2, 0)},
 	}
-	if gone := tree.Usage(holders, both(16, 4)).Overdrawn("a", both(2, 0), 5, false); len(gone) > 0 {
+	if gone := tree.Usage(holders, both(16, 4)).Overdrawn("a", both(2, 0), 5, false, nil); len(gone) > 0 {
 		t.Errorf("%v go, and take it back", gone)
 	}
 	holders[0].Floor = both(3, 0)
-	if gone := tree.Usage(holders, both(16, 4)).Overdrawn("a", both(2, 0), 5, false); !slices.Equal(gone, []int{0}) {
+	if gone := tree.Usage(holders, both(16, 4)).Overdrawn("a", both(2, 0), 5, false, nil); !slices.Equal(gone, []int{0}) {
 		t.Errorf("%v go, want the first, which could not take it back", gone)
+	}
+}
+
+// With one that goes for the gang's importance and one that has borrowed more, a queue may have
+// less in the end than the gang's, and take the room back.
+func TestWhoGoesAnywayCountsAsGone(t *testing.T) {
+	tree, _ := New([]Queue{{Name: "a", Guaranteed: gpus(2), Weight: 2}, {Name: "b", Guaranteed: gpus(2), Weight: 1}})
+	for queue, more := range map[string]int64{"b": 0, Nobody: 4} { // two of guarantee, for half the weight
+		holders := []Holder{
+			{ID: "low", Queue: queue, Amounts: gpus(6), Floor: gpus(4)}, {ID: "equal", Queue: queue, Amounts: gpus(2), Floor: gpus(2), Priority: 1},
+		}
+		for _, tt := range []struct {
+			low   Portion
+			asked int64
+			want  []int
+		}{
+			{Nothing, 6, []int{1}},
+			{Surplus, 6, []int{1}},
+			{Surplus, 8, nil},
+			{Whole, 6, nil},
+		} {
+			if gone := tree.Usage(holders, gpus(64)).Overdrawn("a", gpus(tt.asked+more), 1, false, []Portion{tt.low, Nothing}); !slices.Equal(gone, tt.want) {
+				t.Errorf("of %q %v go where %v of the first goes anyway, want %v", queue, gone, tt.low, tt.want)
+			}
+		}
 	}
 }
 
@@ -71,11 +96,11 @@ func TestNobodyGoesWhereQueuesAreEven(t *testing.T) {
 		{ID: "large of a", Queue: "a", Amounts: both(8, 0)}, {ID: "large of b", Queue: "b", Amounts: both(8, 0)},
 		{ID: "small of b", Queue: "b", Amounts: both(0, 5), Since: morning.Add(time.Hour)},
 	}
-	if gone := tree.Usage(holders, both(16, 64)).Overdrawn("a", both(0, 5), 0, false); len(gone) > 0 {
+	if gone := tree.Usage(holders, both(16, 64)).Overdrawn("a", both(0, 5), 0, false, nil); len(gone) > 0 {
 		t.Errorf("%v go for a queue that has borrowed as much as theirs", gone)
 	}
 	holders[1].Amounts = both(9, 0)
-	if gone := tree.Usage(holders, both(18, 64)).Overdrawn("a", both(0, 5), 0, false); !slices.Equal(gone, []int{2}) {
+	if gone := tree.Usage(holders, both(18, 64)).Overdrawn("a", both(0, 5), 0, false, nil); !slices.Equal(gone, []int{2}) {
 		t.Errorf("%v go for a queue that has borrowed less than theirs", gone)
 	}
 }
@@ -98,7 +123,7 @@ func TestNobodyTakesBackInTurn(t *testing.T) {
 		}
 		total := gpus(1 << 10)
 		comes := held("comes", "q0", rapid.Int64Range(1, 32).Draw(t, "asked"), int32(rapid.IntRange(0, 2).Draw(t, "its priority")), 99)
-		gone := tree.Usage(list, total).Overdrawn("q0", comes.Amounts, comes.Priority, false)
+		gone := tree.Usage(list, total).Overdrawn("q0", comes.Amounts, comes.Priority, false, nil)
 		after := append(slices.Clone(list), comes)
 		for _, i := range slices.Backward(gone) {
 			after = slices.Delete(after, i, i+1)
@@ -114,7 +139,7 @@ func TestNobodyTakesBackInTurn(t *testing.T) {
 			if per("q0") > per(victim.Queue) {
 				t.Fatalf("q0 has %d for its weight then, and %s %d", per("q0"), victim.Queue, per(victim.Queue))
 			}
-			for _, j := range u.Overdrawn(victim.Queue, victim.Amounts, 9, false) {
+			for _, j := range u.Overdrawn(victim.Queue, victim.Amounts, 9, false, nil) {
 				if after[j].ID == comes.ID && per("q0") > 0 {
 					t.Fatalf("%+v could take the room back from %+v", victim, comes)
 				}
@@ -130,7 +155,7 @@ func TestOverdrawnOfAnyTree(t *testing.T) {
 		tree, _ := New(given)
 		list := holders(t, len(given))
 		queue := given[rapid.IntRange(0, len(given)-1).Draw(t, "for")].Name
-		for _, i := range tree.Usage(list, amountsOf(t, "total")).Overdrawn(queue, amountsOf(t, "asked"), 1, false) {
+		for _, i := range tree.Usage(list, amountsOf(t, "total")).Overdrawn(queue, amountsOf(t, "asked"), 1, false, nil) {
 			if list[i].Queue == queue || list[i].Priority > 1 {
 				t.Fatalf("%+v goes for a gang of %s", list[i], queue)
 			}

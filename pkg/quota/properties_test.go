@@ -188,7 +188,7 @@ func TestQuestionsChangeNothing(t *testing.T) {
 			u.Admit(q.Name, asked)
 			u.Reclaimable(q.Name, asked)
 			u.Preemptible(q.Name, asked, held)
-			u.Overdrawn(q.Name, asked, 2, false)
+			u.Overdrawn(q.Name, asked, 2, false, nil)
 		}
 		if fmt.Sprint(held) != was || fmt.Sprint(u.used, u.nobody) != used {
 			t.Fatalf("%s is held, in queues %s; it was %s and %s", fmt.Sprint(held), fmt.Sprint(u.used, u.nobody), was, used)
