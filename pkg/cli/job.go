@@ -91,6 +91,9 @@ func stateOf(job *kubeflowv1.PyTorchJob) kubeflowv1.JobCondition {
 	if n := len(job.Status.Conditions); n > 0 {
 		return job.Status.Conditions[n-1]
 	}
+	if by := job.Spec.RunPolicy.ManagedBy; by != nil && *by != kubeflowv1.ManagedByOperator {
+		return kubeflowv1.JobCondition{Message: "is left to " + *by + " by spec.runPolicy.managedBy"}
+	}
 	return kubeflowv1.JobCondition{Message: "no controller has taken it up: is lockstep-controller running?"}
 }
 

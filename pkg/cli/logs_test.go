@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	kubeflowv1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 )
 
 func TestLogsAsTheyAreNow(t *testing.T) {
@@ -107,6 +109,11 @@ func TestLogsOfAJobWithoutPodsSayWhy(t *testing.T) {
 	}{
 		{func(*apiserver) {}, "pytorchjob team-a/mnist: does not exist"},
 		{func(a *apiserver) { a.put(mnist("", "")) }, "has no pods yet: no controller has taken it up"},
+		{func(a *apiserver) {
+			job := mnist("", "")
+			job.Spec.RunPolicy.ManagedBy = new(kubeflowv1.ManagedByMultiKueue)
+			a.put(job)
+		}, "has no pods yet: is left to kueue.x-k8s.io/multikueue by spec.runPolicy.managedBy"},
 		{func(a *apiserver) { a.put(mnist("Suspended", "It is suspended.")) }, "has no pods yet: it is Suspended: It is suspended."},
 		{func(a *apiserver) {
 			a.put(mnist("Created", "It is created."))

@@ -61,6 +61,8 @@ type pass struct {
 	status *v1.JobStatus
 	// completed and replacing are the sets of status.progress.
 	completed, replacing memory
+	// fallen is the set of status.progress.incident.
+	fallen memory
 	// fresh: the job starts or resumes in this pass; resized: its size in effect changes;
 	// yielded: it has just lost Workers to another gang;
 	// bounded: its range goes beyond the largest gang.
@@ -92,6 +94,10 @@ func newPass(o Observed, s Settings) *pass {
 	}
 	p.completed = recall(p.status.Progress.Completed)
 	p.replacing = recall(p.status.Progress.Replacing)
+	p.fallen = memory{}
+	if incident := p.status.Progress.Incident; incident != nil {
+		p.fallen = recall(incident.Fallen)
+	}
 	return p
 }
 

@@ -180,7 +180,7 @@ func (p *pass) consequence(d death) bool {
 		}
 	}
 	cause := p.status.Progress.Incident
-	if cause == nil {
+	if cause == nil || p.fallen.has(d.role, d.index) {
 		return false
 	}
 	after := d.at.Sub(cause.At.Time)
@@ -188,7 +188,7 @@ func (p *pass) consequence(d death) bool {
 		// A cause that was reported late: it takes the place of its consequence.
 		late := -after <= incidentWindow && cause.Code >= 1 && cause.Code < signal
 		if late {
-			p.incident(d.at, d.code)
+			cause.At, cause.Code = metav1.NewTime(d.at), d.code
 		}
 		return late
 	}
@@ -245,10 +245,12 @@ func (p *pass) incident(at time.Time, code int32) {
 		at = p.Now
 	}
 	p.status.Progress.Incident = &v1.Incident{At: metav1.NewTime(at), Code: code}
+	p.fallen = memory{}
 }
 
 // account marks a death as done with; a pod that has ended will be replaced.
 func (p *pass) account(d death) {
+	p.fallen.add(d.role, d.index)
 	if d.restarts > 0 {
 		p.remember(d.sight, restartsOf(d.sight))
 		return

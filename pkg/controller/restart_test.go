@@ -215,6 +215,24 @@ func TestIncident(t *testing.T) {
 		w.exitAt("worker-0", 1, w.Now.Add(time.Second)).vanish("worker-1").look()
 		w.look().look().look().wantState("Restarting").rest().wantPods("master-0 worker-0 worker-1")
 	})
+	t.Run("who falls again was not felled by the first fall", func(t *testing.T) {
+		w := running(t, masterAndWorkers("OnFailure")).edit(limit(1))
+		at := w.Now // the kubelet's times are whole seconds
+		fall := func(name string) {
+			w.restart(name, 1).change(name, func(p *corev1.Pod) {
+				p.Status.ContainerStatuses[0].LastTerminationState.Terminated.StartedAt = metav1.NewTime(at)
+				p.Status.ContainerStatuses[0].LastTerminationState.Terminated.FinishedAt = metav1.NewTime(at)
+			})
+		}
+		fall("worker-0")
+		fall("worker-1")
+		w.look().wantState("Running")
+		if w.restarts() != 1 {
+			t.Errorf("%d restarts counted of two that fell together", w.restarts())
+		}
+		fall("worker-1")
+		w.look().wantState("Failed")
+	})
 	t.Run("too late", func(t *testing.T) {
 		w := running(t, masterAndWorkers("ExitCode"))
 		w.exit("worker-1", 137).rest().run().rest().wantState("Running").wait(time.Minute)

@@ -64,6 +64,9 @@ func (p *pass) prune() {
 	}
 	progress.Completed = p.completed.store()
 	progress.Replacing = p.replacing.store()
+	if progress.Incident != nil {
+		progress.Incident.Fallen = p.fallen.store()
+	}
 	if progress.IsZero() {
 		p.status.Progress = nil
 	}

@@ -45,7 +45,7 @@ func (p *pass) resume() {
 	p.tell(corev1.EventTypeNormal, reasonResumed, message)
 	p.status.StartTime = &metav1.Time{Time: p.Now}
 	p.status.Progress = &v1.Progress{Asked: p.status.Progress.Asked}
-	p.completed, p.replacing = memory{}, memory{}
+	p.completed, p.replacing, p.fallen = memory{}, memory{}, memory{}
 	p.Gone = nil
 	for _, pod := range p.Pods {
 		p.remember(pod, accounted) // still going; not a loss of the new life

@@ -196,6 +196,11 @@ type Incident struct {
 	//
 	// +optional
 	Code int32 `json:"code,omitempty"`
+
+	// Fallen are the pods that have fallen in it. One that falls again does so for another reason.
+	//
+	// +optional
+	Fallen map[ReplicaType]string `json:"fallen,omitempty"`
 }
 
 // Grant limits the Workers of an elastic job beside Worker.replicas, which has one writer.
