@@ -137,6 +137,8 @@ func (c *Core) propose(now time.Time, g *group, view View) proposal {
 	}
 	putBack()
 	switch {
+	case p.rejection != nil && p.rejection.Kind == placement.NoNodes && p.capped(p.waiting):
+		p.reason = Reason{QuotaExceeded, "no other nodes may run the pods; " + c.full(g, p.waiting, view).said}
 	case p.rejection != nil:
 		if (g.misses > 0 || len(p.ruledOut)+len(p.full) > 0) && p.rejection.Kind == placement.Impossible {
 			p.rejection.Kind = placement.DoesNotFit // on the nodes that were not refused

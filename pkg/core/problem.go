@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 
 	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/placement"
@@ -103,6 +104,18 @@ func (p problem) class(m *member) placement.Class {
 // isFull reports whether a node is of a kind that the gang's queue may hold no more of.
 func (p problem) isFull(node int) bool {
 	return len(p.full) > 0 && p.full[p.kind(p.view.Nodes[node].Name)]
+}
+
+// capped reports whether there are nodes that the members could go to, but for the caps of their queue.
+func (p problem) capped(members []*member) bool {
+	return slices.ContainsFunc(members, func(m *member) bool {
+		for node := range p.view.Nodes {
+			if p.isFull(node) && p.view.Eligible(m.Class, node) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // domain is the one of a level that a node stands in.

@@ -69,6 +69,10 @@ func (w *world) setOther(t *testing.T, d *datadriven.TestData, line string) {
 func (w *world) setQueues(t *testing.T, d *datadriven.TestData) {
 	var list []quota.Queue
 	types := map[string]int{}
+	typed := func() int {
+		types["H"] = w.names.Index("nvidia.com/gpu of type H")
+		return types["H"]
+	}
 	for line := range strings.SplitSeq(strings.TrimSpace(d.Input), "\n") {
 		words := strings.Fields(line)
 		q := quota.Queue{Name: words[0], Cap: map[int]int64{}}
@@ -82,8 +86,9 @@ func (w *world) setQueues(t *testing.T, d *datadriven.TestData) {
 			case "guaranteed":
 				q.Guaranteed = q.Guaranteed.Set(w.gpu, number(t, d, value))
 			case "guaranteed-H":
-				types["H"] = w.names.Index("nvidia.com/gpu of type H")
-				q.Guaranteed = q.Guaranteed.Set(types["H"], number(t, d, value))
+				q.Guaranteed = q.Guaranteed.Set(typed(), number(t, d, value))
+			case "cap-H":
+				q.Cap[typed()] = number(t, d, value)
 			case "cap":
 				q.Cap[w.gpu] = number(t, d, value)
 			case "weight":
