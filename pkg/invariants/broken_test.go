@@ -319,12 +319,13 @@ var broken = []struct {
 		s.pass(time.Minute)
 		return s
 	}},
-	{"a quota is overdrawn", "S8", "namespace team uses 8 of at most 6 nvidia.com/gpu since pod team/next-0 was bound", func() *scene {
+	{"a quota is overdrawn", "S8", "queue elasticquota/team/q holds 8 of at most 6 nvidia.com/gpu since pod team/next-0 was bound", func() *scene {
 		s := placed()
 		s.add(invariants.Event{Quota: &invariants.Quota{Namespace: "team", Name: "q", Max: s.gpus(6).Set(0, -1).Set(3, -1)}})
 		s.pass(time.Minute)
 		s.gangOf("next", 1, 0)
 		s.bind("next-0", "n2")
+		s.pass(time.Minute)
 		return s
 	}},
 	{"a quota counts wrong", "S8", "that 4 nvidia.com/gpu are in use, and pods use 6", func() *scene {

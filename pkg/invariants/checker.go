@@ -145,11 +145,11 @@ func (c *Checker) Waiting() []gang.Key {
 }
 
 // Suspected lists what is wrong now and may still be mended in time, as the invariant
-// and the object.
+// and the object. What is only looked at when it is due, and is as it should be, is not.
 func (c *Checker) Suspected() []string {
 	var list []string
 	for id, s := range c.suspected {
-		if !s.told {
+		if !s.told && (!s.once || s.wrong()) {
 			list = append(list, id)
 		}
 	}
@@ -271,7 +271,6 @@ func (c *Checker) judgeBind(p *podState) {
 	c.judgeCapacity(p)
 	c.judgeTarget(p)
 	c.judgeFence(p)
-	c.judgeQuotaAtBind(p)
 	if g := c.world.gangs[p.gang()]; p.Group == "" || !g.unheard() {
 		c.judgeWish(p)
 		return

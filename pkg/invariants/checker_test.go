@@ -95,6 +95,33 @@ func TestSuspicionsEnd(t *testing.T) {
 	}
 }
 
+// What is looked at once, later, is suspected as long as it is wrong: room that others have
+// made, until it is used.
+func TestExpectationsEnd(t *testing.T) {
+	s := placed()
+	c := invariants.NewChecker(s.options())
+	suspected := func() string {
+		for _, e := range s.history {
+			for _, v := range c.Feed(e) {
+				t.Error(v)
+			}
+		}
+		s.history = nil
+		return strings.Join(c.Suspected(), ", ")
+	}
+	s.group("job", 2, nil)
+	s.gangOf("urgent", 1, 10)
+	s.evict("job-2", "PreemptedByGang", "evicted for team/urgent, which has priority 10")
+	s.gone("job-2")
+	if got := suspected(); !strings.Contains(got, "S4 for podgroup/team/urgent") {
+		t.Errorf("suspected is %q while the room is not used", got)
+	}
+	s.place("urgent", "n1")
+	if got := suspected(); strings.Contains(got, "S4") {
+		t.Errorf("suspected is %q when the room is used", got)
+	}
+}
+
 // Every invariant of the catalogue has a history that breaks it.
 func TestCatalogueIsCovered(t *testing.T) {
 	covered := map[string]bool{}

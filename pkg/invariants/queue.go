@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -38,9 +39,12 @@ type queueState struct {
 	event Event
 }
 
+// elastic begins the names of queues that quotas stand for.
+const elastic = "elasticquota/"
+
 // asQueue is a quota as the share that it stands for.
 func (q *Quota) asQueue() Queue {
-	share := Queue{Name: "elasticquota/" + quotaKey(q), Namespaces: []string{q.Namespace}}
+	share := Queue{Name: elastic + quotaKey(q), Namespaces: []string{q.Namespace}}
 	for i := range max(len(q.Min), len(q.Max)) {
 		l := Limit{Resource: i, Guaranteed: q.Min.Get(i), Cap: -1}
 		if i < len(q.Max) {
@@ -77,13 +81,20 @@ func (c *Checker) queueOfGang(g *gangState) *queueState {
 	return c.world.queueNamed(named, g.key.Namespace)
 }
 
-func (w *world) queueNamed(named, namespace string) *queueState {
+// queueNamed is the first queue of a namespace, or the one that is named; those that quotas
+// stand for come last.
+func (w *world) queueNamed(named, namespace string) (first *queueState) {
 	for _, name := range sortedKeys(w.queues) {
 		if q := w.queues[name]; slices.Contains(q.Namespaces, namespace) && (named == "" || named == name) {
-			return q
+			if !strings.HasPrefix(name, elastic) {
+				return q
+			}
+			if first == nil {
+				first = q
+			}
 		}
 	}
-	return nil
+	return first
 }
 
 // path is a queue and all above it.

@@ -20,23 +20,6 @@ func (c *Checker) inUse(namespace string) cluster.Resources {
 	return used
 }
 
-// judgeQuotaAtBind is S8: no bind takes a namespace beyond what it may use.
-func (c *Checker) judgeQuotaAtBind(p *podState) {
-	for _, name := range sortedKeys(c.world.quotas) {
-		q := c.world.quotas[name]
-		if q.Namespace != p.Namespace || c.now.Sub(q.event.At) <= c.opts.Staleness {
-			continue
-		}
-		used := c.inUse(q.Namespace)
-		for i, most := range q.Max {
-			if amount := p.Requests.Get(i); amount > 0 && most >= 0 && used.Get(i) > most {
-				c.broken("S8", []string{p.object(), "quota/" + name}, []Event{q.event, p.bind},
-					"namespace %s uses %d of at most %d %s since pod %s was bound", q.Namespace, used.Get(i), most, c.opts.Vocabulary.Name(i), p)
-			}
-		}
-	}
-}
-
 func (c *Checker) judgeQuotasOf(namespace string) {
 	for _, name := range sortedKeys(c.world.quotas) {
 		if q := c.world.quotas[name]; q.Namespace == namespace {

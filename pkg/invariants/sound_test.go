@@ -235,6 +235,17 @@ var sound = []struct {
 		s.pass(time.Hour)
 		return s
 	}},
+	{"a namespace has a quota beside its queue, and pods without a gang", func() *scene {
+		s := placed()
+		s.queue("z", "", "", 0, 8)
+		s.add(invariants.Event{Quota: &invariants.Quota{Namespace: "team", Name: "q", Max: s.gpus(6).Set(0, -1).Set(3, -1)}})
+		s.gangOf("next", 1, 0)
+		s.pass(time.Minute)
+		s.place("next", "n2")
+		s.pod("", 7, 2, func(p *invariants.Pod) { p.Node = "n2" })
+		s.pass(time.Hour)
+		return s
+	}},
 	{"binds of a gang in a queue that has room are heard of before its PodGroup", func() *scene {
 		s := beside()
 		s.queued("job", "a") // which is full

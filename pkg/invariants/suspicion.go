@@ -16,6 +16,12 @@ type suspicion struct {
 	once bool // it is judged when it is due, and over then
 }
 
+// wrong reports whether what is suspected is so now.
+func (s *suspicion) wrong() bool {
+	_, wrong := s.tell(s.since)
+	return wrong
+}
+
 // suspect notes that an invariant is broken for an object since a time, until
 // clear is called; once it has been so for the bound it is a violation. A suspicion
 // that stands already keeps its time.

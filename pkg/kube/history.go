@@ -72,7 +72,7 @@ func tolerant(pod *v1.Pod) bool {
 // evictedByUs: the scheduler has written the condition that says why the pod is evicted.
 func evictedByUs(pod *v1.Pod) bool {
 	return slices.ContainsFunc(pod.ManagedFields, func(f metav1.ManagedFieldsEntry) bool {
-		return f.Manager == SchedulerManager && f.FieldsV1 != nil && strings.Contains(f.FieldsV1.GetRawString(), `k:{"type":"DisruptionTarget"}`)
+		return f.Manager == SchedulerManager && f.FieldsV1 != nil && strings.Contains(f.FieldsV1.GetRawString(), string(v1.DisruptionTarget))
 	})
 }
 
