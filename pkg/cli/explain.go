@@ -68,7 +68,7 @@ scheduler itself has written on the PodGroup stands beside it.`,
 			if _, known := offline.Standing(key); !known {
 				return fmt.Errorf("podgroups.scheduling.x-k8s.io %s does not exist, and its pods have ended", key)
 			}
-			tellNotes(command, foreignNotes(w, key, look.schedulerName))
+			tellNotes(command, append(queueNotes(offline), foreignNotes(w, key, look.schedulerName)...))
 			e := explainGang(offline, w, key, time.Now)
 			if output == outputJSON {
 				return printJSON(command.OutOrStdout(), e)
@@ -232,6 +232,8 @@ type explanation struct {
 	Ahead      []string `json:"ahead"`
 	Priority   int32    `json:"priority"`
 	AgeSeconds *int64   `json:"age_seconds"`
+	// Queue is the one that the gang is charged to; absent where it is in none.
+	Queue string `json:"queue,omitempty"`
 	// Topology is the closeness that the gang asks for; absent where it asks for none.
 	Topology *topologyWish `json:"topology,omitempty"`
 	// Reservation is room that is kept for the gang; absent where none is.
@@ -281,6 +283,7 @@ func explainGang(o *kube.Offline, w *world, key gang.Key, now func() time.Time) 
 	e.Topology, e.Reservation = newTopologyWish(o, s), reservationOf(o, w, key)
 	if s.Group != nil {
 		e.AgeSeconds = age(s.Group.CreationTimestamp, now())
+		e.Queue = o.Quota().Spec(s.Group).Queue
 	}
 	e.addShortages(o, w, s.Rejection)
 	if said, ok := w.said[key]; ok {

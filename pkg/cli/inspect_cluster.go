@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -10,12 +11,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/pager"
 	schedulingv1alpha1 "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
+	lockstepv1alpha1 "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
 	"lockstep.dev/lockstep/pkg/kube"
 )
 
@@ -74,7 +77,43 @@ func (r *clusterReader) fill(ctx context.Context, w *world, namespace string) er
 	} else if err != nil {
 		return fmt.Errorf("list podgroups.scheduling.x-k8s.io: %w", err)
 	}
+	w.Now = time.Now()
+	if err := r.queues(ctx, w); err != nil {
+		return err
+	}
 	return r.classes(ctx, w)
+}
+
+// queues lists those of either kind that the cluster knows.
+func (r *clusterReader) queues(ctx context.Context, w *world) error {
+	for _, of := range []struct {
+		resource schema.GroupVersionResource
+		take     func(*unstructured.Unstructured) error
+	}{
+		{lockstepv1alpha1.Queues, func(u *unstructured.Unstructured) (err error) { w.Queues, err = decoded(w.Queues, u); return }},
+		{kube.ElasticQuotas, func(u *unstructured.Unstructured) (err error) { w.Quotas, err = decoded(w.Quotas, u); return }},
+	} {
+		err := eachPage(ctx, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return r.dynamic.Resource(of.resource).List(ctx, o)
+		}, func(object runtime.Object) error { return of.take(object.(*unstructured.Unstructured)) })
+		name := of.resource.GroupResource().String()
+		switch {
+		case apierrors.IsForbidden(err):
+			w.notes = append(w.notes, fmt.Sprintf("you may not list %s: what they guarantee and cap is not counted", name))
+		case err != nil && !apierrors.IsNotFound(err):
+			return fmt.Errorf("list %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// decoded is a list with one more object.
+func decoded[T any](list []*T, u *unstructured.Unstructured) ([]*T, error) {
+	object := new(T)
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, object); err != nil {
+		return list, fmt.Errorf("%s %s: %w", u.GetKind(), u.GetName(), err)
+	}
+	return append(list, object), nil
 }
 
 // everywhere lists in all namespaces, or in one where the caller may not do that.

@@ -17,6 +17,7 @@ import (
 	schedulingv1alpha1 "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
 	kubeflowv1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+	lockstepv1alpha1 "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
 	"lockstep.dev/lockstep/pkg/kube"
 )
 
@@ -55,6 +56,8 @@ var readable = map[string]struct {
 	"PriorityClass":       {"scheduling.k8s.io/v1", false, func() metav1.Object { return &schedulingv1.PriorityClass{} }},
 	"PodDisruptionBudget": {"policy/v1", true, func() metav1.Object { return &policyv1.PodDisruptionBudget{} }},
 	"PodGroup":            {"scheduling.x-k8s.io/v1alpha1", true, func() metav1.Object { return &schedulingv1alpha1.PodGroup{} }},
+	"ElasticQuota":        {"scheduling.x-k8s.io/v1alpha1", true, func() metav1.Object { return &schedulingv1alpha1.ElasticQuota{} }},
+	lockstepv1alpha1.Kind: {"lockstep.dev/v1alpha1", false, func() metav1.Object { return &lockstepv1alpha1.Queue{} }},
 	kubeflowv1.Kind:       {"kubeflow.org/v1", true, func() metav1.Object { return &kubeflowv1.PyTorchJob{} }},
 }
 

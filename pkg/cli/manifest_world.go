@@ -15,6 +15,7 @@ import (
 	schedulingv1alpha1 "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
 	kubeflowv1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+	lockstepv1alpha1 "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
 	"lockstep.dev/lockstep/pkg/controller"
 	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/kube"
@@ -27,20 +28,20 @@ type world struct {
 	// declared are the gangs that manifests spoke of.
 	declared map[gang.Key]bool
 	// said is what the scheduler has written on pod groups, where it has.
-	said map[gang.Key]metav1.Condition
-	// reserved is the room that it keeps for gangs, by their pod groups.
-	reserved map[gang.Key]*kube.Reservation
-	notes    []string
+	said  map[gang.Key]metav1.Condition
+	notes []string
 }
 
 func newWorld() *world {
-	return &world{declared: map[gang.Key]bool{}, said: map[gang.Key]metav1.Condition{}, reserved: map[gang.Key]*kube.Reservation{}}
+	return &world{
+		declared: map[gang.Key]bool{}, said: map[gang.Key]metav1.Condition{}, Listing: kube.Listing{Reserved: map[gang.Key]*kube.Reservation{}},
+	}
 }
 
 // remember keeps what the scheduler has written on a pod group.
 func (w *world) remember(group *schedulingv1alpha1.PodGroup, status kube.GroupStatus) {
 	if status.Reservation != nil {
-		w.reserved[gang.Key{Namespace: group.Namespace, Name: group.Name}] = status.Reservation
+		w.Reserved[gang.Key{Namespace: group.Namespace, Name: group.Name}] = status.Reservation
 	}
 	for _, condition := range status.Conditions {
 		if condition.Type == kube.ScheduledCondition {
@@ -78,6 +79,12 @@ func (w *world) addManifests(names []string, stdin io.Reader, namespace, schedul
 	}
 	for _, group := range w.PodGroups {
 		a.known["PodGroup "+group.Namespace+"/"+group.Name] = true
+	}
+	for _, queue := range w.Queues {
+		a.known["Queue "+queue.Name] = true
+	}
+	for _, quota := range w.Quotas {
+		a.known["ElasticQuota "+quota.Namespace+"/"+quota.Name] = true
 	}
 	return a.admitAll(objects)
 }
@@ -150,6 +157,10 @@ func (a *admission) admit(d declared) error {
 	case *schedulingv1alpha1.PodGroup:
 		a.remember(object, d.status)
 		return a.admitGroup(object)
+	case *lockstepv1alpha1.Queue:
+		a.Queues = append(a.Queues, object)
+	case *schedulingv1alpha1.ElasticQuota:
+		a.Quotas = append(a.Quotas, object)
 	case *kubeflowv1.PyTorchJob:
 		return a.admitJob(d, object)
 	}

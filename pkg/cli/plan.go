@@ -26,17 +26,19 @@ func newPlanCommand() *cobra.Command {
 		Long: `Reads manifests and says where each gang that waits would go, or what it lacks.
 It decides with the scheduler's own code, and changes nothing.
 
-Nodes, Pods (bound or pending), PodGroups, PyTorchJobs, PriorityClasses and
-PodDisruptionBudgets are read, many to a file, also as lists (kubectl get nodes,pods -A -o yaml); other kinds are
-passed over. A PyTorchJob that has no pods yet gets those that its controller would
+Nodes, Pods (bound or pending), PodGroups, PyTorchJobs, PriorityClasses, Queues,
+ElasticQuotas and PodDisruptionBudgets are read, many to a file, also as lists
+(kubectl get nodes,pods -A -o yaml); other kinds are passed over. A PyTorchJob that has no pods yet gets those that its controller would
 create. Pods are a gang by the label scheduling.x-k8s.io/pod-group; those of a gang that
 name no scheduler are taken for Lockstep's. Pending pods without a gang are left out.
 
-Gangs are tried in the order of the queue: by priority, then by age (what has no
-creationTimestamp is the youngest), then by name; each sees what those before it got.
+Gangs are tried in the order of the queue: by priority, then by whose turn it is where
+there are Queues, then by age (what has no creationTimestamp is the youngest), then by name;
+each sees what those before it got, and leaves the room that is reserved for others.
 
 With --preempt, a gang that does not fit may have others go for it: pods of lower
-priority that name Lockstep as their scheduler, or none. The victims are the fewest
+priority that name Lockstep as their scheduler, or none, and those who have borrowed what
+its queue is guaranteed. The victims are the fewest
 possible: surplus members of elastic gangs (those above their floor) first, then whole
 gangs and single pods, never a part of a floor. They are gone for the gangs after it.
 A gang whose preemptionPolicy is Never has none.
@@ -74,7 +76,7 @@ Exit codes: 0 every gang fits, 2 some gang does not, 1 an error.`,
 			}
 			wanted := func(key gang.Key) bool { return !look.fromCluster || len(look.files) == 0 || w.declared[key] }
 			plans := planAll(offline, wanted, preempt, time.Now)
-			tellNotes(command, uncheckedNotes(offline, plans))
+			tellNotes(command, append(queueNotes(offline), uncheckedNotes(offline, plans)...))
 			if output == outputJSON {
 				err = printJSON(command.OutOrStdout(), map[string]any{"gangs": plans})
 			} else {

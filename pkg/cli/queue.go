@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -23,7 +25,8 @@ func newQueueCommand() *cobra.Command {
 		Use:   "queue",
 		Short: "List the gangs that wait, in the order in which they will be tried",
 		Long: `Lists the gangs that wait in the order in which they will be tried: by priority,
-then by age. Gangs of which members do not exist yet cannot be tried and come last.
+then, where there are queues of teams, by whose turn it is, then by age. Gangs of which
+members do not exist yet cannot be tried and come last.
 Positions count the gangs of all namespaces, also with -n.
 
 The reason is what the scheduler has written on the PodGroup; where it has written
@@ -40,6 +43,7 @@ nothing, it is worked out from what is there now, by the scheduler's own code.`,
 			if err != nil {
 				return err
 			}
+			tellNotes(command, queueNotes(offline))
 			wanted := func(key gang.Key) bool { return all || key.Namespace == look.namespace() }
 			entries := queueEntries(offline, w, wanted, time.Now())
 			if output == outputJSON {
@@ -65,6 +69,8 @@ type queueEntry struct {
 	Floor     int    `json:"floor"`
 	Members   int    `json:"members"`
 	Bound     int    `json:"bound"`
+	// Queue is the one that the gang is charged to; absent where it is in none.
+	Queue string `json:"queue,omitempty"`
 	// AgeSeconds is null for a gang that has no creationTimestamp.
 	AgeSeconds *int64 `json:"age_seconds"`
 	Reason     string `json:"reason,omitempty"`
@@ -93,6 +99,7 @@ func queueEntries(o *kube.Offline, w *world, wanted func(gang.Key) bool, now tim
 		}
 		if s.Group != nil {
 			e.AgeSeconds = age(s.Group.CreationTimestamp, now)
+			e.Queue = o.Quota().Spec(s.Group).Queue
 		}
 		if said, ok := w.said[key]; ok && said.Status == metav1.ConditionFalse {
 			e.Reason, e.Message = said.Reason, said.Message
@@ -130,7 +137,25 @@ func printQueue(s *screen, entries []queueEntry) {
 			fmt.Sprintf("%d of %d", e.Members, e.Floor), ageText(e.AgeSeconds), e.why(),
 		})
 	}
+	const after = 3 // GANG
+	if slices.ContainsFunc(entries, func(e queueEntry) bool { return e.Queue != "" }) {
+		rows[0] = slices.Insert(rows[0], after, "QUEUE")
+		for i, e := range entries {
+			rows[i+1] = slices.Insert(rows[i+1], after, cmp.Or(e.Queue, "-"))
+		}
+	}
 	s.table(rows)
+}
+
+// queueNotes tell what is wrong with queues.
+func queueNotes(o *kube.Offline) []string {
+	var notes []string
+	if q := o.Quota(); q != nil {
+		for _, fault := range q.Faults {
+			notes = append(notes, fault.String())
+		}
+	}
+	return notes
 }
 
 func (e queueEntry) why() string {

@@ -23,7 +23,7 @@ type reservedRoom struct {
 
 // reservationOf reads what the scheduler has written; nil where nothing is reserved.
 func reservationOf(o *kube.Offline, w *world, key gang.Key) *reservedRoom {
-	r := w.reserved[key]
+	r := w.Reserved[key]
 	if r == nil {
 		return nil
 	}

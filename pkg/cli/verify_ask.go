@@ -50,7 +50,7 @@ func (i *inspection) verdicts(w *world) ([]*invariants.Verdict, error) {
 	var list []*invariants.Verdict
 	for _, key := range offline.Queue() {
 		asked := offline
-		if w.reserved[key] != nil { // its own room is not in its way
+		if w.Reserved[key] != nil { // its own room is not in its way
 			if asked, err = i.offline(w.withReserved(key)); err != nil {
 				return nil, err
 			}
@@ -68,11 +68,12 @@ func (i *inspection) verdicts(w *world) ([]*invariants.Verdict, error) {
 }
 
 // withReserved is the world with pods in the room that is reserved for other gangs than
-// the given one.
+// the given one. Queues are the checker's to judge.
 func (w *world) withReserved(own gang.Key) *world {
 	with := *w
+	with.Reserved, with.Queues, with.Quotas = nil, nil, nil
 	with.Pods = slices.Clone(w.Pods)
-	for key, reservation := range w.reserved {
+	for key, reservation := range w.Reserved {
 		if key == own {
 			continue
 		}

@@ -14,12 +14,15 @@ import (
 // next. What it says completes the reason why the gang waits.
 func (c *Core) contend(now time.Time, g *group, p problem, members []*member, rejection *placement.Rejection) string {
 	// Nobody goes, and nothing is kept free, for members beyond the floor.
-	if rejection.Kind != placement.DoesNotFit || p.view.Others == nil || !g.wantsRoom() {
+	if rejection.Kind != placement.DoesNotFit || !g.wantsRoom() {
 		c.unreserve(g)
 		return ""
 	}
 	f := &contest{core: c, now: now, gang: g, view: p.view}
 	f.request, _ = p.request(members)
+	if p.view.Others == nil {
+		return f.blocked()
+	}
 	f.tenants, f.leaving = c.tenants(now, p.view)
 	left := ledger{}
 	for _, o := range f.leaving {

@@ -85,7 +85,8 @@ type View struct {
 	// Eligible says whether a member of the class may run on the node, resources apart.
 	Eligible func(class string, node int) bool
 	// Others lists the pods on nodes that are no members, or members on their way out.
-	// It is asked when a gang does not fit. Nil where nobody is evicted nor waited for.
+	// It is asked when a gang does not fit. Nil where nobody is evicted nor waited for; those of
+	// the last view that had some go on counting in their queues.
 	Others func() []Occupant
 	// Budgets are the disruption budgets; nil where there are none.
 	Budgets func() Budgets

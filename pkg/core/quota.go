@@ -55,15 +55,16 @@ func (c *Core) weigh(now time.Time, view *View) {
 	s.turns = s.usage.Turns(s.late)
 }
 
-// see takes in the cluster and the pods without a gang.
+// see takes in the cluster and the pods without a gang, where the view knows them.
 func (s *shares) see(view *View) {
-	s.total, s.lone = nil, nil
+	s.total = nil
 	for i := range view.Nodes {
 		s.total = s.total.Add(s.Charge(view.Nodes[i].Allocatable, "", view.Nodes[i].Name))
 	}
 	if view.Others == nil {
 		return
 	}
+	s.lone = nil
 	for _, o := range view.Others() {
 		s.lone = append(s.lone, quota.Holder{
 			ID: o.UID, Queue: o.Queue, Amounts: s.Charge(o.Requests, "", view.Nodes[o.Node].Name), Priority: o.Priority, Revocable: o.Revocable, Since: o.Since,

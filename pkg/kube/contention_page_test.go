@@ -12,8 +12,8 @@ import (
 	"lockstep.dev/lockstep/pkg/cluster"
 )
 
-// The queues that docs/contention.md shows are read without a fault but the parent, which
-// the page does not show.
+// The queues that docs/contention.md shows, either of which is for the same namespace, are read as
+// they are meant.
 func TestQueuesOfTheContentionPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/contention.md")
 	if err != nil {
@@ -32,11 +32,12 @@ func TestQueuesOfTheContentionPage(t *testing.T) {
 		}
 	}
 	vocabulary := cluster.NewVocabulary()
-	q := NewQuota([]*lockstepv1alpha1.Queue{&queue}, []*v1alpha1.ElasticQuota{&elastic}, vocabulary)
 	gpu := vocabulary.Index("nvidia.com/gpu")
+	q := NewQuota([]*lockstepv1alpha1.Queue{&queue}, nil, vocabulary)
 	if got, _ := q.Queue("vision"); got.Weight != 2 || got.Guaranteed.Get(gpu) != 16 || got.Cap[gpu] != 32 || len(got.Cap) != 2 {
 		t.Errorf("the queue is %+v", got)
 	}
+	q = NewQuota(nil, []*v1alpha1.ElasticQuota{&elastic}, vocabulary)
 	if got, _ := q.Queue("elasticquota/vision/vision"); got.Guaranteed.Get(gpu) != 16 || got.Cap[gpu] != 32 {
 		t.Errorf("the elastic quota is %+v", got)
 	}

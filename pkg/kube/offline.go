@@ -13,6 +13,7 @@ import (
 	fwk "k8s.io/kube-scheduler/framework"
 	"sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
+	lockstepv1alpha1 "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
@@ -30,6 +31,13 @@ type Listing struct {
 	PodGroups []*v1alpha1.PodGroup
 	// Budgets are looked at for victims only.
 	Budgets []*policyv1.PodDisruptionBudget
+	// Queues and Quotas say who may have how much.
+	Queues []*lockstepv1alpha1.Queue
+	Quotas []*v1alpha1.ElasticQuota
+	// Reserved is the room that is kept for gangs, as their PodGroups' status has it.
+	Reserved map[gang.Key]*Reservation
+	// Now is when it was read; where it does not say, when the last pod got its node.
+	Now time.Time
 }
 
 // Offline is a scheduler without a cluster: a core that was told of everything in
@@ -49,9 +57,12 @@ type Offline struct {
 	classes    map[string]*v1.Pod // one of each class
 	admitted   map[string][]bool  // nodes by class
 
-	victims []*v1.Pod // bound pods that may be evicted, by name
+	running []*v1.Pod // bound pods that stay, by name
 	leaving []*v1.Pod // bound pods that are being deleted
 	budgets []*policyv1.PodDisruptionBudget
+	quota   *Quota // nil where there are no queues
+	mine    func(schedulerName string) bool
+	now     time.Time
 }
 
 // NewOffline takes in a listing. Pods are members only if mine says that their
@@ -62,19 +73,21 @@ func NewOffline(l Listing, levels []topology.Level, mine func(schedulerName stri
 		core: core.New(core.Options{Vocabulary: vocabulary, PlanAll: true}), vocabulary: vocabulary,
 		pods: map[gang.Key][]*v1.Pod{}, groups: map[gang.Key]*v1alpha1.PodGroup{},
 		classes: map[string]*v1.Pod{}, admitted: map[string][]bool{},
+		budgets: l.Budgets, mine: mine, now: l.now(),
 	}
 	l = l.sorted()
 	o.takeNodes(l, levels)
+	o.takeQueues(l)
 	for _, pg := range l.PodGroups {
-		spec := Spec(pg)
+		spec := o.quota.Spec(pg)
 		o.groups[spec.Key] = pg
-		o.step(core.GroupSeen{Spec: spec})
+		o.step(core.GroupSeen{Spec: spec, Reservation: l.Reserved[spec.Key].Promise(o.vocabulary)})
 	}
 	for _, pod := range l.Pods {
+		o.takeRunning(pod)
 		key, labelled := GangOf(pod)
 		switch {
 		case mine(pod.Spec.SchedulerName):
-			o.takeVictim(pod)
 			if labelled {
 				o.takeMember(key, pod)
 			}
@@ -82,21 +95,33 @@ func NewOffline(l Listing, levels []topology.Level, mine func(schedulerName stri
 			o.step(core.OutsiderSeen{Key: key, Outsider: Outsider(pod)})
 		}
 	}
-	o.budgets = l.Budgets
 	for _, pods := range o.pods {
 		sort.Slice(pods, func(i, j int) bool { return gang.Before(o.member(pods[i]), o.member(pods[j])) })
 	}
+	o.weigh()
 	return o
 }
 
 // sorted brings a listing into an order of its own, so that places in the
 // vocabulary, and with them ties, do not depend on the one it came in.
 func (l Listing) sorted() Listing {
-	nodes, pods, groups := slices.Clone(l.Nodes), slices.Clone(l.Pods), slices.Clone(l.PodGroups)
-	slices.SortFunc(nodes, byName[*v1.Node])
-	slices.SortFunc(pods, byName[*v1.Pod])
-	slices.SortFunc(groups, byName[*v1alpha1.PodGroup])
-	return Listing{nodes, pods, groups, l.Budgets}
+	l.Nodes, l.Pods, l.PodGroups = slices.Clone(l.Nodes), slices.Clone(l.Pods), slices.Clone(l.PodGroups)
+	slices.SortFunc(l.Nodes, byName[*v1.Node])
+	slices.SortFunc(l.Pods, byName[*v1.Pod])
+	slices.SortFunc(l.PodGroups, byName[*v1alpha1.PodGroup])
+	return l
+}
+
+// now is when the listing was read, else the last start of a pod: what has run up to then
+// counts as lost, and the clock would add the same to all that run.
+func (l Listing) now() time.Time {
+	now := l.Now
+	for _, pod := range l.Pods {
+		if start := Started(pod); l.Now.IsZero() && start.After(now) {
+			now = start
+		}
+	}
+	return now
 }
 
 func byName[T metav1.Object](a, b T) int {
@@ -154,7 +179,7 @@ func (o *Offline) takeMember(key gang.Key, pod *v1.Pod) {
 func (o *Offline) member(pod *v1.Pod) gang.Member { return Member(pod, o.vocabulary) }
 
 // step hands an event to the core. Time stands still, so nothing runs out.
-func (o *Offline) step(event core.Event) { o.core.Step(time.Time{}, event) }
+func (o *Offline) step(event core.Event) { o.core.Step(o.now, event) }
 
 // eligible says whether a class may run on a node, resources apart.
 func (o *Offline) eligible(class string, node int) bool {

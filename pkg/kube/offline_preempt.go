@@ -2,7 +2,6 @@ package kube
 
 import (
 	"slices"
-	"time"
 
 	v1 "k8s.io/api/core/v1"
 
@@ -35,14 +34,14 @@ type Outcome struct {
 // Preempt lets others go for a gang that has been tried and whose floor has no place,
 // and tries it again. Pods that are being deleted are taken for gone. It is not ok
 // where the gang may not evict anybody or victims are of no help: it has its floor, its
-// preemptionPolicy is Never, or it may not be tried.
+// preemptionPolicy is Never, its queue is at its cap, or it may not be tried.
 //
 // Only pods of the listing's own scheduler are victims.
 func (o *Offline) Preempt(key gang.Key) (outcome Outcome, ok bool) {
 	o.letLeave()
 	view := o.view
-	view.Others, view.Budgets = o.others, o.allowances
-	victims, ok := o.core.Victims(o.latest(), key, view)
+	view.Others, view.Budgets = func() []core.Occupant { return o.others(o.running) }, o.allowances
+	victims, ok := o.core.Victims(o.now, key, view)
 	if !ok || victims.Rejection != nil {
 		return Outcome{Rejection: victims.Rejection}, ok
 	}
@@ -50,25 +49,26 @@ func (o *Offline) Preempt(key gang.Key) (outcome Outcome, ok bool) {
 	for _, victim := range victims.Evictions {
 		eviction := Eviction{Gang: victim.Key, Whole: victim.Whole}
 		for _, uid := range victim.UIDs {
-			i := slices.IndexFunc(o.victims, func(pod *v1.Pod) bool { return string(pod.UID) == uid })
-			eviction.Pods = append(eviction.Pods, o.victims[i])
+			i := slices.IndexFunc(o.running, func(pod *v1.Pod) bool { return string(pod.UID) == uid })
+			eviction.Pods = append(eviction.Pods, o.running[i])
 		}
 		outcome.Evictions = append(outcome.Evictions, eviction)
 		o.evict(eviction)
 	}
+	o.weigh()
 	o.Try(key)
 	return outcome, true
 }
 
-// takeVictim notes a pod that could be evicted, or is on its way out already.
-func (o *Offline) takeVictim(pod *v1.Pod) {
+// takeRunning notes a pod that is on a node.
+func (o *Offline) takeRunning(pod *v1.Pod) {
 	if _, known := cluster.Find(o.view.Nodes, pod.Spec.NodeName); !known || ended(pod) {
 		return
 	}
 	if pod.DeletionTimestamp != nil {
 		o.leaving = append(o.leaving, pod)
 	} else {
-		o.victims = append(o.victims, pod)
+		o.running = append(o.running, pod)
 	}
 }
 
@@ -78,6 +78,7 @@ func (o *Offline) letLeave() {
 		o.vacate(pod)
 	}
 	o.leaving = nil
+	o.weigh()
 }
 
 // vacate frees what a pod holds.
@@ -93,7 +94,7 @@ func (o *Offline) evict(e Eviction) {
 	for _, pod := range e.Pods {
 		o.vacate(pod)
 		same := func(other *v1.Pod) bool { return other == pod }
-		o.victims = slices.DeleteFunc(o.victims, same)
+		o.running = slices.DeleteFunc(o.running, same)
 		if key, member := GangOf(pod); member {
 			o.pods[key] = slices.DeleteFunc(o.pods[key], same)
 			o.step(core.MemberGone{Key: key, UID: string(pod.UID)})
@@ -101,39 +102,13 @@ func (o *Offline) evict(e Eviction) {
 	}
 }
 
-// others are the pods without a gang that run.
-func (o *Offline) others() []core.Occupant {
-	var list []core.Occupant
-	for _, pod := range o.victims {
-		if _, member := GangOf(pod); !member {
-			node, _ := cluster.Find(o.view.Nodes, pod.Spec.NodeName)
-			occupant := Occupant(pod, node, true, o.vocabulary)
-			occupant.Requests = Occupied(pod, o.vocabulary)
-			list = append(list, occupant)
-		}
-	}
-	return list
-}
-
-// latest is the last start of a pod: what has run up to then counts as lost. The clock
-// would add the same to all that run.
-func (o *Offline) latest() time.Time {
-	var now time.Time
-	for _, pod := range o.victims {
-		if start := Started(pod); start.After(now) {
-			now = start
-		}
-	}
-	return now
-}
-
 // allowances are how many pods each budget lets go, and which pods each covers.
 func (o *Offline) allowances() core.Budgets {
 	budgets := core.Budgets{Allowed: make([]int, len(o.budgets)), Of: map[string][]int{}}
 	for i, budget := range o.budgets {
-		budgets.Allowed[i] = Allowance(budget, o.victims)
+		budgets.Allowed[i] = Allowance(budget, o.running)
 	}
-	for _, pod := range o.victims {
+	for _, pod := range o.running {
 		budgets.Of[string(pod.UID)] = BudgetsOf(pod, o.budgets)
 	}
 	return budgets

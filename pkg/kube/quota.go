@@ -2,6 +2,7 @@ package kube
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	lockstepv1alpha1 "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
 	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/quota"
 )
 
@@ -65,8 +67,8 @@ type typed struct {
 }
 
 // NewQuota reads queues and elastic quotas. An ElasticQuota is a queue of its own for
-// its namespace: min is its guarantee, max its cap. The order of the lists makes no
-// difference.
+// its namespace: min is its guarantee, max its cap; it has no effect where the namespace
+// is in a Queue, or has another ElasticQuota. The order of the lists makes no difference.
 func NewQuota(
 	queues []*lockstepv1alpha1.Queue, elastic []*v1alpha1.ElasticQuota, vocabulary *cluster.Vocabulary,
 ) *Quota {
@@ -75,14 +77,24 @@ func NewQuota(
 	slices.SortFunc(queues, byName[*lockstepv1alpha1.Queue])
 	slices.SortFunc(elastic, byName[*v1alpha1.ElasticQuota])
 	var list []quota.Queue
-	objects := map[string]string{}
+	objects, first := map[string]string{}, map[string]string{} // first by namespace
 	for _, queue := range queues {
 		objects[queue.Name] = "Queue " + queue.Name
 		list = append(list, q.queue(queue, vocabulary))
+		for _, namespace := range queue.Spec.Namespaces {
+			first[namespace] = cmp.Or(first[namespace], objects[queue.Name])
+		}
 	}
 	for _, e := range elastic {
 		name := ElasticQueue(e)
 		objects[name] = "ElasticQuota " + e.Namespace + "/" + e.Name
+		if other := first[e.Namespace]; other != "" {
+			q.Faults = append(q.Faults, Fault{
+				Queue: name, Object: objects[name], Field: "metadata.namespace", Text: e.Namespace + " is in " + other + " already; this quota has no effect",
+			})
+			continue
+		}
+		first[e.Namespace] = objects[name]
 		list = append(list, quota.Queue{
 			Name: name, Namespaces: []string{e.Namespace}, Guaranteed: Resources(e.Spec.Min, vocabulary), Cap: caps(e.Spec.Max, vocabulary),
 		})
@@ -163,6 +175,59 @@ func (q *Quota) QueueOf(pg *v1alpha1.PodGroup) (string, error) {
 		return "", field.Forbidden(path, fmt.Sprintf("Queue %s is not for namespace %s: add it to the queue's spec.namespaces", named, pg.Namespace))
 	}
 	return "", field.NotFound(path, named)
+}
+
+// Spec is what a PodGroup asks for, with the queue of its gang. Where there are no queues at
+// all, a gang may name one without effect: it was written for another cluster.
+func (q *Quota) Spec(pg *v1alpha1.PodGroup) gang.Spec {
+	spec := Spec(pg)
+	if q == nil {
+		return spec
+	}
+	queue, err := q.QueueOf(pg)
+	spec.Queue = queue
+	var fault *field.Error
+	switch {
+	case errors.As(err, &fault) && fault.Type == field.ErrorTypeNotFound:
+		spec.NoQueue = fault.Error()
+	case err != nil && spec.Invalid == "":
+		spec.Invalid = err.Error()
+	}
+	return spec
+}
+
+// QueueOfPod is the queue that a pod is charged to: its gang's, where its PodGroup exists,
+// else the first of its namespace.
+func (q *Quota) QueueOfPod(pod *v1.Pod, pg *v1alpha1.PodGroup) string {
+	if q == nil {
+		return quota.Nobody
+	}
+	if pg != nil {
+		queue, _ := q.QueueOf(pg)
+		return queue
+	}
+	queue, _ := q.Of(pod.Namespace, "")
+	return queue
+}
+
+// ChargeOn is what amounts count as on a node, or, where that is nil, for a pod that may ask
+// for a type of GPU; nil where it is not known.
+func (q *Quota) ChargeOn(amounts cluster.Resources, node *v1.Node, pod *v1.Pod) cluster.Resources {
+	switch {
+	case node != nil:
+		return q.Charge(amounts, ModelOf(node))
+	case pod != nil:
+		return q.Charge(amounts, SelectedModel(pod))
+	}
+	return q.Charge(amounts, "")
+}
+
+// Kind is the type of a node's GPUs, where some queue speaks of it; else "".
+func (q *Quota) Kind(node *v1.Node) string {
+	if model := ModelOf(node); q.SpeaksOf(model) {
+		return model
+	}
+	return ""
 }
 
 // Charge is what amounts count as in the terms of the queues: beside the plain ones,

@@ -61,6 +61,17 @@ func TestQuotaOfAnElasticQuota(t *testing.T) {
 	}
 }
 
+// A Queue goes before an ElasticQuota, whatever its name.
+func TestElasticQuotaBesideAQueue(t *testing.T) {
+	for _, name := range []string{"a", "vision"} {
+		q := NewQuota([]*lockstepv1alpha1.Queue{queueOf(name, "", []string{"vision"})},
+			[]*v1alpha1.ElasticQuota{elastic("vision", "eq", "8", "8")}, cluster.NewVocabulary())
+		if queue, err := q.QueueOf(groupIn("vision", "")); queue != name || err != nil {
+			t.Errorf("a gang of the namespace is in queue %q, %v; want %s", queue, err, name)
+		}
+	}
+}
+
 func TestQueueByName(t *testing.T) {
 	q := NewQuota([]*lockstepv1alpha1.Queue{
 		queueOf("day", "", []string{"vision"}), queueOf("night", "", []string{"vision", "speech"}),
@@ -112,13 +123,16 @@ func TestQuotaFaultsNameObjectAndField(t *testing.T) {
 		queueOf("lost", "nowhere", []string{"a"}, lockstepv1alpha1.QueueResource{Name: "nvidia.com/gpu", Guaranteed: quantity("9"), Cap: quantity("8")}),
 		queueOf("research", "", nil, lockstepv1alpha1.QueueResource{Name: "cpu", Guaranteed: quantity("4")}),
 		queueOf("part", "research", nil, lockstepv1alpha1.QueueResource{Name: "cpu", Guaranteed: quantity("5")}),
-	}, []*v1alpha1.ElasticQuota{elastic("a", "eq", "8", "4")}, cluster.NewVocabulary())
+		queueOf("second", "", []string{"a"}),
+	}, []*v1alpha1.ElasticQuota{elastic("a", "eq", "8", "4"), elastic("b", "eq", "8", "4"), elastic("b", "more", "8", "8")}, cluster.NewVocabulary())
 	want := []string{
-		`ElasticQuota a/eq: spec.min[nvidia.com/gpu]: must not be above the cap`,
-		`Queue lost: spec.namespaces: a is in queue elasticquota/a/eq already; gangs are in this one only if they name it`,
+		`ElasticQuota a/eq: metadata.namespace: a is in Queue lost already; this quota has no effect`,
+		`ElasticQuota b/eq: spec.min[nvidia.com/gpu]: must not be above the cap`,
+		`ElasticQuota b/more: metadata.namespace: b is in ElasticQuota b/eq already; this quota has no effect`,
 		`Queue lost: spec.parent: there is no queue nowhere; it is taken for a part of the cluster`,
 		`Queue lost: spec.resources[nvidia.com/gpu].guaranteed: must not be above the cap`,
 		`Queue research: spec.resources[cpu].guaranteed: its parts (part) together are guaranteed more than it is itself; they get back no more than that`,
+		`Queue second: spec.namespaces: a is in queue lost already; gangs are in this one only if they name it`,
 	}
 	var got []string
 	for _, fault := range q.Faults {

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
@@ -130,56 +128,32 @@ func (q *queues) changed(ctx context.Context) {
 
 // charge is what amounts count as in the terms of the queues; it needs e.mu.
 func (e *engine) charge(amounts cluster.Resources, class, node string) cluster.Resources {
-	model := ""
 	if place, known := e.mirror.places[node]; known {
-		model = kube.ModelOf(e.mirror.objects[place])
-	} else if pod := e.classes[class]; pod != nil {
-		model = kube.SelectedModel(pod)
+		return e.quota.ChargeOn(amounts, e.mirror.objects[place], nil)
 	}
-	return e.quota.Charge(amounts, model)
+	return e.quota.ChargeOn(amounts, nil, e.classes[class])
 }
 
-// groupSeen makes the event of a PodGroup; it needs e.mu. Where there are no queues at
-// all, a gang may name one without effect: it was written for another cluster.
+// groupSeen makes the event of a PodGroup; it needs e.mu.
 func (e *engine) groupSeen(g *group) core.Event {
-	spec := kube.Spec(g.PodGroup)
-	if e.quota != nil {
-		queue, err := e.quota.QueueOf(g.PodGroup)
-		spec.Queue = queue
-		var fault *field.Error
-		switch {
-		case errors.As(err, &fault) && fault.Type == field.ErrorTypeNotFound:
-			spec.NoQueue = fault.Error()
-		case err != nil && spec.Invalid == "":
-			spec.Invalid = err.Error()
-		}
-	}
-	return core.GroupSeen{Spec: spec, Reservation: g.status.Reservation.Promise(e.vocabulary)}
+	return core.GroupSeen{Spec: e.quota.Spec(g.PodGroup), Reservation: g.status.Reservation.Promise(e.vocabulary)}
 }
 
 // kind is the type of a node's GPUs, where some queue speaks of it; it needs e.mu.
 func (e *engine) kind(node string) string {
 	if place, known := e.mirror.places[node]; known {
-		if model := kube.ModelOf(e.mirror.objects[place]); e.quota.SpeaksOf(model) {
-			return model
-		}
+		return e.quota.Kind(e.mirror.objects[place])
 	}
 	return ""
 }
 
 // queueOf is the queue that a pod is charged to; it needs e.mu.
 func (e *engine) queueOf(pod *v1.Pod) string {
-	if e.quota == nil {
-		return ""
-	}
+	var group *v1alpha1.PodGroup
 	if key, ok := kube.GangOf(pod); ok {
-		if group := e.groups.get(key); group != nil {
-			queue, _ := e.quota.QueueOf(group)
-			return queue
-		}
+		group = e.groups.get(key)
 	}
-	queue, _ := e.quota.Of(pod.Namespace, "")
-	return queue
+	return e.quota.QueueOfPod(pod, group)
 }
 
 // decodeAll reads what an informer holds. What cannot be read is left out and logged:
