@@ -114,6 +114,7 @@ var onceFailed = []uint64{
 	2209288,  // a level that no node has is required while a bind is in doubt
 	7482549,  // a member is given back while others are evicted for it
 	10177895, // two of a queue go, one by importance and one by share, and one of them takes it back
+	10257791, // others are evicted for a gang in the moment in which nothing more was to happen
 }
 
 func TestSeedsThatFailed(t *testing.T) {

@@ -36,11 +36,22 @@ func (s *sim) settle() {
 	}
 	for range 40 { // gangs that the filters refuse over and over hold nodes for moments, or evict others in vain
 		s.moved = false
-		if s.drain(); !s.moved && !s.core.Holds() && len(s.assumed) == 0 {
+		if s.drain(); !s.moved && !s.core.Holds() && len(s.assumed) == 0 && !s.backsOff() {
 			break
 		}
 		s.pass(time.Second)
 	}
+}
+
+// backsOff reports whether somebody will be tried in a moment: what it says of why it waits
+// is older than what has changed.
+func (s *sim) backsOff() bool {
+	for _, q := range s.pending {
+		if q.place == backoff {
+			return true
+		}
+	}
+	return false
 }
 
 // drain lets everything happen that can happen in no time.
