@@ -25,11 +25,14 @@ func (c *Core) rights(now time.Time, g *group, view View) rights {
 	}
 	lacks := c.account(g).lacks
 	r := rights{
-		places: make(map[string]int, len(s.holders)), reclaims: s.usage.Reclaimable(g.spec.Queue, lacks),
+		places: make(map[string]int, len(s.holders)), reclaims: make([]quota.Portion, len(s.holders)),
 		preempts: sync.OnceValue(func() []quota.Portion { return s.usage.Preemptible(g.spec.Queue, lacks, c.waiting(g)) }),
 	}
 	for i := range s.holders {
 		r.places[s.holders[i].ID] = i
+	}
+	if !g.patient() {
+		r.reclaims = s.usage.Reclaimable(g.spec.Queue, lacks)
 	}
 	if from := c.sharesFrom(g); !from.IsZero() && !now.Before(from) {
 		r.overdrawn = c.overdrawn(g, view, r.preempts())
