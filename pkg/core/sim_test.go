@@ -115,6 +115,7 @@ var onceFailed = []uint64{
 	7482549,  // a member is given back while others are evicted for it
 	10177895, // two of a queue go, one by importance and one by share, and one of them takes it back
 	10257791, // others are evicted for a gang in the moment in which nothing more was to happen
+	10332827, // reserved room was opened in the moment in which nothing more was to happen
 }
 
 func TestSeedsThatFailed(t *testing.T) {

@@ -36,7 +36,8 @@ func (s *sim) settle() {
 	}
 	for range 40 { // gangs that the filters refuse over and over hold nodes for moments, or evict others in vain
 		s.moved = false
-		if s.drain(); !s.moved && !s.core.Holds() && len(s.assumed) == 0 && !s.backsOff() {
+		before := s.attempts
+		if s.drain(); !s.moved && !s.core.Holds() && len(s.assumed) == 0 && s.attempts == before && !s.backsOff() {
 			break
 		}
 		s.pass(time.Second)
