@@ -64,7 +64,7 @@ func (p *pass) resize() {
 	case progress.Asked == nil:
 		progress.Asked = &wanted
 	}
-	most := p.granted(*elastic.MaxReplicas)
+	most := p.granted(*elastic.MinReplicas, *elastic.MaxReplicas)
 	target := t.Allowed(min(wanted, most), *elastic.MinReplicas, most)
 	switch {
 	case progress.Workers == nil, p.yielded:

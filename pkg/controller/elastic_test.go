@@ -51,6 +51,17 @@ func TestElasticMembership(t *testing.T) {
 	w.exit("worker-0", 0).look().wantState("Succeeded")
 }
 
+// TestEndBeforeTheyLeave: Workers that should have gone in the moment of the end stay, by the clean-up
+// policy, and are counted.
+func TestEndBeforeTheyLeave(t *testing.T) {
+	w := running(t, strings.Replace(elasticJob, "replicas: 2", "replicas: 4", 1))
+	scaleTo(2)(w)
+	w.exit("worker-1", 0).look().wantState("Succeeded").rest().wantPods("worker-0 worker-1 worker-2 worker-3")
+	if got := w.Job.Status.ReplicaStatuses[v1.Worker]; got.Active != 3 || got.Succeeded != 1 {
+		t.Errorf("counts %+v", got)
+	}
+}
+
 // TestElasticAsked: what was asked for is remembered while the recommender writes the size,
 // also when the job is suspended meanwhile, and forgotten when it does so no more.
 func TestElasticAsked(t *testing.T) {
@@ -304,6 +315,25 @@ func TestYield(t *testing.T) {
 	if w.restarts() != 0 {
 		t.Errorf("%d restarts counted", w.restarts())
 	}
+}
+
+// TestYieldBeforeASuspension: who had to give way before the job was suspended is wanted again.
+func TestYieldBeforeASuspension(t *testing.T) {
+	w := running(t, elasticJob).bind().preempt("worker-1")
+	leaving := w.find("worker-1")
+	suspendTo(true)(w)
+	w.look().wantState("Suspended")
+	w.Pods = append(w.Pods, leaving)
+	suspendTo(false)(w)
+	w.look().wantState("Created").vanish("worker-1").rest().wantPods("worker-0 worker-1")
+}
+
+// TestYieldBelowTheRange: who raises the range above what was left has the whole of it again.
+func TestYieldBelowTheRange(t *testing.T) {
+	w := running(t, `{spec: {elasticPolicy: {minReplicas: 1, maxReplicas: 4}, pytorchReplicaSpecs: {Worker: {replicas: 4}}}}`).bind()
+	w.preempt("worker-2", "worker-3").look().vanish("worker-2").vanish("worker-3").rest().wantPods("worker-0 worker-1")
+	w.edit(func(j *v1.PyTorchJob) { j.Spec.ElasticPolicy.MinReplicas = new(int32(3)) })
+	w.rest().wantPods("worker-0 worker-1 worker-2 worker-3")
 }
 
 // TestYieldToAllowedSize: where the number that is left is not allowed, the next below is run.

@@ -28,6 +28,9 @@ func (p *pass) yield() {
 	left, why := *progress.Workers, ""
 	for ; left > *elastic.MinReplicas; left-- {
 		pod := sights[v1.PodName(p.job.Name, v1.Worker, left-1)]
+		if pod != nil && p.accounted(pod) {
+			continue // it has ended, or is still going from before a suspension
+		}
 		cause := preemption(pod)
 		if cause == nil && pod != nil && pod.Spec.NodeName != "" {
 			break // it has a node, and keeps it
@@ -79,14 +82,15 @@ func preemption(pod *corev1.Pod) *corev1.PodCondition {
 	return nil
 }
 
-// granted is the number of Workers that the job may have now, most where nothing limits it.
-func (p *pass) granted(most int32) int32 {
+// granted is the number of Workers that the job may have now, most where nothing limits it. A limit
+// below a range that has been raised since is void: there is no smaller job.
+func (p *pass) granted(least, most int32) int32 {
 	grant := p.status.Progress.Granted
 	if grant == nil {
 		return most
 	}
 	until := p.grantEnds()
-	if !p.Now.Before(until) {
+	if !p.Now.Before(until) || grant.Workers < least {
 		p.status.Progress.Granted = nil
 		return most
 	}

@@ -24,6 +24,12 @@ func (p *pass) count() {
 	for _, m := range p.members {
 		p.countMember(m, after[m.role])
 	}
+	for _, pod := range p.surplus { // of a job that has ended before they were told to go
+		counts := after[v1.Worker]
+		if counts != nil && pod.Labels[LabelReplicaType] == "worker" && p.isActive(pod) {
+			counts.Active++
+		}
+	}
 	for role, counts := range after {
 		if old := before[role]; old != nil && finished(p.status) {
 			counts.Succeeded = max(counts.Succeeded, old.Succeeded)
@@ -42,9 +48,14 @@ func (p *pass) countMember(m member, counts *v1.ReplicaStatus) {
 		counts.Failed++
 	case m.pod.Status.Phase == corev1.PodSucceeded:
 		counts.Succeeded++
-	case m.pod.Status.Phase == corev1.PodRunning && !p.doomed[m.pod.UID]:
+	case p.isActive(m.pod):
 		counts.Active++
 	}
+}
+
+// isActive: the pod runs, and is not told to go.
+func (p *pass) isActive(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil && !p.doomed[pod.UID]
 }
 
 // prune writes the memory back, without what is about pods that are no more.
@@ -115,8 +126,7 @@ func (p *pass) started() bool {
 
 // runs: the member's pod runs and is to stay.
 func (p *pass) runs(m member) bool {
-	return m.pod != nil && m.pod.Status.Phase == corev1.PodRunning && m.pod.DeletionTimestamp == nil &&
-		!p.doomed[m.pod.UID] && !p.accounted(m.pod)
+	return m.pod != nil && p.isActive(m.pod) && !p.accounted(m.pod)
 }
 
 // subject is how messages name the job. Those about Workers-only jobs have always
