@@ -175,8 +175,10 @@ func (c *Core) refuseFor(now time.Time, g *group, p proposal) {
 	g.refusal.rejection = p.rejection
 	if (p.rejection != nil || p.reason.Code == QuotaExceeded) && p.view.Others != nil {
 		g.refusal.until = now.Add(c.opts.WakeAfter) // who runs, for how long, and what a queue holds change by themselves
-		if from := c.sharesFrom(g); from.After(now) && from.Before(g.refusal.until) {
-			g.refusal.until = from
+		for _, from := range c.dues(g) {
+			if from.After(now) && from.Before(g.refusal.until) {
+				g.refusal.until = from
+			}
 		}
 	}
 }

@@ -12,7 +12,8 @@ import (
 // room.
 func (f *contest) drain() (said string, reserved bool) {
 	g, c := f.gang, f.core
-	if c.opts.ReserveAfter <= 0 {
+	from := c.roomFrom(g)
+	if from.IsZero() {
 		return "", false
 	}
 	tooMuch := fmt.Sprintf("reservations have left more than %d %% of the cluster idle of late", mostIdlePercent)
@@ -29,7 +30,7 @@ func (f *contest) drain() (said string, reserved bool) {
 		}
 		return f.draining(g.reservation), true
 	}
-	if from := g.waitsFrom().Add(c.opts.ReserveAfter); from.After(f.now) {
+	if from.After(f.now) {
 		return "room will be reserved for it if it still waits at " + moment(from), false
 	}
 	if g.reservation == nil && c.idle.spent {
@@ -98,6 +99,14 @@ func (f *contest) tenancies() []backfill.Tenancy {
 		}
 	}
 	return list
+}
+
+// roomFrom is from when on room may be reserved for a gang that waits; zero for never.
+func (c *Core) roomFrom(g *group) time.Time {
+	if c.opts.ReserveAfter <= 0 {
+		return time.Time{}
+	}
+	return g.waitsFrom().Add(c.opts.ReserveAfter)
 }
 
 // waitsFrom is since when the gang ages.

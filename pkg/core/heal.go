@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"lockstep.dev/lockstep/pkg/gang"
@@ -57,7 +58,7 @@ func (c *Core) tick(now time.Time) {
 		if now.Before(g.trial.until) {
 			continue
 		}
-		if now.Sub(g.lastAttempt) >= c.opts.WakeAfter || c.sharesAreDue(now, g) || !g.trial.until.IsZero() || g.refusal != nil && g.refusal.coreEpoch != c.epoch {
+		if now.Sub(g.lastAttempt) >= c.opts.WakeAfter || c.isDue(now, g) || !g.trial.until.IsZero() || g.refusal != nil && g.refusal.coreEpoch != c.epoch {
 			g.lastAttempt = now
 			c.activateLeader(g)
 			c.activateHeld(g, nil)
@@ -65,10 +66,19 @@ func (c *Core) tick(now time.Time) {
 	}
 }
 
-// sharesAreDue: shares may be taken back for a gang, and could not at its last attempt.
-func (c *Core) sharesAreDue(now time.Time, g *group) bool {
-	from := c.sharesFrom(g)
-	return !from.IsZero() && !now.Before(from) && g.lastAttempt.Before(from) && g.wantsRoom()
+// dues are the moments from which on a gang that waits may get what it may not before: the
+// share of its queue, and a reservation. They are zero where it never may.
+func (c *Core) dues(g *group) [2]time.Time { return [2]time.Time{c.sharesFrom(g), c.roomFrom(g)} }
+
+// isDue reports whether one of the moments has come since the gang's last attempt.
+func (c *Core) isDue(now time.Time, g *group) bool {
+	if !g.wantsRoom() {
+		return false
+	}
+	dues := c.dues(g)
+	return slices.ContainsFunc(dues[:], func(from time.Time) bool {
+		return !from.IsZero() && !now.Before(from) && g.lastAttempt.Before(from)
+	})
 }
 
 // endDoubts gives back nodes where members may have been bound, and were not seen to be in

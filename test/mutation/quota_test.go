@@ -32,7 +32,7 @@ var ofQuota = []defect{
 	{"doubts of a gang that may not be tried have no end", "heal.go", "\t\t\tc.endDoubts(now, g)\n", ""},
 	{"the one reservation knows of no turns", "drain.go", "if a, b := c.turn(g), c.turn(other); a != b {", "if a, b := 0, 0; a != b {"},
 	{"the one reservation changes queues for ever", "drain.go", " && now.Sub(other.reservation.Since) < settled", ""},
-	{"a gang is not tried when shares may be taken back", "heal.go", " || c.sharesAreDue(now, g)", ""},
+	{"a gang is not tried when shares may be taken back", "heal.go", " || c.isDue(now, g)", ""},
 	{"a refusal stands when shares may be taken back", "attempt.go", "from.After(now) && from.Before(g.refusal.until)", "false"},
 	{"who has borrowed is told that it was revoked", "preempt.go", "case g.mayRevoke(t.Claim):", "case t.Revocable && g.reservation != nil:"},
 }
