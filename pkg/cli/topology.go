@@ -29,7 +29,8 @@ func newTopologyShowCommand(use string) *cobra.Command {
 		Use:   use,
 		Short: "Show the tree of topology domains, what is free in each, and the gangs on each node",
 		Long: `Shows the tree of topology domains with what is free of a resource and how much there
-is, and who is on each node. Nodes that are cordoned count as having nothing free.`,
+is, who is on each node, and for whom room is reserved there. Nodes that are cordoned count
+as having nothing free.`,
 		Example: `  lockstep topology
   lockstep topology show --level rack
   lockstep topology show -f nodes.yaml --resource cpu -o json`,
@@ -78,6 +79,9 @@ func printDomains(s *screen, resource string, domains []domainView) {
 		}
 		name = strings.Repeat("  ", d.depth) + strings.TrimSpace(d.Level+" "+name)
 		who := holdersText(d.Holders)
+		for _, r := range d.Reserved {
+			who = strings.TrimPrefix(fmt.Sprintf("%s, reserved for %s: %s", who, r.Gang, r.Amount), ", ")
+		}
 		if d.Cordoned {
 			who = strings.TrimSpace("cordoned  " + who)
 		}

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -27,15 +28,17 @@ type domainView struct {
 	// Cordoned is told of hosts, Holders of hosts and where somebody asks for them.
 	Cordoned bool     `json:"cordoned,omitempty"`
 	Holders  []holder `json:"holders,omitempty"`
+	// Reserved says of hosts for which gangs room is kept there, free or not yet.
+	Reserved []holder `json:"reserved,omitempty"`
 
 	depth int
 }
 
-// holder is who takes up room: a gang, or pods without one.
+// holder is who takes up room, or has it reserved: a gang, or pods without one.
 type holder struct {
 	// Gang is namespace/name; empty for pods without a gang.
 	Gang   string      `json:"gang,omitempty"`
-	Pods   int         `json:"pods"`
+	Pods   int         `json:"pods,omitempty"`
 	Amount json.Number `json:"amount"`
 
 	taken int64
@@ -49,6 +52,7 @@ type domainTree struct {
 	nodes       []int
 	objects     []*corev1.Node
 	holders     [][]holder // by node
+	reserved    [][]holder // by node
 }
 
 func newDomainTree(o *kube.Offline, w *world, resource string) *domainTree {
@@ -68,8 +72,21 @@ func newDomainTree(o *kube.Offline, w *world, resource string) *domainTree {
 			t.nodes[d]++
 		}
 	}
-	t.holders = holders(o, w, t.resource)
+	t.holders, t.reserved = holders(o, w, t.resource), reservers(o, w, t.resource)
 	return t
+}
+
+// reservers says for whom room is kept on each node.
+func reservers(o *kube.Offline, w *world, resource int) [][]holder {
+	lists := make([][]holder, len(o.Nodes()))
+	for _, key := range slices.SortedFunc(maps.Keys(w.Reserved), func(a, b gang.Key) int { return strings.Compare(a.String(), b.String()) }) {
+		for _, room := range w.Reserved[key].Promise(o.Vocabulary()).Room {
+			if i, ok := cluster.Find(o.Nodes(), room.Node); ok && room.Amounts.Get(resource) > 0 {
+				lists[i] = append(lists[i], holder{Gang: key.String(), Amount: quantity(resource, room.Amounts.Get(resource))})
+			}
+		}
+	}
+	return lists
 }
 
 // holders says who is on each node, the largest first.
@@ -162,6 +179,7 @@ func (t *domainTree) view(d int) domainView {
 	}
 	if domain.Node >= 0 {
 		view.Cordoned, view.Holders = t.objects[domain.Node].Spec.Unschedulable, t.holders[domain.Node]
+		view.Reserved = t.reserved[domain.Node]
 	}
 	return view
 }
