@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/placement"
 )
 
@@ -101,6 +102,11 @@ func (f *contest) wait() (said string, waits bool) {
 	if ending == 0 {
 		return "", false
 	}
+	if want, have := f.asked(), amounts(r.Room); want.Fits(have) && !equal(want, have) { // fewer will do by now
+		if plan, _ := f.view.Index.Solve(f.request); plan != nil {
+			return f.soon(plan), true
+		}
+	}
 	return fmt.Sprintf("room is reserved for it on %s, where %s ending", count(len(r.Room), "node"), are(ending, "pod")), true
 }
 
@@ -114,6 +120,24 @@ func (f *contest) covers(room []Room) bool {
 		}
 	}
 	return true
+}
+
+// asked is what the gang asks for now.
+func (f *contest) asked() (sum cluster.Resources) {
+	for _, class := range f.request.Classes {
+		for range class.Count {
+			sum = sum.Add(class.Requests)
+		}
+	}
+	return sum
+}
+
+// amounts is the sum of what is on all nodes.
+func amounts(room []Room) (sum cluster.Resources) {
+	for _, part := range room {
+		sum = sum.Add(part.Amounts)
+	}
+	return sum
 }
 
 // room is what a plan takes, by node.

@@ -22,7 +22,7 @@ func (f *contest) drain() (said string, reserved bool) {
 		g.agedFrom = f.now
 		return fmt.Sprintf("the room that was reserved for it since %s is given back, because %s", moment(r.Since), tooMuch), false
 	}
-	if r := g.reservation; r != nil && r.Kind == Draining && f.tenable(r.Room) {
+	if r := g.reservation; r != nil && r.Kind == Draining && f.tenable(r.Room) && equal(f.asked(), amounts(r.Room)) {
 		if f.now.After(r.Start) { // what runs there takes longer than was expected
 			next := *r
 			next.Start = f.now.Add(f.now.Sub(r.Since))
@@ -38,7 +38,7 @@ func (f *contest) drain() (said string, reserved bool) {
 	}
 	holder := c.drainer()
 	if holder == g {
-		holder = nil // what it holds has become untenable
+		holder = nil // what it holds has become untenable, or is not what it asks for any more
 	}
 	if holder != nil {
 		if !c.before(f.now, g, holder) {
