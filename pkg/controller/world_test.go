@@ -33,6 +33,9 @@ type world struct {
 	heard, news []Event
 	// crashAfter ends the next look after so many writes.
 	crashAfter int
+	// lingers: pods that run stay for their notice when they are deleted; ours are those.
+	lingers bool
+	ours    map[types.UID]bool
 	// writes counts objects created, patched and deleted, and statuses written.
 	writes int
 }
@@ -46,6 +49,7 @@ func newWorld(t testing.TB, job *v1.PyTorchJob) *world {
 		t:        t,
 		Observed: Observed{Job: job, Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)},
 		settings: DefaultSettings(),
+		ours:     map[types.UID]bool{},
 	}
 }
 
@@ -172,6 +176,11 @@ func (w *world) delete() {
 		done[kind] = append(done[kind], deletion.Object.GetName())
 		switch object := deletion.Object.(type) {
 		case *corev1.Pod:
+			if w.lingers && object.Status.Phase != corev1.PodPending {
+				w.terminate(strings.TrimPrefix(object.Name, w.Job.Name+"-"), 60)
+				w.ours[object.UID] = true
+				continue
+			}
 			w.Pods = without(w.Pods, object)
 		case *corev1.Service:
 			w.Services = without(w.Services, object)
@@ -310,7 +319,9 @@ func (w *world) vanish(name string) *world {
 		w.t.Fatalf("there is no pod %s", name)
 	}
 	w.Pods = without(w.Pods, pod)
-	w.Gone = append(w.Gone, pod)
+	if !w.ours[pod.UID] {
+		w.Gone = append(w.Gone, pod)
+	}
 	return w
 }
 
