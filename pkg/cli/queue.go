@@ -152,7 +152,9 @@ func queueNotes(o *kube.Offline) []string {
 	var notes []string
 	if q := o.Quota(); q != nil {
 		for _, fault := range q.Faults {
-			notes = append(notes, fault.String())
+			if !fault.Mild {
+				notes = append(notes, fault.String())
+			}
 		}
 	}
 	return notes
