@@ -11,15 +11,18 @@
 //  1. Workers above the asked size (surplus) are there until somebody needs their room.
 //     While a gang waits that would fit without some of them, these are given back,
 //     those that add the least first and no more than needed, once it has waited for
-//     longer than their restarts cost. Nothing of what was asked for is given back.
+//     longer than their restarts cost. What was asked for is given back only to the gang
+//     of another elastic job, no less important, that starts with a part of what it asked
+//     for: down to the same part, and where no gang before it would take the room.
 //  2. Idle room goes to growth when no gang waits for more than there is; while one
 //     does, jobs that started with less than they asked for may still come to have that.
 //     It is handed out like water that fills vessels: again and again to the job whose
 //     utility it raises the most per GPU. Room in use moves from one job to another only
 //     if that is worth the restarts of both.
 //  3. A resize restarts all Workers of a job. So a job changes its size only if the
-//     gain over the time it is expected to run is more than twice what the restart
-//     costs, and not again before it has settled. Giving way does not wait for that.
+//     gain over the time it is expected to run, and for surplus half an hour at most, is
+//     more than twice what the restart costs, and not again before it has settled. Giving
+//     surplus back does not wait for that.
 //
 // Speed-up is not concave: it has steps where a job begins to use another node, and
 // some sizes are not allowed. Steps therefore go from corner to corner of the upper

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"math"
 	"slices"
+	"time"
 )
 
 // vessel is a job that room is handed out to.
@@ -14,7 +15,8 @@ type vessel struct {
 	speed []float64 // speed-up, by place in sizes
 	worth []float64 // utility, by place in sizes
 	home  int       // place of the present size
-	keeps int       // place of the smallest size that the job can be shrunk to
+	keeps int       // place of the smallest size that it goes to by its surplus
+	low   int       // place of the smallest size that it goes to for the gang in question
 	most  int       // place of the largest size that it may come to have now
 	at    int       // place of the size it has been given
 	top   int       // the highest place that it may still get
@@ -28,7 +30,7 @@ func newVessel(j *Job, index int, power float64) *vessel {
 	one, now := j.Speed(1), j.Speed(j.Current)
 	for _, n := range j.sizes() {
 		speed := j.Speed(n)
-		if n > j.Current && j.profit(speed/now-1) <= 0 {
+		if n > j.Current && !j.pays(n, speed/now-1) {
 			if speed > now {
 				v.unworthy = n
 			}
@@ -50,6 +52,27 @@ func (v *vessel) asked() int {
 	floor, _ := slices.BinarySearch(v.sizes, v.Min)
 	above, _ := slices.BinarySearch(v.sizes, v.Asked+1)
 	return max(floor, above-1)
+}
+
+// share is the place of the smallest size that is no less of what the job asked for than one
+// number is of another, and no less than the floor.
+func (v *vessel) share(part, whole int) int {
+	at, _ := slices.BinarySearch(v.sizes, max(v.Min, (v.Asked*part+whole-1)/whole))
+	return at
+}
+
+// pays reports whether growing to a size, by a share of speed, is worth the restart.
+func (j *Job) pays(size int, gain float64) bool {
+	return gain*j.counted(size).Seconds() > worthwhile*j.RestartCost.Seconds()
+}
+
+// counted is for how long the job is expected to have a larger size: while it runs, and
+// surplus, which is given back to whoever needs the room, for a while at most.
+func (j *Job) counted(size int) time.Duration {
+	if size > max(j.Min, j.Asked) {
+		return min(lent, j.remaining())
+	}
+	return j.remaining()
 }
 
 // profit of a change that makes the job faster by a share, in seconds of work at the

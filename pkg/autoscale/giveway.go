@@ -7,43 +7,74 @@ import (
 
 // release is one step down of one job.
 type release struct {
-	job  int
-	from int     // place in sizes; it goes to the one below
-	loss float64 // of utility per GPU
+	job   int
+	from  int     // place in sizes; it goes to the one below
+	asked bool    // it takes of what was asked for
+	loss  float64 // of utility per GPU
 }
 
-// giveWay takes surplus back for gangs that wait. Those that fit now or will then
-// are served; the first of the others is the one that is unmet.
+// giveWay takes room back for gangs that wait. Those that fit now or will then are
+// served; the first of the others is the one that is unmet.
 func (r *round) giveWay(pending []Pending) {
 	r.victim = map[int]string{}
 	r.begin()
 	for _, gang := range pending {
-		switch {
-		case r.room.Start(gang.Name) || r.makeWay(gang):
+		if r.room.Start(gang.Name) || r.makeWay(gang) {
 			r.served = append(r.served, gang.Name)
-		case r.unmet == "":
-			r.unmet = gang.Name
+			continue
 		}
+		r.missed = append(r.missed, gang.Name)
+	}
+	if len(r.missed) > 0 {
+		r.unmet = r.missed[0]
 	}
 }
 
-// makeWay shrinks jobs until the gang fits, those that lose the least first, and
-// takes back what turns out not to be needed. It changes nothing if the gang does
-// not fit even without any surplus, or is not worth the restarts yet.
+// makeWay shrinks jobs for a gang that does not fit: by their surplus, or, where that is
+// not enough for the gang of an elastic job, to the share that it starts with itself.
 func (r *round) makeWay(gang Pending) bool {
-	before := slices.Clone(r.place)
-	fits := func() bool { return r.begin() && r.room.Start(gang.Name) }
-	for i, v := range r.vessels {
-		r.place[i] = min(r.place[i], v.keeps)
+	for _, v := range r.vessels {
+		v.low = v.keeps
 	}
-	possible := !slices.Equal(r.place, before) && fits()
-	copy(r.place, before)
-	if !possible {
-		r.begin()
+	if r.fitsAtLows(gang, nil) {
+		return r.shrinkFor(gang, nil)
+	}
+	if gang.Floor >= gang.Asked {
 		return false
 	}
+	for _, i := range r.free() {
+		if v := r.vessels[i]; v.Priority <= gang.Priority {
+			v.low = min(v.low, v.share(gang.Floor, gang.Asked))
+		}
+	}
+	return r.fitsAtLows(gang, r.missed) && r.shrinkFor(gang, r.missed)
+}
+
+// fits reports whether the gang can start at the places as they are. Those before it in the
+// queue would take the room if they could.
+func (r *round) fits(gang Pending, before []string) bool {
+	return r.begin() && !slices.ContainsFunc(before, r.room.Start) && r.room.Start(gang.Name)
+}
+
+// fitsAtLows reports whether the gang could start if every job gave as much as it may have to.
+func (r *round) fitsAtLows(gang Pending, before []string) bool {
+	places := slices.Clone(r.place)
+	for i, v := range r.vessels {
+		r.place[i] = min(r.place[i], v.low)
+	}
+	fits := !slices.Equal(r.place, places) && r.fits(gang, before)
+	copy(r.place, places)
+	r.begin()
+	return fits
+}
+
+// shrinkFor shrinks jobs until the gang fits, those that lose the least first, and takes
+// back what turns out not to be needed. It changes nothing if the gang is not worth the
+// restarts yet.
+func (r *round) shrinkFor(gang Pending, before []string) bool {
+	places := slices.Clone(r.place)
 	var released []release
-	for !fits() {
+	for !r.fits(gang, before) {
 		s := r.cheapest()
 		r.place[s.job]--
 		released = append(released, s)
@@ -53,18 +84,18 @@ func (r *round) makeWay(gang Pending) bool {
 			continue // a step further down is needed
 		}
 		r.place[s.job]++
-		if !fits() {
+		if !r.fits(gang, before) {
 			r.place[s.job]--
 		}
 	}
-	if !r.worth(gang, before) {
-		copy(r.place, before)
+	if !r.worth(gang, places) {
+		copy(r.place, places)
 		r.begin()
 		return false
 	}
-	fits()
+	r.fits(gang, before)
 	for i := range r.place {
-		if r.place[i] < before[i] {
+		if r.place[i] < places[i] {
 			r.victim[i] = gang.Name
 		}
 	}
@@ -86,18 +117,18 @@ func (r *round) worth(gang Pending, before []int) bool {
 	return gang.Waited >= longest || float64(gang.GPUs)*gang.Waited.Seconds() >= cost
 }
 
-// cheapest is the step down that costs the least utility per GPU, the first by name
-// of equal ones. There is one.
+// cheapest is the step down that costs the least utility per GPU, of surplus before what was
+// asked for, and the first by name of equal ones. There is one: all of them make room.
 func (r *round) cheapest() release {
 	best := release{job: -1}
 	for i, v := range r.vessels {
 		at := r.place[i]
-		if at <= v.keeps {
+		if at <= v.low {
 			continue
 		}
 		freed := float64((v.sizes[at] - v.sizes[at-1]) * v.unit())
-		s := release{i, at, (v.worth[at] - v.worth[at-1]) / freed}
-		if best.job < 0 || s.loss < best.loss {
+		s := release{i, at, at <= v.keeps, (v.worth[at] - v.worth[at-1]) / freed}
+		if best.job < 0 || !s.asked && best.asked || s.asked == best.asked && s.loss < best.loss {
 			best = s
 		}
 	}

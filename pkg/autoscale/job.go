@@ -13,9 +13,11 @@ type Job struct {
 	Min, Max int
 	Current  int
 	// Asked is the size that the job's owner asked for; 0: its floor. What the job has of
-	// it is not given back either, and what it lacks it may take also while gangs wait for
-	// more than there is.
+	// it is given back only to the gang of another elastic job, and what it lacks it may take
+	// also while gangs wait for more than there is.
 	Asked int
+	// Priority is that of its Workers.
+	Priority int32
 	// Sizes are the allowed ones, ascending; empty: all. Step: sizes are multiples
 	// of it; 0: any. A job may keep a size that is not allowed.
 	Sizes []int
@@ -97,6 +99,10 @@ type Pending struct {
 	// at the latest, in time.
 	GPUs   int
 	Waited time.Duration
+	// Floor and Asked are the Workers of an elastic job's gang that it starts with, and
+	// that its owner asked for; both 0 for any other gang. Priority is that of its members.
+	Floor, Asked int
+	Priority     int32
 }
 
 // Room is a trial state of the cluster: what is free, changed by what is tried.

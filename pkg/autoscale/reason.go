@@ -21,8 +21,11 @@ func (r *round) reason(i int, v *vessel, target int) (Verdict, string) {
 	stays := fmt.Sprintf("stays at %s: ", workers(v.Current))
 	switch {
 	case r.victim[i] != "":
-		return GiveWay, fmt.Sprintf("shrinks from %d to %s: gang %s waits and can start with these %s",
-			v.Current, workers(target), r.victim[i], freed)
+		reason := fmt.Sprintf("shrinks from %d to %s: gang %s waits and can start with these %s", v.Current, workers(target), r.victim[i], freed)
+		if target < v.Asked {
+			reason += ", with as small a part of what it asked for"
+		}
+		return GiveWay, reason
 	case target < v.Current:
 		return Rebalance, fmt.Sprintf("shrinks from %d to %s, %s slower: these %s make other jobs faster by more",
 			v.Current, workers(target), percent(-v.gain(r.place[i])), freed)
@@ -35,9 +38,9 @@ func (r *round) reason(i int, v *vessel, target int) (Verdict, string) {
 		if target == v.Asked {
 			size += ", which were asked for"
 		}
-		return Grow, fmt.Sprintf("grows from %d to %s, %s faster: %s are %s, and %s of running is expected for a restart of %s",
+		return Grow, fmt.Sprintf("grows from %d to %s, %s faster: %s are %s, and %s with them are counted on for a restart of %s",
 			v.Current, size, percent(v.gain(r.place[i])), count((target-v.Current)*v.unit(), v.GPUs), source,
-			span(v.remaining()), span(v.RestartCost))
+			span(v.counted(target)), span(v.RestartCost))
 	case !v.wants() && v.unworthy == 0:
 		return Enough, stays + "more are not allowed, or would not make it faster"
 	case v.most == v.home && r.unmet != "":
@@ -46,8 +49,8 @@ func (r *round) reason(i int, v *vessel, target int) (Verdict, string) {
 		return Settling, stays + fmt.Sprintf("it has had this size for %s, and changes at most once in %s",
 			span(v.Settled), span(r.cooldown(v.Job)))
 	case !v.wants():
-		return Unworthy, stays + fmt.Sprintf("%s would make it %s faster, which in the %s that it is expected to run gains less than twice the %s of a restart",
-			workers(v.unworthy), percent(v.Speed(v.unworthy)/v.Speed(v.Current)-1), span(v.remaining()), span(v.RestartCost))
+		return Unworthy, stays + fmt.Sprintf("%s would make it %s faster, which in the %s that are counted on gains less than twice the %s of a restart",
+			workers(v.unworthy), percent(v.Speed(v.unworthy)/v.Speed(v.Current)-1), span(v.counted(v.unworthy)), span(v.RestartCost))
 	}
 	return NoRoom, stays + "there is no room for more, or it is worth more to other jobs"
 }

@@ -40,7 +40,7 @@ func TestRecommend(t *testing.T) {
 		{
 			name: "idle GPUs are used", jobs: []autoscale.Job{old("a", 2, 2, 8)}, idle: 4,
 			want:   []string{"a 6 Grow"},
-			reason: "grows from 2 to 6 Workers, 187 % faster: 4 GPUs are idle, and 3h0m0s of running is expected for a restart of 2m0s",
+			reason: "grows from 2 to 6 Workers, 187 % faster: 4 GPUs are idle, and 30m0s with them are counted on for a restart of 2m0s",
 		},
 		{
 			name: "what is idle is shared out evenly", jobs: []autoscale.Job{old("a", 1, 2, 8), old("b", 1, 2, 8)}, idle: 4,
@@ -138,8 +138,19 @@ func TestRecommend(t *testing.T) {
 			name: "a restart has to pay", idle: 1,
 			jobs: []autoscale.Job{with(old("a", 4, 4, 5), func(j *autoscale.Job) { j.Remaining = 10 * time.Minute })},
 			want: []string{"a 4 Unworthy"},
-			reason: "stays at 4 Workers: 5 Workers would make it 24 % faster, which in the 10m0s that it is expected to run gains less than " +
+			reason: "stays at 4 Workers: 5 Workers would make it 24 % faster, which in the 10m0s that are counted on gains less than " +
 				"twice the 2m0s of a restart",
+		},
+		{
+			name: "surplus has to pay soon, however long the job runs", idle: 1,
+			jobs:   []autoscale.Job{asked(with(old("a", 10, 10, 11), func(j *autoscale.Job) { j.Age = 100 * time.Hour }), 10)},
+			want:   []string{"a 10 Unworthy"},
+			reason: "stays at 10 Workers: 11 Workers would make it 7 % faster, which in the 30m0s that are counted on gains less than twice the 2m0s of a restart",
+		},
+		{
+			name: "what was asked for has not", idle: 1,
+			jobs: []autoscale.Job{asked(with(old("a", 10, 10, 11), func(j *autoscale.Job) { j.Age = 100 * time.Hour }), 11)},
+			want: []string{"a 11 Grow"},
 		},
 		{
 			name: "what does not pay for one job goes to another", idle: 1,

@@ -12,6 +12,9 @@ const DefaultCooldown = 10 * time.Minute
 // worthwhile is how many times its cost a resize has to gain.
 const worthwhile = 2
 
+// lent is for how long surplus is counted on.
+const lent = 30 * time.Minute
+
 // WaterFilling is the recommender that Lockstep uses. The zero value is ready.
 type WaterFilling struct {
 	// Power shapes the utility of a speed-up s: s^Power/Power, ln s for 0. 1 gives the
@@ -65,7 +68,8 @@ type round struct {
 	place  []int
 	victim map[int]string // jobs that give way, and the gang for which
 	served []string       // gangs that fit, or will when these jobs have given way
-	unmet  string         // the first gang that does not
+	missed []string       // gangs that do not
+	unmet  string         // the first of them
 	took   bool           // room moves from job to job
 }
 

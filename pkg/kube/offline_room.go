@@ -29,7 +29,7 @@ func (o *Offline) Room(now time.Time, jobs []gang.Key, role string) (room *autos
 		if req, ok := o.waits(key); ok {
 			waiting[key.String()] = req
 			pending = append(pending, autoscale.Pending{
-				Name: key.String(), GPUs: extended(req), Waited: now.Sub(o.groups[key].CreationTimestamp.Time),
+				Name: key.String(), GPUs: extended(req), Waited: now.Sub(o.groups[key].CreationTimestamp.Time), Priority: Priority(o.leader(key)),
 			})
 		}
 	}

@@ -14,6 +14,8 @@ import (
 
 func worker(p *v1.Pod) { p.Labels["training.kubeflow.org/replica-type"] = "worker" }
 
+func important(p *v1.Pod) { p.Spec.Priority = new(int32(7)) }
+
 // TestOfflineRoom: who waits for room, and what jobs and gangs find when sizes change.
 func TestOfflineRoom(t *testing.T) {
 	o := NewOffline(Listing{
@@ -23,7 +25,7 @@ func TestOfflineRoom(t *testing.T) {
 		},
 		Pods: []*v1.Pod{
 			newPod("job", 0, 2, worker, on("a")), newPod("job", 1, 2, worker, on("a")), newPod("job", 2, 2, worker, on("b")),
-			newPod("waits", 0, 2), newPod("waits", 1, 2), // 2 GPUs are free
+			newPod("waits", 0, 2, important), newPod("waits", 1, 2, important), // 2 GPUs are free
 			newPod("huge", 0, 4), newPod("huge", 1, 4), newPod("huge", 2, 4), // more than there are
 			newPod("few", 0, 1),
 			newPod("surplus", 0, 0, on("a")), newPod("surplus", 1, 3),
@@ -31,7 +33,7 @@ func TestOfflineRoom(t *testing.T) {
 	}, nil, isLockstep)
 	key := gang.Key{Namespace: "ns", Name: "job"}
 	room, pending := o.Room(time.Unix(62, 0), []gang.Key{key, {Namespace: "ns", Name: "few"}}, "worker")
-	if want := []autoscale.Pending{{Name: "ns/waits", GPUs: 4, Waited: time.Minute}}; !slices.Equal(pending, want) {
+	if want := []autoscale.Pending{{Name: "ns/waits", GPUs: 4, Waited: time.Minute, Priority: 7}}; !slices.Equal(pending, want) {
 		t.Errorf("pending %v, want %v", pending, want)
 	}
 	if room.Start("ns/waits") {

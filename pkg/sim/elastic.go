@@ -100,7 +100,7 @@ func (z *resizer) situation() autoscale.Situation {
 	placed, gangs := map[string]autoscale.Placed{}, map[string]placement.Request{}
 	for _, t := range z.running {
 		s.Jobs = append(s.Jobs, autoscale.Job{
-			Name: t.Name, Min: t.MinWorkers, Max: t.MaxWorkers, Current: t.size(), Asked: t.Workers,
+			Name: t.Name, Min: t.MinWorkers, Max: t.MaxWorkers, Current: t.size(), Asked: t.Workers, Priority: int32(t.Priority),
 			GPUs: int(t.GPUsPerWorker), NodeGPUs: z.machine.largest(),
 			Age: seconds(z.now - t.started), Settled: seconds(z.now - t.resized),
 			RestartCost: seconds(z.costs.RestartSeconds + z.costs.CheckpointSeconds/2),
@@ -111,9 +111,13 @@ func (z *resizer) situation() autoscale.Situation {
 		}
 	}
 	for _, t := range z.live.waiting() {
-		s.Pending = append(s.Pending, autoscale.Pending{
-			Name: t.Name, GPUs: t.floor * int(t.GPUsPerWorker), Waited: seconds(z.now - t.SubmitSeconds),
-		})
+		gang := autoscale.Pending{
+			Name: t.Name, GPUs: t.floor * int(t.GPUsPerWorker), Waited: seconds(z.now - t.SubmitSeconds), Priority: int32(t.Priority),
+		}
+		if t.Elastic() {
+			gang.Floor, gang.Asked = t.floor, t.Workers
+		}
+		s.Pending = append(s.Pending, gang)
 		gangs[t.Name] = t.sized(t.floor)
 	}
 	s.Room = autoscale.NewIndexRoom(z.machine.Index, placed, gangs)

@@ -73,6 +73,27 @@ func TestElasticStartsSmall(t *testing.T) {
 	}
 }
 
+// TestElasticJobsShare: a job that can start with one of its two Workers does not wait until
+// another such has ended, which has both nodes: each has one of them then.
+func TestElasticJobsShare(t *testing.T) {
+	first, second := job("first", 0, 7200, 2, 8), job("second", 1000, 7200, 2, 8)
+	first.MinWorkers, second.MinWorkers = 1, 1
+	for _, tt := range []struct {
+		name   string
+		change func()
+		least  int64 // that the second waits
+	}{
+		{"as important", func() {}, 210},
+		{"less important", func() { first.Priority = 1 }, 6200},
+	} {
+		tt.change()
+		rep := elasticReplay(t, 1, first, second).record.report()
+		if wait := rep.Waiting[len(rep.Waiting)-1].MaxSeconds; wait < tt.least || wait > tt.least+60+60 {
+			t.Errorf("%s: it waits %d s, want %d or a little more", tt.name, wait, tt.least)
+		}
+	}
+}
+
 // TestElasticEnds: whatever comes, every job ends, nothing stays booked, and the same
 // replay gives the same report.
 func TestElasticEnds(t *testing.T) {
@@ -125,9 +146,10 @@ func TestCompareElastic(t *testing.T) {
 	}
 }
 
-// TestElasticOnTheTrace: with the jobs that the trace says are elastic, at a load that
-// leaves something idle and at one at which somebody waits most of the time. The others take
-// no longer, but for what a replay varies by: one start that comes later moves all after it.
+// TestElasticOnTheTrace: with the jobs that the trace says are elastic, at a load that leaves
+// something idle, and with all jobs of several Workers at one at which somebody waits most of the
+// time. The others take no longer, but for what a replay varies by: one start that comes later
+// moves all after it.
 func TestElasticOnTheTrace(t *testing.T) {
 	nodes, levels, err := ReadCluster(openTrace(t, "synth", "cluster_128.csv"), nil)
 	if err != nil {
@@ -137,15 +159,19 @@ func TestElasticOnTheTrace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for load, least := range map[float64]float64{0.7: 1.3, 0.95: 1.2} {
+	for _, tt := range []struct {
+		load  float64
+		all   bool
+		least float64
+	}{{0.7, false, 1.4}, {1, false, 1.25}, {1, true, 1.5}} {
 		r, err := CompareElastic(nodes, levels, jobs, ElasticOptions{
-			Load: load, Replay: ReplayOptions{Recommender: autoscale.WaterFilling{}, ReserveAfterSeconds: 600},
+			Load: tt.load, All: tt.all, Replay: ReplayOptions{Recommender: autoscale.WaterFilling{}, ReserveAfterSeconds: 600},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("load %.2f: goodput %.1f %%, fixed %.1f %%", load, r.Elastic.GoodputPercent, r.Fixed.GoodputPercent)
-		if r.GoodputRatio < least || r.Elastic.OthersMeanSeconds > 1.01*r.Fixed.OthersMeanSeconds {
+		t.Logf("load %.2f, all %v: goodput %.1f %%, fixed %.1f %%", tt.load, tt.all, r.Elastic.GoodputPercent, r.Fixed.GoodputPercent)
+		if r.GoodputRatio < tt.least || r.Elastic.OthersMeanSeconds > 1.01*r.Fixed.OthersMeanSeconds {
 			t.Errorf("%+v", r)
 		}
 	}

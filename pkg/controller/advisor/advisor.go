@@ -82,12 +82,14 @@ func (a *Advisor) round(ctx context.Context) error {
 	}
 	pods := workersOf(listing.Pods)
 	var sized []sizing
+	var ours []*v1.PyTorchJob // without another writer
 	for _, job := range jobs {
 		if scaler := scaled[client.ObjectKeyFromObject(job)]; scaler != "" {
 			a.Board.Post(job, controller.Advice{Verdict: "OtherWriter", Reason: fmt.Sprintf(
 				"the HorizontalPodAutoscaler %s scales this job: its number of Workers has one writer", scaler)})
 			continue
 		}
+		ours = append(ours, job)
 		s := a.sizing(job, pods[job.UID])
 		switch {
 		case s.moving:
@@ -99,11 +101,11 @@ func (a *Advisor) round(ctx context.Context) error {
 			sized = append(sized, s)
 		}
 	}
-	return a.decide(ctx, listing, sized)
+	return a.decide(ctx, listing, sized, ours)
 }
 
 // decide asks the recommender and carries out what it says.
-func (a *Advisor) decide(ctx context.Context, listing kube.Listing, sized []sizing) error {
+func (a *Advisor) decide(ctx context.Context, listing kube.Listing, sized []sizing, jobs []*v1.PyTorchJob) error {
 	if len(sized) == 0 {
 		return nil
 	}
@@ -115,6 +117,7 @@ func (a *Advisor) decide(ctx context.Context, listing kube.Listing, sized []sizi
 		keys = append(keys, gang.Key{Namespace: s.stored.Namespace, Name: s.stored.Name})
 	}
 	situation.Room, situation.Pending = offline.Room(a.Now(), keys, "worker")
+	elastic(situation.Pending, jobs)
 	for i, d := range a.Recommender.Recommend(situation) {
 		advice := controller.Advice{
 			Verdict: string(d.Verdict), Reason: d.Reason, Workers: int32(d.Target), Changes: d.Target != d.Current,

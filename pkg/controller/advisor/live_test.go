@@ -5,10 +5,12 @@ import (
 	"testing"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+	"lockstep.dev/lockstep/pkg/controller"
 )
 
 const elasticJob = `
@@ -74,7 +76,8 @@ func TestLive(t *testing.T) {
 }
 
 // TestLiveKeepsWhatWasAsked: what a job has beyond the size that it was made with goes to gangs
-// that wait, and no more of it, however often the recommender has written its size since.
+// that wait, and no more of it, however often the recommender has written its size since. More
+// goes to another job that agrees to be small.
 func TestLiveKeepsWhatWasAsked(t *testing.T) {
 	l := newLive(t)
 	l.create(strings.Replace(elasticJob, "replicas: 2", "replicas: 4", 1))
@@ -92,4 +95,9 @@ func TestLiveKeepsWhatWasAsked(t *testing.T) {
 	if got := *l.job("job").Spec.PyTorchReplicaSpecs[v1.Worker].Replicas; got != 4 {
 		t.Errorf("Worker.replicas is %d", got)
 	}
+
+	l.must(l.client.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace(namespace), client.MatchingLabels{controller.LabelPodGroup: "second"}))
+	l.create(strings.NewReplacer("name: job", "name: other", "replicas: 2", "replicas: 4").Replace(elasticJob))
+	l.awaitBound("other", 2)
+	l.awaitBound("job", 2)
 }

@@ -104,6 +104,26 @@ func (a *Advisor) sizing(stored *v1.PyTorchJob, workers []*corev1.Pod) sizing {
 	return s
 }
 
+// elastic says of the gangs that wait which are those of jobs that agree to be small as well:
+// the recommender makes way for them as they will for others.
+func elastic(pending []autoscale.Pending, jobs []*v1.PyTorchJob) {
+	by := map[string]*v1.PyTorchJob{}
+	for _, job := range jobs {
+		by[job.Namespace+"/"+job.Name] = v1.Effective(job)
+	}
+	for i := range pending {
+		job := by[pending[i].Name]
+		if job == nil {
+			continue
+		}
+		asked := job.Spec.PyTorchReplicaSpecs[v1.Worker].Replicas
+		if progress := job.Status.Progress; progress != nil && progress.Asked != nil {
+			asked = progress.Asked
+		}
+		pending[i].Floor, pending[i].Asked = int(*job.Spec.ElasticPolicy.MinReplicas), int(*asked)
+	}
+}
+
 // changedAt is when the job got its present size.
 func changedAt(job *v1.PyTorchJob) time.Time {
 	at := job.Status.StartTime.Time
@@ -133,6 +153,7 @@ func isRunning(job *v1.PyTorchJob) bool {
 // withNodes adds what the job's pods take, and what of it their node has.
 func (s sizing) withNodes(offline *kube.Offline) autoscale.Job {
 	job, pod := s.job, s.pods[0]
+	job.Priority = kube.Priority(pod)
 	for name, quantity := range podresource.PodRequests(pod, podresource.PodResourcesOptions{}) {
 		if !strings.HasSuffix(string(name), "/gpu") {
 			continue
