@@ -116,6 +116,7 @@ var onceFailed = []uint64{
 	10177895, // two of a queue go, one by importance and one by share, and one of them takes it back
 	10257791, // others are evicted for a gang in the moment in which nothing more was to happen
 	10332827, // reserved room was opened in the moment in which nothing more was to happen
+	11025855, // more than the floor has to go together, and is more than the queue may hold of the only type
 }
 
 func TestSeedsThatFailed(t *testing.T) {

@@ -319,7 +319,8 @@ func (s *sim) judgeQuota(j *job, waiting []simPod, n int, status core.Status) bo
 			return false // it may be that they may not be held where there is room
 		}
 	}
-	if status.Reason.Code == core.QuotaExceeded && !s.prompted && n <= len(waiting) && status.Counts.Placed() < status.Floor {
+	whole := j.spec.Slices.Size <= 1 // more than it lacks may have to go together
+	if status.Reason.Code == core.QuotaExceeded && whole && !s.prompted && n <= len(waiting) && status.Counts.Placed() < status.Floor {
 		s.assert("V1: %s says %s, and queue %q may hold the %d members that it lacks", j.key, status.Reason.Message, spec.Queue, n)
 	}
 	return true
