@@ -23,6 +23,7 @@ type trial struct {
 	ruledOut   map[string]bool // those that were tried
 	first      string          // node of the first member that settled, where no level is required
 	firsts     []string        // those from where the others found no place
+	stale      bool            // since they were tried it did not fit at all, so the room is another
 	rests      int             // how often all was refused in a row
 	again      int             // how often nodes were tried again beside a reservation
 	since      time.Time       // the gang rests since then
@@ -111,6 +112,7 @@ func (c *Core) roam(now time.Time, g *group, m *member, view View) {
 		if len(g.trial.ruledOut) > 0 {
 			p.reason.Message += "; " + g.lastMiss + c.rest(now, g)
 		}
+		g.trial.stale = len(g.trial.firsts) > 0
 		c.refuseFor(now, g, p)
 		c.emit(Refuse{m.UID, p.reason})
 		return
@@ -225,7 +227,7 @@ func (c *Core) nowhere(now time.Time, m *member, why string) {
 // deadEnd: a member has no place beside those that have settled. If that concerns the
 // floor, the gang gives back everything and tries the next domain of the level that
 // it requires; without such a level, another place for its first member. When there
-// is no other it rests.
+// is no other it rests, unless some were tried when the room was another.
 func (c *Core) deadEnd(now time.Time, g *group, reason Reason) {
 	short := g.counts().Placed() < g.floor()
 	another := true
@@ -240,6 +242,8 @@ func (c *Core) deadEnd(now time.Time, g *group, reason Reason) {
 		g.trial.firsts = append(g.trial.firsts, g.trial.first)
 		g.trial.first = ""
 		g.lastMiss = reason.Message
+	case short && g.trial.stale:
+		g.trial.first, g.trial.firsts, g.trial.stale = "", nil, false
 	default:
 		another = false
 		reason.Message += c.rest(now, g)

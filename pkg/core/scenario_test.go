@@ -219,8 +219,11 @@ func (w *world) attempt(uid string) (pinned bool) {
 		switch e := e.(type) {
 		case core.Pin:
 			w.pods[uid].pinned, pinned = e.Node, true
-		case core.Roam: // the scheduler follows the planner's advice
+		case core.Roam: // the scheduler follows the planner's advice, where it may
 			w.pods[uid].pinned, pinned = e.Near, true
+			if e.Nodes != nil && !slices.Contains(e.Nodes, e.Near) {
+				w.pods[uid].pinned = e.Nodes[0]
+			}
 		}
 	}
 	return pinned

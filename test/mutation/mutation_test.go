@@ -73,6 +73,7 @@ var defects = []defect{
 	{"room that comes back makes no rest shorter", "roam.go", "view.Epoch != t.epoch && sooner.Before(t.until)", "false && sooner.Before(t.until)"},
 	{"room that a gang which roams still needs is open to others", "reservation.go", "\tif g != c.roaming {\n", "\tif g == nil {\n"},
 	{"what was tried on other nodes is not tried again", "roam.go", "\tif t.attributes != view.Attributes {\n\t\t*t", "\tif false {\n\t\t*t"},
+	{"places that were tried in other room are not tried again", "roam.go", "g.trial.stale = len(g.trial.firsts) > 0", "_ = g.trial.stale"},
 	{"gangs roam side by side", "roam.go", "if !g.roaming && c.roaming != nil {", "if false {"},
 	{"a gang that roams into a dead end does not rest", "roam.go", "now.Add(long)", "now.Add(0*long)"},
 	{"a domain that was tried is tried again", "roam.go", "g.trial.ruledOut[g.trial.domain] = true", "_ = g.trial"},
