@@ -106,25 +106,26 @@ type proposal struct {
 // Members that have a node already are fixed points. Where the floor does not fit it
 // looks for room that others hold.
 func (c *Core) propose(now time.Time, g *group, view View) proposal {
-	p := proposal{waiting: g.ranked(gang.Waiting)}
+	all := g.ranked(gang.Waiting)
+	p := proposal{waiting: all}
 	if p.problem, p.reason = g.problem(view); p.reason.Code != "" {
 		return p
 	}
 	p.kind = c.shares.Kind
-	waiting, need := len(p.waiting), max(1, g.floor()-g.counts().Placed())
+	need := max(1, g.floor()-g.counts().Placed())
 	c.look(view)
 	c.weigh(now, &view)
 	var capped Reason
-	if p.waiting, capped = c.within(g, p.waiting); len(p.waiting) < need {
-		c.unreserve(g)
-		p.reason = capped
-		return p
-	}
+	p.waiting, capped = c.within(now, g, all)
 	if p.view.Index == nil {
 		p.view.Index = placement.NewIndex(view.Nodes, view.Tree)
 	}
+	if len(p.waiting) < need {
+		p.reason = Reason{capped.Code, sentence([]string{capped.Message, c.lift(now, g, p.problem, all, need)})}
+		return p
+	}
 	putBack := c.promised(now, g).takeOff(p.view)
-	p.fullFor = func(members []*member) map[string]bool { return c.full(g, members, view).kinds }
+	p.fullFor = func(members []*member) map[string]bool { return c.full(c.shares.usage, g, members, view).kinds }
 	p.plan, p.fits, p.rejection = p.solveMost(p.waiting, need)
 	p.full = p.fullFor(p.waiting[:p.fits])
 	contention := ""
@@ -132,26 +133,26 @@ func (c *Core) propose(now time.Time, g *group, view View) proposal {
 	case p.plan != nil && g.drains(): // until the floor has its places: nodes may still be refused
 	case p.plan != nil || p.rejection == nil:
 		c.unreserve(g)
-	case !g.roaming && (g.misses == 0 && len(p.ruledOut) == 0 || g.trial.rests > 0):
+	case g.contends():
 		contention = c.contend(now, g, p.problem, p.waiting[:p.fits], p.rejection)
 	}
 	putBack()
 	switch {
 	case p.rejection != nil && p.rejection.Kind == placement.NoNodes && p.capped(p.waiting):
-		p.reason = Reason{QuotaExceeded, "no other nodes may run the pods; " + c.full(g, p.waiting, view).said}
+		p.reason = Reason{QuotaExceeded, "no other nodes may run the pods; " + c.full(c.shares.usage, g, p.waiting, view).said}
 	case p.rejection != nil:
 		if (g.misses > 0 || len(p.ruledOut)+len(p.full) > 0) && p.rejection.Kind == placement.Impossible {
 			p.rejection.Kind = placement.DoesNotFit // on the nodes that were not refused
 		}
 		p.reason = explain(p.rejection, p.problem, c.opts.Vocabulary)
-		p.reason.Message = sentence([]string{p.reason.Message, c.full(g, p.waiting, view).said, contention})
+		p.reason.Message = sentence([]string{p.reason.Message, c.full(c.shares.usage, g, p.waiting, view).said, contention})
 	case p.fits < len(p.waiting):
 		p.reason = p.slicing.incomplete(g, view, p.waiting[p.fits:])
 	default:
 		p.reason = capped
 	}
 	if p.plan != nil && p.reason.Code != "" {
-		p.reason.Message = fmt.Sprintf("%d of %d members got a place; %s", p.fits, waiting, p.reason.Message)
+		p.reason.Message = fmt.Sprintf("%d of %d members got a place; %s", p.fits, len(all), p.reason.Message)
 	}
 	return p
 }

@@ -42,6 +42,12 @@ func (c *Core) contend(now time.Time, g *group, p problem, members []*member, re
 	return sentence(said)
 }
 
+// contends reports whether others may have to go for the gang: not before all nodes were tried
+// that the filters may let through.
+func (g *group) contends() bool {
+	return !g.roaming && (g.misses == 0 && len(g.trial.ruledOut) == 0 || g.trial.rests > 0)
+}
+
 // sentence joins what there is to say.
 func sentence(parts []string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "; ")
@@ -82,6 +88,9 @@ type contest struct {
 	tenants []*tenant
 	leaving []Occupant
 	rights  rights
+	lifts   bool    // a cap keeps the gang out
+	first   []taken // those who go for that, whose room counts as free
+	spent   int     // pods of these that budgets protect
 }
 
 func (f *contest) name(node int) string { return f.view.Nodes[node].Name }

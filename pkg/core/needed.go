@@ -33,7 +33,7 @@ type Eviction struct {
 // may not evict anybody. The view says who the others are.
 func (c *Core) Victims(now time.Time, key gang.Key, view View) (v Victims, ok bool) {
 	f := &contest{core: c, now: now, gang: c.groups[key], view: view}
-	if f.request, ok = c.needed(key, view); !ok || !c.preempts(f.gang) {
+	if f.request, ok = c.needed(now, key, view); !ok || !c.preempts(f.gang) {
 		return v, false
 	}
 	c.look(view)
@@ -61,7 +61,7 @@ func (c *Core) Victims(now time.Time, key gang.Key, view View) (v Victims, ok bo
 // needed is the request for the members that a gang's floor still lacks, as the next
 // attempt would make it: what victims may be looked for. It is not ok where the gang
 // has its floor, or may not be tried, or its queue may not hold it.
-func (c *Core) needed(key gang.Key, view View) (req placement.Request, ok bool) {
+func (c *Core) needed(now time.Time, key gang.Key, view View) (req placement.Request, ok bool) {
 	g := c.groups[key]
 	if g == nil || g.leader() == nil || g.gate().Code != "" {
 		return req, false
@@ -71,12 +71,12 @@ func (c *Core) needed(key gang.Key, view View) (req placement.Request, ok bool) 
 	if need <= 0 || reason.Code != "" {
 		return req, false
 	}
-	waiting, _ := c.within(g, g.ranked(gang.Waiting))
+	waiting, _ := c.within(now, g, g.ranked(gang.Waiting))
 	steps := problem.slicing.steps(waiting, need)
 	if len(waiting) < need || len(steps) == 0 {
 		return req, false
 	}
-	problem.kind, problem.full = c.shares.Kind, c.full(g, waiting[:steps[0]], view).kinds
+	problem.kind, problem.full = c.shares.Kind, c.full(c.shares.usage, g, waiting[:steps[0]], view).kinds
 	req, _ = problem.request(waiting[:steps[0]])
 	return req, true
 }

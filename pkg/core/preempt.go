@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,7 +66,7 @@ func (f *contest) preempt() (said string, done bool) {
 		options.Priority = math.MinInt32 // nobody but who agreed to
 	}
 	candidates, of := f.candidates(&options)
-	if len(candidates) == 0 {
+	if len(candidates) == 0 && !f.lifts {
 		return "", false
 	}
 	if v := f.gang.vain; f.now.Before(v.until) {
@@ -76,10 +77,10 @@ func (f *contest) preempt() (said string, done bool) {
 	switch {
 	case rejection != nil:
 		return "", false
-	case len(choice.Victims) == 0:
+	case len(choice.Victims)+len(f.first) == 0:
 		return f.soon(choice.Plan), true
-	case choice.Violations > 0:
-		return fmt.Sprintf("less important pods would make room, but for PodDisruptionBudgets, which protect %d of them", choice.Violations), false
+	case choice.Violations+f.spent > 0:
+		return fmt.Sprintf("less important pods would make room, but for PodDisruptionBudgets, which protect %d of them", choice.Violations+f.spent), false
 	}
 	if v := &f.gang.vain; v.evicted && v.rounds >= mostRounds {
 		v.failed(f.now, "the room went to others")
@@ -88,8 +89,12 @@ func (f *contest) preempt() (said string, done bool) {
 	r := reservation{victims: map[string]bool{}, Reservation: Reservation{
 		Kind: Preempting, Since: f.now, Start: f.now.Add(evictionTime), Room: f.room(choice.Plan),
 	}}
+	victims := f.first
 	for _, victim := range choice.Victims {
-		evict := f.evict(of[victim.Candidate], victim)
+		victims = append(victims, taken{of[victim.Candidate], victim})
+	}
+	for _, victim := range victims {
+		evict := f.evict(victim.tenant, victim.Victim)
 		for _, uid := range evict.UIDs {
 			r.victims[uid] = true
 		}
@@ -118,14 +123,14 @@ func (f *contest) candidates(options *preemption.Options) (list []preemption.Can
 	if f.view.Budgets != nil {
 		budgets = f.view.Budgets()
 	}
-	options.Budgets = budgets.Allowed
+	options.Budgets = f.spend(budgets)
 	f.rights = f.core.rights(f.now, f.gang, f.view)
 	for _, t := range f.tenants {
 		part, reclaimed := f.rights.of(t.id, f.core.yields(f.gang, t.Claim))
 		if part == quota.Surplus {
 			t = t.surplus()
 		}
-		if t.protected || t.key == f.gang.key || part == quota.Nothing || len(t.pods) == 0 {
+		if t.protected || t.key == f.gang.key || slices.ContainsFunc(f.first, func(v taken) bool { return v.tenant.id == t.id }) || part == quota.Nothing || len(t.pods) == 0 {
 			continue
 		}
 		candidate := preemption.Candidate{

@@ -74,14 +74,17 @@ func (s *shares) see(view *View) {
 
 // within lists the most of the waiting members, in rank order, that the gang's queue
 // may hold beside what it has, and why no more; the zero Reason where it may hold all.
-func (c *Core) within(g *group, waiting []*member) ([]*member, Reason) {
-	s := &c.shares
-	if s.usage == nil {
+func (c *Core) within(now time.Time, g *group, waiting []*member) ([]*member, Reason) {
+	if c.shares.usage == nil {
 		return waiting, Reason{}
+	}
+	usage := c.shares.usage
+	if kept := c.kept(now, g); len(kept) > len(c.shares.holders) {
+		usage = c.without(kept, nil, View{})
 	}
 	var why quota.Refusal
 	n := sort.Search(len(waiting), func(n int) bool {
-		refusal, ok := s.usage.Admit(g.spec.Queue, c.asks(waiting[:n+1]))
+		refusal, ok := usage.Admit(g.spec.Queue, c.asks(waiting[:n+1]))
 		if !ok {
 			why = refusal // the search goes down from here on, so the last one is the first in the way
 		}
@@ -90,17 +93,20 @@ func (c *Core) within(g *group, waiting []*member) ([]*member, Reason) {
 	if n == len(waiting) {
 		return waiting, Reason{}
 	}
-	name := c.opts.Vocabulary.Name(why.Resource)
-	return waiting[:n], Reason{QuotaExceeded, fmt.Sprintf("queue %s may hold %s %s at most: it holds %s, and %s would take %s more",
-		why.Queue, amount(why.Resource, why.Cap), name, amount(why.Resource, why.Used), count(n+1, "member"), amount(why.Resource, why.Asked))}
+	held, kept := c.shares.usage.Used(why.Queue).Get(why.Resource), ""
+	if why.Used > held {
+		kept = fmt.Sprintf(" %s are kept for gangs for which others go,", amount(why.Resource, why.Used-held))
+	}
+	return waiting[:n], Reason{QuotaExceeded, fmt.Sprintf("queue %s may hold %s %s at most: it holds %s,%s and %s would take %s more",
+		why.Queue, amount(why.Resource, why.Cap), c.opts.Vocabulary.Name(why.Resource), amount(why.Resource, held), kept, count(n+1, "member"), amount(why.Resource, why.Asked))}
 }
 
 // full lists the kinds of node on which members would take the gang's queue beyond a cap,
-// were all of them to go there, and the first such cap. Members that ask for a kind
+// were all of them to go there, where queues hold so much, and the first such cap. Members that ask for a kind
 // themselves are counted before; this is for those that would go to any.
-func (c *Core) full(g *group, members []*member, view View) (full leftOut) {
+func (c *Core) full(usage *quota.Usage, g *group, members []*member, view View) (full leftOut) {
 	s := &c.shares
-	if s.usage == nil || s.Kind == nil {
+	if usage == nil || s.Kind == nil {
 		return full
 	}
 	seen := map[string]bool{}
@@ -115,7 +121,7 @@ func (c *Core) full(g *group, members []*member, view View) (full leftOut) {
 		for _, m := range members {
 			asked = asked.Add(s.Charge(m.Requests, m.Class, node))
 		}
-		why, ok := s.usage.Admit(g.spec.Queue, asked)
+		why, ok := usage.Admit(g.spec.Queue, asked)
 		if ok {
 			continue
 		}

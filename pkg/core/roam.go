@@ -78,6 +78,9 @@ func (t *trial) begin(view View) {
 	}
 }
 
+// anew forgets the places that were tried for the first member.
+func (t *trial) anew() { t.first, t.firsts, t.stale = "", nil, false }
+
 // roam answers an attempt of a member of a gang that roams.
 func (c *Core) roam(now time.Time, g *group, m *member, view View) {
 	if g.misses > 0 {
@@ -127,7 +130,11 @@ func (c *Core) roam(now time.Time, g *group, m *member, view View) {
 	node := p.nodes()[at]
 	allowed := p.allowed(m, node)
 	if p.required == 0 && p.slicing.of[m] == nil && !g.roaming && len(g.trial.firsts) > 0 {
-		allowed = p.elsewhere(g.trial.firsts)
+		if others := p.elsewhere(g.trial.firsts); len(others) > 0 || !g.trial.stale {
+			allowed = others
+		} else {
+			g.trial.anew()
+		}
 	}
 	if allowed != nil && len(allowed) == 0 { // all places were tried
 		c.nowhere(now, m, "no other place is left")
@@ -243,7 +250,7 @@ func (c *Core) deadEnd(now time.Time, g *group, reason Reason) {
 		g.trial.first = ""
 		g.lastMiss = reason.Message
 	case short && g.trial.stale:
-		g.trial.first, g.trial.firsts, g.trial.stale = "", nil, false
+		g.trial.anew()
 	default:
 		another = false
 		reason.Message += c.rest(now, g)

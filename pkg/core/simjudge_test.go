@@ -230,7 +230,11 @@ func (s *sim) judgeJob(j *job, fresh *core.Core) {
 	if len(waiting) == 0 {
 		return
 	}
-	if !s.judgeQuota(j, waiting, max(1, missing), status) || s.prompted && s.typed() && missing <= 0 {
+	if !s.judgeQuota(j, waiting, max(1, missing), status) {
+		s.judgeCap(j, waiting, missing, fixed, view, status)
+		return
+	}
+	if s.prompted && s.typed() && missing <= 0 {
 		return // those above the floor are tried again when it has its place, if all of one type are too many
 	}
 	if blocked := "reserved for"; strings.Contains(status.Reason.Message, blocked) || s.promises() && status.Reservation == nil {

@@ -115,6 +115,36 @@ func (s *sim) judgeReclaim(j *job, waiting []simPod, n int, fixed []int, view co
 	}
 }
 
+// judgeCap: nobody waits for a cap below which others have borrowed what its queue is
+// guaranteed.
+func (s *sim) judgeCap(j *job, waiting []simPod, n int, fixed []int, view core.View, status core.Status) {
+	usage, h := s.usage()
+	if usage == nil || status.Reason.Code != core.QuotaExceeded || len(s.bad) > 0 || s.prompted || s.typed() || s.promises() || n <= 0 || n > len(waiting) || j.beyond != "" || strings.Contains(status.Reason.Message, "in vain") {
+		return
+	}
+	sortByRank(waiting)
+	var asked cluster.Resources
+	for _, p := range waiting[:n] {
+		asked = asked.Add(h.charge(p.member.Requests, p.member.Class, ""))
+	}
+	firm := map[string]bool{}
+	for _, p := range s.bound {
+		firm[p.uid] = p.alien && p.firm
+	}
+	may, pieces := map[string]bool{}, []quota.Piece(nil)
+	holders := s.holders(h)
+	for i, part := range usage.Reclaimable(h.charged(j.spec).Queue, asked) {
+		if part == quota.Whole && !firm[holders[i].ID] {
+			may[holders[i].ID] = true
+			pieces = append(pieces, quota.Piece{Owner: i, Queue: holders[i].Queue, Amounts: holders[i].Amounts, Rest: true})
+		}
+	}
+	gone := func(p simPod) bool { return p.alien && may[p.uid] || !p.alien && may[p.key.String()] }
+	if _, ok := usage.Lift(h.charged(j.spec).Queue, asked, pieces); ok && s.fitsWithout(gone, j, waiting, n, fixed, view) {
+		s.assert("L1: %s waits for a cap below which others have borrowed what its queue is guaranteed, of %v: %+v", j.key, may, status)
+	}
+}
+
 // mostOf is what a pod may count as wherever it goes.
 func (s *sim) mostOf(h shares, p simPod) cluster.Resources {
 	most := h.charge(p.member.Requests, p.member.Class, "")

@@ -25,7 +25,7 @@ import (
 func (u *Usage) Overdrawn(queue string, asked cluster.Resources, priority int32, revocable bool, goes []Portion) []int {
 	left, nobody := u.settled()
 	var list []int
-	for _, k := range u.leaving() {
+	for _, k := range u.Leaving() {
 		h := &u.holders[k]
 		part := Nothing
 		if goes != nil {

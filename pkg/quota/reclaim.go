@@ -110,7 +110,7 @@ func (u *Usage) lent(path []int, claims map[int]bool, asked cluster.Resources, a
 			left[i] = left[i].Sub(already[k])
 		}
 	}
-	for _, k := range u.leaving() {
+	for _, k := range u.Leaving() {
 		h := &u.holders[k]
 		between, ok := u.lenders(path, claims, h.Queue)
 		if !ok || !u.holdsAny(asked, h.Amounts) || slices.ContainsFunc(between, func(i int) bool { return !u.over(i, left[i], asked) }) {
@@ -147,10 +147,10 @@ func (u *Usage) returns(w Holder, from string, gone cluster.Resources, left []cl
 	})
 }
 
-// leaving is the order in which holders go rather than others: those of the lowest
+// Leaving is the order in which holders go, by their places rather than others: those of the lowest
 // priority first, of those the one that started last, of those who started together the
 // one that holds the least.
-func (u *Usage) leaving() []int {
+func (u *Usage) Leaving() []int {
 	if u.order != nil {
 		return u.order
 	}

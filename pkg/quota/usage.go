@@ -85,17 +85,24 @@ type Refusal struct {
 // Admit says whether a gang may have what it asks for: the requests of the members that
 // its floor lacks. The refusal names the first cap in the way, from the gang's queue up.
 func (u *Usage) Admit(queue string, asked cluster.Resources) (refusal Refusal, ok bool) {
-	for _, i := range u.tree.path(queue) {
+	refusal, refused := u.refuses(u.tree.path(queue), asked, u.used)
+	return refusal, !refused
+}
+
+// refuses finds the first cap, among those of some queues, that keeps out what is asked for
+// where queues hold so much.
+func (u *Usage) refuses(path []int, asked cluster.Resources, held []cluster.Resources) (refusal Refusal, refused bool) {
+	for _, i := range path {
 		q := &u.tree.nodes[i]
 		for r, want := range asked {
 			limit, capped := q.Cap[r]
-			used := u.used[i].Get(r)
+			used := held[i].Get(r)
 			if want > 0 && capped && (want > limit || used > limit-want) {
-				return Refusal{Queue: q.Name, Resource: r, Cap: limit, Used: used, Asked: want}, false
+				return Refusal{Queue: q.Name, Resource: r, Cap: limit, Used: used, Asked: want}, true
 			}
 		}
 	}
-	return Refusal{}, true
+	return Refusal{}, false
 }
 
 // within reports whether a queue would stay within its guarantee with more of what is

@@ -4,7 +4,7 @@ package mutation
 // simulation has to notice.
 var ofQuota = []defect{
 	{"caps are not kept", "pkg/quota/usage.go", "if want > 0 && capped && (want > limit || used > limit-want) {", "if want > 0 && capped && limit < 0 {"},
-	{"the caps of queues above are not kept", "pkg/quota/usage.go", "\tfor _, i := range u.tree.path(queue) {\n\t\tq :=", "\tfor _, i := range u.tree.path(queue)[:min(1, len(u.tree.path(queue)))] {\n\t\tq :="},
+	{"the caps of queues above are not kept", "pkg/quota/usage.go", "\tfor _, i := range path {\n\t\tq :=", "\tfor _, i := range path[:min(1, len(path))] {\n\t\tq :="},
 	{"what is held is counted along", "quota.go", "append(s.holders[:0], s.lone...)", "append(s.holders, s.lone...)"},
 	{"members count twice", "account.go", "h.Amounts = h.Amounts.Add(charged);", "h.Amounts = h.Amounts.Add(charged).Add(charged);"},
 	{"members that outlive their pod group count for nobody", "account.go", "\tif !g.known {\n\t\th.Queue", "\tif false {\n\t\th.Queue"},
@@ -18,7 +18,9 @@ var ofQuota = []defect{
 	{"what a gang has is kept when nodes change", "account.go", "\t\tg.account, g.tenancy = nil, nil\n", "\t\t_ = g\n"},
 	{"queues that are gone go on to count", "quota.go", "\tc.shares.usage, c.shares.turns = nil, nil\n", ""},
 	{"a gang that was refused for its cap is not looked at again", "attempt.go", "(p.rejection != nil || p.reason.Code == QuotaExceeded) &&", "p.rejection != nil &&"},
-	{"pods that name no type have no cap of a type", "quota.go", "if s.usage == nil || s.Kind == nil {", "if s.Tree == nil || s.Tree != nil {"},
+	{"pods that name no type have no cap of a type", "quota.go", "if usage == nil || s.Kind == nil {", "if s.Tree == nil || s.Tree != nil {"},
+	{"nobody goes for a cap", "lift.go", "g.wantsRoom() && g.contends() && len(steps) > 0", "g.wantsRoom() && len(steps) < 0"},
+	{"room below a cap is not kept", "lift.go", "h.reservation.Kind == Preempting && h.spec.Queue", "h.reservation.Kind == \"\" && h.spec.Queue"},
 	{"reclaim takes what is guaranteed", "pkg/quota/reclaim.go", "used.Get(r) > u.tree.nodes[i].Guaranteed.Get(r) {", "used.Get(r) > 0 {"},
 	{"reclaim serves who asks for more than is guaranteed", "pkg/quota/reclaim.go", "\t\tif u.within(i, asked) {\n", "\t\tif i > 0 {\n"},
 	{"shares are looked at as if nobody went for importance", "rights.go", "g.spec.Revocable, goes)", "g.spec.Revocable, nil)"},

@@ -1,0 +1,191 @@
+package core
+
+import (
+	"slices"
+	"time"
+
+	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/preemption"
+	"lockstep.dev/lockstep/pkg/quota"
+)
+
+// lift looks for room below the cap that keeps a gang out of its queue: those go who hold it
+// and of whom the gang may take it, together with whoever has to go for its place. What it
+// says completes the reason why the gang waits.
+func (c *Core) lift(now time.Time, g *group, p problem, waiting []*member, need int) (said string) {
+	steps, done := p.slicing.steps(waiting, need), false
+	if p.view.Others != nil && g.wantsRoom() && g.contends() && len(steps) > 0 {
+		said, done = c.liftFor(now, g, p, waiting[:steps[0]])
+	}
+	if !done {
+		c.unreserve(g)
+	}
+	return said
+}
+
+func (c *Core) liftFor(now time.Time, g *group, p problem, members []*member) (said string, done bool) {
+	f := &contest{core: c, now: now, gang: g, view: p.view, lifts: true}
+	f.tenants, f.leaving = c.tenants(now, p.view)
+	f.rights = c.rights(now, g, f.view)
+	first, ok := f.over(c.asks(members))
+	if !ok {
+		return "", false
+	}
+	gone, left := slices.Clone(f.leaving), ledger{}
+	for _, v := range first {
+		for _, place := range v.Pods {
+			gone = append(gone, v.tenant.pods[place])
+		}
+	}
+	for _, o := range gone {
+		left.add(f.name(o.Node), o.Requests)
+	}
+	putBack := c.promised(now, g).takeOff(f.view)
+	defer putBack()
+	takeBack := left.putOn(f.view)
+	defer takeBack()
+	p.full = c.full(c.without(c.kept(now, g), gone, f.view), g, members, f.view).kinds
+	f.request, _ = p.request(members)
+	f.first = first
+	return f.preempt()
+}
+
+// taken is what goes of a tenant.
+type taken struct {
+	tenant *tenant
+	preemption.Victim
+}
+
+// over lists who goes so that a cap lets in what the gang asks for, once those have left who
+// are leaving: surplus before whole gangs, and of each the first in the order in which
+// holders go. Nobody where they only have to leave; not ok where it would be kept out without
+// all of them.
+func (f *contest) over(asked cluster.Resources) (list []taken, ok bool) {
+	s := &f.core.shares
+	usage := f.core.without(f.core.kept(f.now, f.gang), f.leaving, f.view)
+	tenants := map[int]*tenant{}
+	for _, t := range f.tenants {
+		if place, holds := f.rights.places[t.id]; holds && !t.protected && t.key != f.gang.key {
+			tenants[place] = t
+		}
+	}
+	type part struct{ place, pod int } // of the holder, of its surplus; -1 is the rest
+	var parts, rests []part
+	for _, place := range usage.Leaving() {
+		t := tenants[place]
+		if t == nil {
+			continue
+		}
+		portion, _ := f.rights.of(t.id, f.core.yields(f.gang, t.Claim))
+		if portion > quota.Nothing && !t.lone {
+			for pod := len(t.surplus().pods) - 1; pod >= 0; pod-- {
+				parts = append(parts, part{place, pod})
+			}
+		}
+		if portion == quota.Whole {
+			rests = append(rests, part{place, -1})
+		}
+	}
+	parts = append(parts, rests...)
+	pieces := make([]quota.Piece, len(parts))
+	for i, p := range parts {
+		t := tenants[p.place]
+		pods, spare := t.pods, t.surplus().pods
+		if p.pod >= 0 {
+			pods = spare[p.pod : p.pod+1]
+		}
+		pieces[i] = quota.Piece{Owner: p.place, Queue: s.holders[p.place].Queue, Rest: p.pod < 0}
+		for _, o := range pods {
+			if p.pod >= 0 || t.lone || !slices.ContainsFunc(spare, func(other Occupant) bool { return other.UID == o.UID }) {
+				pieces[i].Amounts = pieces[i].Amounts.Add(f.core.charge(o, f.view))
+			}
+		}
+	}
+	goes, ok := usage.Lift(f.gang.spec.Queue, asked, pieces)
+	at := map[int]int{}                       // of a holder in the list
+	for _, i := range slices.Backward(goes) { // the rest comes first
+		p := parts[i]
+		place, known := at[p.place]
+		switch t := tenants[p.place]; {
+		case known && list[place].Whole:
+		case known:
+			list[place].Pods = append(list[place].Pods, p.pod)
+		case p.pod < 0:
+			at[p.place] = len(list)
+			list = append(list, taken{t, preemption.Victim{Whole: true, Pods: places(len(t.pods))}})
+		default:
+			at[p.place] = len(list)
+			list = append(list, taken{t.surplus(), preemption.Victim{Pods: []int{p.pod}}})
+		}
+	}
+	for _, v := range list {
+		slices.Sort(v.Pods)
+	}
+	return list, ok
+}
+
+// places are the first n.
+func places(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
+	}
+	return list
+}
+
+// spend is what budgets allow once those have gone who go first.
+func (f *contest) spend(b Budgets) []int {
+	if len(f.first) == 0 {
+		return b.Allowed
+	}
+	allowed := slices.Clone(b.Allowed)
+	f.spent = 0
+	for _, v := range f.first {
+		for _, place := range v.Pods {
+			for _, i := range b.Of[v.tenant.pods[place].UID] {
+				if allowed[i]--; allowed[i] < 0 {
+					f.spent, allowed[i] = f.spent+1, 0
+				}
+			}
+		}
+	}
+	return allowed
+}
+
+// kept are who holds something, and at the end those for whom others go, with what they will
+// hold, as far as a gang has to leave it to them.
+func (c *Core) kept(now time.Time, g *group) []quota.Holder {
+	holders := slices.Clip(c.shares.holders)
+	for _, h := range c.holders {
+		if h != g && h.reservation.Kind == Preempting && h.spec.Queue != "" && !h.admits(c, now, c.claim(g)) {
+			holders = append(holders, quota.Holder{ID: h.id + " next", Queue: h.spec.Queue, Amounts: c.account(h).lacks})
+		}
+	}
+	return holders
+}
+
+// without is what queues hold without some pods. The holders keep their places.
+func (c *Core) without(holders []quota.Holder, pods []Occupant, view View) *quota.Usage {
+	if len(pods) > 0 {
+		holders = slices.Clone(holders)
+	}
+	for _, o := range pods {
+		id := o.UID
+		if m := c.members[o.UID]; m != nil {
+			id = m.group.id
+		}
+		if i := slices.IndexFunc(holders, func(h quota.Holder) bool { return h.ID == id }); i >= 0 {
+			holders[i].Amounts = holders[i].Amounts.Clone().Sub(c.charge(o, view))
+		}
+	}
+	return c.shares.Tree.Usage(holders, c.shares.total)
+}
+
+// charge is what a pod on a node counts as in the terms of the queues.
+func (c *Core) charge(o Occupant, view View) cluster.Resources {
+	class := ""
+	if m := c.members[o.UID]; m != nil {
+		class = m.Class
+	}
+	return c.shares.Charge(o.Requests, class, view.Nodes[o.Node].Name)
+}
