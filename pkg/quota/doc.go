@@ -8,7 +8,8 @@
 //
 //   - A gang is admitted when its floor, beside what is held already, stays within the
 //     caps of its queue and of all queues above it (Usage.Admit). Whether nodes have
-//     room is not asked here: who borrows takes what is free.
+//     room is not asked here: who borrows takes what is free. Of whom it may take room,
+//     as few go as bring it below a cap (Usage.Lift).
 //   - What a queue holds beyond its guarantee is borrowed. Of gangs of one priority
 //     those within their guarantee go first, then those whose queue has borrowed the
 //     least for its weight (Usage.Turns): dominant resource fairness, over what is

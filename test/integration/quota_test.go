@@ -85,6 +85,40 @@ func TestQueues(t *testing.T) {
 	w.awaitReason("lost", "DoesNotFit")
 }
 
+// What a queue is guaranteed is given back also where there is room, but its siblings have
+// filled the cap above them; and they keep below the cap, although there is room.
+func TestBelowTheCap(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 3)
+	above, owner, borrower := w.queue("above", "16", "16"), w.queue("owner", "8", ""), w.queue("borrower", "8", "")
+	for _, part := range []string{owner, borrower} {
+		_, err := env.dynamic.Resource(lockstepv1alpha1.Queues).Patch(w.ctx, part, types.MergePatchType, fmt.Appendf(nil, `{"spec":{"parent":%q}}`, above), metav1.PatchOptions{})
+		w.must(err)
+	}
+	for i := range 2 {
+		name := fmt.Sprintf("borrows-%d", i)
+		w.createIn(borrower, gangOf(name, 1, "8"))
+		w.awaitPlaced(name, 1)
+	}
+	w.createIn(borrower, gangOf("waits", 1, "8"))
+	capped := "queue " + above + " may hold 16 nvidia.com/gpu at most: it holds 16"
+	if message := w.awaitReason("waits", "QuotaExceeded"); !strings.Contains(message, capped) {
+		t.Errorf("the gang above the cap is told %q", message)
+	}
+
+	w.createIn(owner, gangOf("owns", 1, "8"))
+	w.awaitPlaced("owns", 1)
+	w.await("one of the borrowers to go", func() (bool, string) {
+		left := len(w.placed("borrows-0")) + len(w.placed("borrows-1"))
+		return left == 1, fmt.Sprintf("%d are left", left)
+	})
+	if n := len(w.placed("waits")); n > 0 {
+		t.Errorf("%d pods of the borrowing gang took what came free below the cap", n)
+	}
+	if message := w.awaitReason("waits", "QuotaExceeded"); !strings.Contains(message, capped) {
+		t.Errorf("the gang above the cap is told %q", message)
+	}
+}
+
 // What is wrong with a queue is said on the queue, and taken back once it is mended.
 func TestFaultyQueues(t *testing.T) {
 	w := newWorld(t, fakenodes.Shape{}, 0)
