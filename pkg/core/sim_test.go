@@ -119,6 +119,7 @@ var onceFailed = []uint64{
 	11025855, // more than the floor has to go together, and is more than the queue may hold of the only type
 	11057144, // a gang that roams has tried a place for its first member long before there is room
 	12126676, // the only place for the first member was tried before others were evicted
+	13013835, // two within their guarantees, but for their surplus, are taken for overdrawn in turn
 }
 
 func TestSeedsThatFailed(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 // the gang's. A gang that is revocable takes nothing from those of its priority that are
 // not, and may have it go in turn. What queues are guaranteed is left to them, also of one
 // resource where they have borrowed of another: who would be within the guarantee anew
-// would take the room back from a gang that borrows it. How much of each goes for the gang's
+// would take the room back. How much of each goes for the gang's
 // importance, if that is known, counts as gone: with it and one of these a queue might have
 // less in the end. A gang without a queue takes nothing.
 func (u *Usage) Overdrawn(queue string, asked cluster.Resources, priority int32, revocable bool, goes []Portion) []int {
@@ -63,9 +63,8 @@ func (u *Usage) owes(h *Holder, amounts cluster.Resources, queue string, asked c
 		return false // one of the two is in the other's queue
 	}
 	against, used := &u.tree.nodes[mine[len(mine)-1]], u.used[mine[len(mine)-1]]
-	with := used.Clone().Add(asked)
 	has := u.borrowed(used, against.Guaranteed) / against.Weight
-	would := u.borrowed(with, against.Guaranteed) / against.Weight
+	would := u.borrowed(used.Clone().Add(asked), against.Guaranteed) / against.Weight
 	if len(own) == 0 { // it is nobody's
 		return u.borrowed(nobody.Clone().Sub(amounts), nil) >= would && u.borrowed(nobody, nil) > has
 	}
@@ -73,7 +72,7 @@ func (u *Usage) owes(h *Holder, amounts cluster.Resources, queue string, asked c
 	keeps := u.borrowed(holds.Clone().Sub(amounts), top.Guaranteed) / top.Weight
 	keepsAll := func(i int) bool { return u.borrowed(left[i], u.tree.nodes[i].Guaranteed) == 0 }
 	return keeps >= would && u.borrowed(holds, top.Guaranteed)/top.Weight > has && !slices.ContainsFunc(own, keepsAll) &&
-		!(u.over(mine[len(mine)-1], with, h.Floor) && u.returns(*h, h.Queue, amounts, left, u.tree.path(queue)))
+		!u.returns(*h, h.Queue, amounts, left, u.tree.path(queue))
 }
 
 // settled is what each queue holds, and what nobody's gangs do, without what is planned and

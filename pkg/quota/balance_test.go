@@ -64,6 +64,20 @@ func TestWhoIsGuaranteedItIsNotOverdrawn(t *testing.T) {
 	}
 }
 
+// The same where the gang is within its guarantee: with its surplus its queue has borrowed in its
+// turn, and the other would take the whole of it.
+func TestTwoWithinTheirGuaranteesLeaveEachOther(t *testing.T) {
+	tree, _ := New([]Queue{{Name: "a", Guaranteed: gpus(2)}, {Name: "b", Guaranteed: gpus(2)}})
+	holders := []Holder{{ID: "with surplus", Queue: "b", Amounts: gpus(3), Floor: gpus(2)}}
+	if gone := tree.Usage(holders, gpus(3)).Overdrawn("a", gpus(2), 0, false, nil); len(gone) > 0 {
+		t.Errorf("%v go, whose floor is guaranteed as well", gone)
+	}
+	holders[0].Floor = gpus(3)
+	if gone := tree.Usage(holders, gpus(3)).Overdrawn("a", gpus(2), 0, false, nil); !slices.Equal(gone, []int{0}) {
+		t.Errorf("%v go, want the one that has borrowed", gone)
+	}
+}
+
 // With one that goes for the gang's importance and one that has borrowed more, a queue may have
 // less in the end than the gang's, and take the room back.
 func TestWhoGoesAnywayCountsAsGone(t *testing.T) {
