@@ -320,7 +320,8 @@ func (s *sim) judgeQuota(j *job, waiting []simPod, n int, status core.Status) bo
 		}
 	}
 	whole := j.spec.Slices.Size <= 1 // more than it lacks may have to go together
-	if status.Reason.Code == core.QuotaExceeded && whole && !s.prompted && n <= len(waiting) && status.Counts.Placed() < status.Floor {
+	kept := strings.Contains(status.Reason.Message, "are kept for gangs for which others go")
+	if status.Reason.Code == core.QuotaExceeded && whole && !kept && !s.prompted && n <= len(waiting) && status.Counts.Placed() < status.Floor {
 		s.assert("V1: %s says %s, and queue %q may hold the %d members that it lacks", j.key, status.Reason.Message, spec.Queue, n)
 	}
 	return true

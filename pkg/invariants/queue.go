@@ -283,7 +283,7 @@ func (c *Checker) balances(p *podState, winner *gangState) string {
 	own, other := c.world.path(c.queueOfGang(winner)), c.queueOf(p)
 	guarantees := false
 	for _, q := range c.world.queues {
-		guarantees = guarantees || slices.ContainsFunc(q.Limits, func(l Limit) bool { return l.Guaranteed > 0 })
+		guarantees = guarantees || slices.ContainsFunc(q.Limits, func(l Limit) bool { return l.guaranteed() > 0 })
 	}
 	switch {
 	case len(own) == 0:
