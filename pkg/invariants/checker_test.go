@@ -68,11 +68,12 @@ func TestViolationsAreToldOnce(t *testing.T) {
 	}
 }
 
-// What has been mended is not suspected any longer: a deleted job's pods have gone.
-func TestSuspicionsEnd(t *testing.T) {
-	s := newScene()
+// suspects begins to judge what happens; what it returns says what is suspected so far.
+func (s *scene) suspects(t *testing.T) func() string {
+	t.Helper()
 	c := invariants.NewChecker(s.options())
-	suspected := func() string {
+	return func() string {
+		t.Helper()
 		for _, e := range s.history {
 			for _, v := range c.Feed(e) {
 				t.Error(v)
@@ -81,6 +82,12 @@ func TestSuspicionsEnd(t *testing.T) {
 		s.history = nil
 		return strings.Join(c.Suspected(), ", ")
 	}
+}
+
+// What has been mended is not suspected any longer: a deleted job's pods have gone.
+func TestSuspicionsEnd(t *testing.T) {
+	s := newScene()
+	suspected := s.suspects(t)
 	s.job(nil)
 	s.pod("job", 0, 1, ofJob)
 	s.pod("job", 1, 1, ofJob)
@@ -99,16 +106,7 @@ func TestSuspicionsEnd(t *testing.T) {
 // made, until it is used.
 func TestExpectationsEnd(t *testing.T) {
 	s := placed()
-	c := invariants.NewChecker(s.options())
-	suspected := func() string {
-		for _, e := range s.history {
-			for _, v := range c.Feed(e) {
-				t.Error(v)
-			}
-		}
-		s.history = nil
-		return strings.Join(c.Suspected(), ", ")
-	}
+	suspected := s.suspects(t)
 	s.group("job", 2, nil)
 	s.gangOf("urgent", 1, 10)
 	s.evict("job-2", "PreemptedByGang", "evicted for team/urgent, which has priority 10")
