@@ -61,44 +61,13 @@ type taken struct {
 // holders go. Nobody where they only have to leave; not ok where it would be kept out without
 // all of them.
 func (f *contest) over(asked cluster.Resources) (list []taken, ok bool) {
-	s := &f.core.shares
 	usage := f.core.without(f.core.kept(f.now, f.gang), f.leaving, f.view)
-	tenants := map[int]*tenant{}
-	for _, t := range f.tenants {
-		if place, holds := f.rights.places[t.id]; holds && !t.protected && t.key != f.gang.key {
-			tenants[place] = t
-		}
-	}
-	type part struct{ place, pod int } // of the holder, of its surplus; -1 is the rest
-	var parts, rests []part
-	for _, place := range usage.Leaving() {
-		t := tenants[place]
-		if t == nil {
-			continue
-		}
-		portion, _ := f.rights.of(t.id, f.core.yields(f.gang, t.Claim))
-		if portion > quota.Nothing && !t.lone {
-			for pod := len(t.surplus().pods) - 1; pod >= 0; pod-- {
-				parts = append(parts, part{place, pod})
-			}
-		}
-		if portion == quota.Whole {
-			rests = append(rests, part{place, -1})
-		}
-	}
-	parts = append(parts, rests...)
+	parts := f.parts(usage)
 	pieces := make([]quota.Piece, len(parts))
 	for i, p := range parts {
-		t := tenants[p.place]
-		pods, spare := t.pods, t.surplus().pods
-		if p.pod >= 0 {
-			pods = spare[p.pod : p.pod+1]
-		}
-		pieces[i] = quota.Piece{Owner: p.place, Queue: s.holders[p.place].Queue, Rest: p.pod < 0}
-		for _, o := range pods {
-			if p.pod >= 0 || t.lone || !slices.ContainsFunc(spare, func(other Occupant) bool { return other.UID == o.UID }) {
-				pieces[i].Amounts = pieces[i].Amounts.Add(f.core.charge(o, f.view))
-			}
+		pieces[i] = quota.Piece{Owner: p.place, Queue: f.core.shares.holders[p.place].Queue, Rest: p.rest()}
+		for _, o := range p.pods() {
+			pieces[i].Amounts = pieces[i].Amounts.Add(f.core.charge(o, f.view))
 		}
 	}
 	goes, ok := usage.Lift(f.gang.spec.Queue, asked, pieces)
@@ -106,22 +75,71 @@ func (f *contest) over(asked cluster.Resources) (list []taken, ok bool) {
 	for _, i := range slices.Backward(goes) { // the rest comes first
 		p := parts[i]
 		place, known := at[p.place]
-		switch t := tenants[p.place]; {
+		switch {
 		case known && list[place].Whole:
 		case known:
 			list[place].Pods = append(list[place].Pods, p.pod)
-		case p.pod < 0:
+		case p.rest():
 			at[p.place] = len(list)
-			list = append(list, taken{t, preemption.Victim{Whole: true, Pods: places(len(t.pods))}})
+			list = append(list, taken{p.tenant, preemption.Victim{Whole: true, Pods: places(len(p.tenant.pods))}})
 		default:
 			at[p.place] = len(list)
-			list = append(list, taken{t.surplus(), preemption.Victim{Pods: []int{p.pod}}})
+			list = append(list, taken{p.spare, preemption.Victim{Pods: []int{p.pod}}})
 		}
 	}
 	for _, v := range list {
 		slices.Sort(v.Pods)
 	}
 	return list, ok
+}
+
+// part is what may go at once of a tenant: a pod of what it can spare, or all the others.
+type part struct {
+	tenant, spare *tenant
+	place         int // among the holders
+	pod           int // of what it can spare; -1 for the others
+}
+
+func (p part) rest() bool { return p.pod < 0 }
+
+func (p part) pods() []Occupant {
+	switch {
+	case !p.rest():
+		return p.spare.pods[p.pod : p.pod+1]
+	case p.tenant.lone:
+		return p.tenant.pods
+	}
+	return slices.DeleteFunc(slices.Clone(p.tenant.pods), func(o Occupant) bool {
+		return slices.ContainsFunc(p.spare.pods, func(s Occupant) bool { return s.UID == o.UID })
+	})
+}
+
+// parts lists what may go of whom, in the order in which it goes: surplus first.
+func (f *contest) parts(usage *quota.Usage) []part {
+	tenants := map[int]*tenant{}
+	for _, t := range f.tenants {
+		if place, holds := f.rights.places[t.id]; holds && !t.protected && t.key != f.gang.key {
+			tenants[place] = t
+		}
+	}
+	var parts, rests []part
+	for _, place := range usage.Leaving() {
+		t := tenants[place]
+		if t == nil {
+			continue
+		}
+		portion, _ := f.rights.of(t.id, f.core.yields(f.gang, t.Claim))
+		spare := t.surplus()
+		if portion > quota.Nothing && !t.lone {
+			for pod := range slices.Backward(spare.pods) {
+				parts = append(parts, part{t, spare, place, pod})
+			}
+		}
+		if portion == quota.Whole {
+			rests = append(rests, part{t, spare, place, -1})
+		}
+	}
+	return append(parts, rests...)
 }
 
 // places are the first n.
