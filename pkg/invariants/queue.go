@@ -258,7 +258,8 @@ func (c *Checker) reclaims(p *podState, winner *gangState) string {
 		leave = slices.Collect(maps.Values(g.pods))
 	}
 	lacks := func(q *queueState, l Limit) bool {
-		live := func(o *podState) bool { return o.live() && c.world.pods[o.UID] == o }
+		// What was bound in a moment may not have been when this was decided.
+		live := func(o *podState) bool { return o.live() && c.world.pods[o.UID] == o && !c.recent(o.boundAt) }
 		holds := slices.ContainsFunc(leave, func(o *podState) bool { return o.Node != "" && c.charge(o, l) > 0 })
 		return holds && c.held(q, l, live) < l.guaranteed()
 	}
