@@ -47,7 +47,7 @@ func (c *Core) attempt(now time.Time, e Attempt) {
 		c.emit(Refuse{e.UID, Reason{Starting, fmt.Sprintf("%s has a node already", m.Name)}})
 		return
 	}
-	c.act()
+	c.act(now)
 	c.idles(now, &e.View)
 	g.lastAttempt = now
 	if g.rests(now, e.View) {

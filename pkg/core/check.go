@@ -58,7 +58,7 @@ func (c *Core) checkGroups() []string {
 		broken.add("reservations are out of order")
 	}
 	for _, g := range c.holders {
-		if g.reservation == nil || c.groups[g.key] != g || !g.wantsRoom() {
+		if g.reservation == nil || c.groups[g.key] != g || !g.wantsRoom() && !g.outlasts(&g.reservation.Reservation) {
 			broken.add("%s: a reservation for a gang that does not wait for room", g.key)
 		}
 	}

@@ -170,7 +170,7 @@ func (c *Core) settle(now time.Time) {
 			c.stopRoaming(g)
 			continue
 		}
-		if g.reservation != nil && !g.wantsRoom() {
+		if g.reservation != nil && !c.keeps(now, g, &g.reservation.Reservation) {
 			c.unreserve(g)
 		}
 		if reason := g.untenable(); reason.Code != "" {

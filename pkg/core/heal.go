@@ -9,16 +9,16 @@ import (
 )
 
 // act takes over from whoever acted before.
-func (c *Core) act() {
+func (c *Core) act(now time.Time) {
 	if !c.acting {
 		c.acting = true
-		c.adopt()
+		c.adopt(now)
 	}
 }
 
 // elected gives gangs that are bound in part the whole heal time-out.
 func (c *Core) elected(now time.Time) {
-	c.act()
+	c.act(now)
 	for _, g := range c.order {
 		if !g.healingSince.IsZero() {
 			g.healingSince = now
@@ -38,6 +38,9 @@ func (c *Core) tick(now time.Time) {
 	for _, g := range c.order {
 		if g.gate().Code != "" {
 			c.endDoubts(now, g)
+			if g.reservation != nil {
+				c.touched[g.key] = g // it may have had that for long enough
+			}
 		}
 		if !g.slow && !g.between.IsZero() && now.Sub(g.between) >= c.opts.WakeAfter {
 			c.touched[g.key] = g // that is told

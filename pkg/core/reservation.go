@@ -214,9 +214,9 @@ func (c *Core) unreserve(g *group) {
 }
 
 // adopt takes over the reservations that the API remembers from an earlier life.
-func (c *Core) adopt() {
+func (c *Core) adopt(now time.Time) {
 	for _, g := range c.order {
-		if r := g.remembered; r != nil && g.reservation == nil && g.wantsRoom() {
+		if r := g.remembered; r != nil && g.reservation == nil && c.keeps(now, g, r) {
 			c.reserve(g, reservation{Reservation: *r})
 		}
 		g.remembered = nil
@@ -228,9 +228,24 @@ func (g *group) drains() bool { return g.reservation != nil && g.reservation.Kin
 
 // wantsRoom reports whether the gang waits for room for its floor. It does until nodes are
 // reserved for so many members: those that it is planned on may still be refused.
-func (g *group) wantsRoom() bool {
+func (g *group) wantsRoom() bool { return g.gate().Code == "" && g.lacksRoom() }
+
+// lacksRoom reports the same of a gang that may not be tried now.
+func (g *group) lacksRoom() bool {
 	counts := g.counts()
-	return g.gate().Code == "" && counts.Waiting+counts.Held > 0 && counts.Placed()-counts.Held < g.floor()
+	return counts.Waiting+counts.Held > 0 && counts.Placed()-counts.Held < g.floor()
+}
+
+// keeps reports whether a gang goes on having what is reserved for it. Where others were
+// evicted for it, it does for a while although it may not be tried: a member is replaced,
+// or its floor is set higher than there are members and back again.
+func (c *Core) keeps(now time.Time, g *group, r *Reservation) bool {
+	return g.wantsRoom() || g.outlasts(r) && now.Sub(r.Since) < c.opts.HealTimeout
+}
+
+// outlasts reports whether a reservation may outlast that its gang may not be tried.
+func (g *group) outlasts(r *Reservation) bool {
+	return r.Kind == Preempting && g.known && g.lacksRoom()
 }
 
 func byKey(a, b *group) int {

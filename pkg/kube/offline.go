@@ -56,6 +56,7 @@ type Offline struct {
 	groups     map[gang.Key]*v1alpha1.PodGroup
 	classes    map[string]*v1.Pod // one of each class
 	admitted   map[string][]bool  // nodes by class
+	models     map[string]string  // of GPU, that classes ask for
 
 	running []*v1.Pod // bound pods that stay, by name
 	leaving []*v1.Pod // bound pods that are being deleted
@@ -72,7 +73,7 @@ func NewOffline(l Listing, levels []topology.Level, mine func(schedulerName stri
 	o := &Offline{
 		core: core.New(core.Options{Vocabulary: vocabulary, PlanAll: true}), vocabulary: vocabulary,
 		pods: map[gang.Key][]*v1.Pod{}, groups: map[gang.Key]*v1alpha1.PodGroup{},
-		classes: map[string]*v1.Pod{}, admitted: map[string][]bool{},
+		classes: map[string]*v1.Pod{}, admitted: map[string][]bool{}, models: map[string]string{},
 		budgets: l.Budgets, mine: mine, now: l.now(),
 	}
 	l = l.sorted()
@@ -183,6 +184,11 @@ func (o *Offline) step(event core.Event) { o.core.Step(o.now, event) }
 
 // eligible says whether a class may run on a node, resources apart.
 func (o *Offline) eligible(class string, node int) bool {
+	return o.admits(class)[node] && PortsFree(HostPorts(o.classes[class]), o.ports[node])
+}
+
+// admits says of each node whether a class may run there, but for what is taken there.
+func (o *Offline) admits(class string) []bool {
 	admits := o.admitted[class]
 	if admits == nil {
 		admission := NewAdmission(o.classes[class])
@@ -192,7 +198,7 @@ func (o *Offline) eligible(class string, node int) bool {
 		}
 		o.admitted[class] = admits
 	}
-	return admits[node] && PortsFree(HostPorts(o.classes[class]), o.ports[node])
+	return admits
 }
 
 // Tree of the nodes.

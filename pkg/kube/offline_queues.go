@@ -33,9 +33,23 @@ func (o *Offline) weigh() {
 
 func (o *Offline) charge(amounts cluster.Resources, class, node string) cluster.Resources {
 	if i, known := cluster.Find(o.view.Nodes, node); known {
-		return o.quota.ChargeOn(amounts, o.objects[i], nil)
+		return o.quota.Charge(amounts, ModelOf(o.objects[i]))
 	}
-	return o.quota.ChargeOn(amounts, nil, o.classes[class])
+	return o.quota.Charge(amounts, o.model(class))
+}
+
+// model is the type of GPU that a class asks for.
+func (o *Offline) model(class string) string {
+	pod := o.classes[class]
+	if pod == nil {
+		return ""
+	}
+	model, known := o.models[class]
+	if !known {
+		model = o.quota.ModelFor(pod, o.view.Nodes, o.objects, func(node int) bool { return o.admits(class)[node] })
+		o.models[class] = model
+	}
+	return model
 }
 
 func (o *Offline) kind(node string) string {

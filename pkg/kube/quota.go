@@ -210,16 +210,36 @@ func (q *Quota) QueueOfPod(pod *v1.Pod, pg *v1alpha1.PodGroup) string {
 	return queue
 }
 
-// ChargeOn is what amounts count as on a node, or, where that is nil, for a pod that may ask
-// for a type of GPU; nil where it is not known.
-func (q *Quota) ChargeOn(amounts cluster.Resources, node *v1.Node, pod *v1.Pod) cluster.Resources {
-	switch {
-	case node != nil:
-		return q.Charge(amounts, ModelOf(node))
-	case pod != nil:
-		return q.Charge(amounts, SelectedModel(pod))
+// ModelFor is the type of GPU that a pod asks for: the one that its nodeSelector names, else
+// that of all nodes with GPUs that may run it; "" where these are of several. nodes and objects
+// are the same ones in the same order, and may tells of each whether it may run the pod.
+func (q *Quota) ModelFor(pod *v1.Pod, nodes []cluster.Node, objects []*v1.Node, may func(node int) bool) string {
+	only := SelectedModel(pod)
+	if only != "" || len(q.models) == 0 {
+		return only
 	}
-	return q.Charge(amounts, "")
+	found := false
+	for i, object := range objects {
+		model := ModelOf(object)
+		if found && model == only || !q.typedOn(nodes[i].Allocatable) || !may(i) {
+			continue
+		}
+		if found {
+			return ""
+		}
+		only, found = model, true
+	}
+	return only
+}
+
+// typedOn reports whether there is something of which some queue speaks by its type.
+func (q *Quota) typedOn(amounts cluster.Resources) bool {
+	for of := range q.models {
+		if amounts.Get(of.resource) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Kind is the type of a node's GPUs, where some queue speaks of it; else "".
@@ -231,7 +251,7 @@ func (q *Quota) Kind(node *v1.Node) string {
 }
 
 // Charge is what amounts count as in the terms of the queues: beside the plain ones,
-// those of a type of GPU that some queue speaks of. model is what ModelOf or SelectedModel
+// those of a type of GPU that some queue speaks of. model is what ModelOf or ModelFor
 // says; "" where it is not known.
 func (q *Quota) Charge(amounts cluster.Resources, model string) cluster.Resources {
 	out := amounts.Clone()

@@ -118,6 +118,44 @@ func TestTypesOfGPUs(t *testing.T) {
 	}
 }
 
+// A pod that all nodes that may run it give the same type asks for that.
+func TestModelFor(t *testing.T) {
+	vocabulary := cluster.NewVocabulary()
+	q := NewQuota([]*lockstepv1alpha1.Queue{queueOf("vision", "", []string{"vision"},
+		lockstepv1alpha1.QueueResource{Name: "nvidia.com/gpu", Model: "H100", Cap: quantity("4")})}, nil, vocabulary)
+	node := func(model, gpus string) *v1.Node {
+		n := &v1.Node{Status: v1.NodeStatus{Allocatable: v1.ResourceList{"cpu": *quantity("8"), "nvidia.com/gpu": *quantity(gpus)}}}
+		if model != "" {
+			n.Labels = map[string]string{ModelLabel: model}
+		}
+		return n
+	}
+	selects := &v1.Pod{Spec: v1.PodSpec{NodeSelector: map[string]string{ModelLabel: "A100"}}}
+	h100, a100, unlabelled, cpus := node("H100", "8"), node("A100", "8"), node("", "8"), node("", "0")
+	for name, c := range map[string]struct {
+		pod    *v1.Pod
+		nodes  []*v1.Node
+		barred int // the last so many
+		want   string
+	}{
+		"one type":                 {&v1.Pod{}, []*v1.Node{h100, h100}, 0, "H100"},
+		"nodes without GPUs":       {&v1.Pod{}, []*v1.Node{cpus, h100, cpus}, 0, "H100"},
+		"two types":                {&v1.Pod{}, []*v1.Node{h100, a100}, 0, ""},
+		"a node that does not say": {&v1.Pod{}, []*v1.Node{unlabelled, h100}, 0, ""},
+		"one that may run it":      {&v1.Pod{}, []*v1.Node{h100, a100}, 1, "H100"},
+		"nowhere":                  {&v1.Pod{}, []*v1.Node{h100}, 1, ""},
+		"named":                    {selects, []*v1.Node{h100, h100}, 0, "A100"},
+	} {
+		var nodes []cluster.Node
+		for _, n := range c.nodes {
+			nodes = append(nodes, Node(n, vocabulary))
+		}
+		if got := q.ModelFor(c.pod, nodes, c.nodes, func(i int) bool { return i < len(nodes)-c.barred }); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 func TestQuotaFaultsNameObjectAndField(t *testing.T) {
 	q := NewQuota([]*lockstepv1alpha1.Queue{
 		queueOf("lost", "nowhere", []string{"a"}, lockstepv1alpha1.QueueResource{Name: "nvidia.com/gpu", Guaranteed: quantity("9"), Cap: quantity("8")}),

@@ -42,6 +42,8 @@ type admissions struct {
 	attributes uint64
 	admits     []bool
 	ports      []v1.ContainerPort // that the pods want; what is in use changes with every pod
+	model      string             // of GPU that they ask for, in the terms of the queues
+	quota      *kube.Quota        // these are; nil where nobody has asked
 }
 
 // maxAdmissions bounds the cache; a class not seen for that long is asked again.
@@ -188,4 +190,18 @@ func (m *mirror) admitted(class string, podOf func(class string) *v1.Pod) *admis
 	}
 	m.admissions[class] = a
 	return a
+}
+
+// model is the type of GPU that a class asks for.
+func (m *mirror) model(class string, podOf func(class string) *v1.Pod, quota *kube.Quota) string {
+	pod := podOf(class)
+	if pod == nil {
+		return ""
+	}
+	a := m.admitted(class, podOf)
+	if a.quota != quota {
+		a.model = quota.ModelFor(pod, m.nodes, m.objects, func(node int) bool { return a.admits[node] })
+		a.quota = quota
+	}
+	return a.model
 }

@@ -129,9 +129,9 @@ func (q *queues) changed(ctx context.Context) {
 // charge is what amounts count as in the terms of the queues; it needs e.mu.
 func (e *engine) charge(amounts cluster.Resources, class, node string) cluster.Resources {
 	if place, known := e.mirror.places[node]; known {
-		return e.quota.ChargeOn(amounts, e.mirror.objects[place], nil)
+		return e.quota.Charge(amounts, kube.ModelOf(e.mirror.objects[place]))
 	}
-	return e.quota.ChargeOn(amounts, nil, e.classes[class])
+	return e.quota.Charge(amounts, e.mirror.model(class, e.podOf, e.quota))
 }
 
 // groupSeen makes the event of a PodGroup; it needs e.mu.

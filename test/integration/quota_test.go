@@ -20,7 +20,13 @@ import (
 // queue makes a Queue for the test's namespace, named after it, and returns its name.
 func (w *world) queue(name, guaranteed, limit string) string {
 	w.t.Helper()
-	gpus := lockstepv1alpha1.QueueResource{Name: "nvidia.com/gpu"}
+	return w.queueOf("", name, guaranteed, limit)
+}
+
+// queueOf creates a queue for GPUs of a type.
+func (w *world) queueOf(model, name, guaranteed, limit string) string {
+	w.t.Helper()
+	gpus := lockstepv1alpha1.QueueResource{Name: "nvidia.com/gpu", Model: model}
 	for _, amount := range []struct {
 		text string
 		into **resource.Quantity
@@ -88,8 +94,15 @@ func TestQueues(t *testing.T) {
 // What a queue is guaranteed is given back also where there is room, but its siblings have
 // filled the cap above them; and they keep below the cap, although there is room.
 func TestBelowTheCap(t *testing.T) {
-	w := newWorld(t, fakenodes.Shape{}, 3)
-	above, owner, borrower := w.queue("above", "16", "16"), w.queue("owner", "8", ""), w.queue("borrower", "8", "")
+	for name, model := range map[string]string{"any": "", "type": "A100"} {
+		t.Run(name, func(t *testing.T) { testBelowTheCap(t, model) })
+	}
+}
+
+// The gangs name no type of GPU: that of all nodes that may run them counts.
+func testBelowTheCap(t *testing.T, model string) {
+	w := newWorld(t, fakenodes.Shape{Labels: map[string]string{kube.ModelLabel: model}}, 3)
+	above, owner, borrower := w.queueOf(model, "above", "16", "16"), w.queueOf(model, "owner", "8", ""), w.queueOf(model, "borrower", "8", "")
 	for _, part := range []string{owner, borrower} {
 		_, err := env.dynamic.Resource(lockstepv1alpha1.Queues).Patch(w.ctx, part, types.MergePatchType, fmt.Appendf(nil, `{"spec":{"parent":%q}}`, above), metav1.PatchOptions{})
 		w.must(err)
@@ -101,6 +114,9 @@ func TestBelowTheCap(t *testing.T) {
 	}
 	w.createIn(borrower, gangOf("waits", 1, "8"))
 	capped := "queue " + above + " may hold 16 nvidia.com/gpu at most: it holds 16"
+	if model != "" {
+		capped = "queue " + above + " may hold 16 nvidia.com/gpu of type " + model + " at most: it holds 16"
+	}
 	if message := w.awaitReason("waits", "QuotaExceeded"); !strings.Contains(message, capped) {
 		t.Errorf("the gang above the cap is told %q", message)
 	}

@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -52,7 +53,9 @@ func newWorld(t *testing.T, shape fakenodes.Shape, n int) *world {
 		return err == nil, fmt.Sprint(err)
 	})
 	if n > 0 {
-		shape.Labels = map[string]string{poolLabel: namespace}
+		labels := map[string]string{poolLabel: namespace}
+		maps.Copy(labels, shape.Labels)
+		shape.Labels = labels
 		w.nodes, err = env.cluster.FakeNodes().Add(ctx, shape, n)
 		w.must(err)
 	}

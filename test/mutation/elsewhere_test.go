@@ -29,6 +29,7 @@ var elsewhere = []struct {
 	{"TestBind", defect{"a throttled bind is given up", "pkg/plugin/bind.go", "case apierrors.IsTooManyRequests(err):", "case false:"}},
 	{"TestBindThatNobodyCanSee", defect{"no answer is taken for a failed bind", "pkg/plugin/bind.go", "return true // no answer at all", "return false"}},
 	{"TestMirrorFollowsTheSnapshot", defect{"room that comes back is not noticed", "pkg/plugin/mirror.go", "roomier(before.Free, m.nodes[i].Free)", "roomier(before.Free, before.Free)"}},
+	{"TestModelFor", defect{"a type of GPU that nobody names does not count", "pkg/kube/quota.go", "only, found = model, true", "found = true"}},
 
 	{"TestRestartIsCountedOnce", defect{"restarts are remembered by name", "pkg/controller/restart.go",
 		"p.status.Progress.Counted[string(pod.UID)] = restarts", "p.status.Progress.Counted[pod.Name] = restarts"}},

@@ -97,6 +97,8 @@ var defects = []defect{
 	{"a reason outlives the gang's placement", "membership.go", "g.why, g.trial, g.vain = Reason{}, trial{}, vain{}", "g.trial = trial{}"},
 	{"a surplus that waits is forgotten when another is bound", "membership.go", "if g.counts().Waiting == 0 { // a surplus", "if true { // a surplus"},
 	{"a drained reservation is lost with a plan", "attempt.go", "case p.plan != nil && g.drains():", "case p.plan != nil && false:"},
+	{"what is reserved is lost with a member that is replaced", "reservation.go", "g.wantsRoom() || g.outlasts(r) &&", "g.wantsRoom() || false &&"},
+	{"what is reserved is kept for a gang that never comes", "reservation.go", "now.Sub(r.Since) < c.opts.HealTimeout", "true"},
 	{"nodes are tried as often beside a reservation", "attempt.go", "t.again++", "_ = t.again"},
 	{"succeeded members that are deleted wake nobody", "membership.go",
 		"g.changed() // the surplus may be needed for the floor now\n\t\tc.activateLeader(g)\n", "g.tally = nil\n"},
