@@ -111,6 +111,30 @@ func TestFloorThatChangesInTheMiddle(t *testing.T) {
 	w.awaitPlaced("shrinks", 3)
 }
 
+// Others were evicted for a gang whose floor is then set above its pods: their room is kept
+// for it all the same, and it starts there once the floor is back.
+func TestReservationOutlastsAMissingMember(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 2)
+	w.create(gangOf("pair", 2, "8").withPriority(w.priority(1)).lingering())
+	w.awaitPlaced("pair", 2)
+	w.create(gangOf("urgent", 2, "8").withPriority(w.priority(1000)))
+	w.awaitReservation("urgent", "Preempting")
+
+	w.patchGroup("urgent", `{"spec":{"minMember":3}}`)
+	w.awaitMessage("urgent", "WaitingForMembers", "2 of 3 members exist")
+	w.leave("pair")
+	w.create(gangOf("other", 1, "8").withPriority(w.priority(5)))
+	w.await("whose room it is", func() (bool, string) {
+		_, message := w.condition("other")
+		return strings.Contains(message, "room that is reserved for "+w.namespace+"/urgent"), message
+	})
+	w.patchGroup("urgent", `{"spec":{"minMember":2}}`)
+	w.awaitPlaced("urgent", 2)
+	if got := w.placed("other"); len(got) > 0 {
+		t.Errorf("other took the room of urgent: %v", got)
+	}
+}
+
 // A pod with the gang's label that is left to another scheduler counts for nothing, and
 // an event says so on it and on the gang; where it runs, it runs on.
 func TestOutsiderIsTold(t *testing.T) {
