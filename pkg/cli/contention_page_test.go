@@ -12,13 +12,15 @@ func TestExamplesOfTheContentionPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown, err := os.ReadFile("testdata/inspect/preempt")
-	if err != nil {
-		t.Fatal(err)
-	}
 	known := map[string]bool{}
-	for line := range strings.Lines(string(shown)) {
-		known[strings.TrimSpace(line)] = true
+	for _, name := range []string{"preempt", "preempt_queues"} {
+		shown, err := os.ReadFile("testdata/inspect/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(shown)) {
+			known[strings.TrimSpace(line)] = true
+		}
 	}
 	checked := 0
 	for line := range strings.Lines(string(page)) {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep.dev/lockstep/pkg/cluster"
+	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/kube"
 	"lockstep.dev/lockstep/pkg/placement"
@@ -36,12 +37,15 @@ Gangs are tried in the order of the queue: by priority, then by whose turn it is
 there are Queues, then by age (what has no creationTimestamp is the youngest), then by name;
 each sees what those before it got, and leaves the room that is reserved for others.
 
-With --preempt, a gang that does not fit may have others go for it: pods of lower
-priority that name Lockstep as their scheduler, or none, and those who have borrowed what
-its queue is guaranteed. The victims are the fewest
+With --preempt, a gang that does not fit, or is kept out by its queue's cap, may have others
+go for it: pods of lower priority that name Lockstep as their scheduler, or none, and those
+who have borrowed what its queue is guaranteed. Where these are of no help, those who go once
+the gang has waited are named: who has borrowed beyond its queue's share
+(reclaimSharesAfterSeconds of the scheduler's LockstepArgs), or has agreed to go for room that
+is reserved (revocable, reserveAfterSeconds). The victims are the fewest
 possible: surplus members of elastic gangs (those above their floor) first, then whole
 gangs and single pods, never a part of a floor. They are gone for the gangs after it.
-A gang whose preemptionPolicy is Never has none.
+A gang whose preemptionPolicy is Never has none but the revocable.
 
 With --from-cluster the nodes, pods and pod groups of the current context are there as
 well. If there are manifests then, only their gangs are told of, each in its turn.
@@ -119,6 +123,8 @@ type gangPlan struct {
 	Waiting int `json:"waiting,omitempty"`
 	// Victims would have to go for the floor; none without --preempt.
 	Victims []victim `json:"victims"`
+	// VictimsAfter names the field of LockstepArgs that says how long the gang has to wait before they go.
+	VictimsAfter string `json:"victims_after,omitempty"`
 	// Violations of disruption budgets by the victims.
 	Violations int `json:"budget_violations,omitempty"`
 	// Minimal is true where it is known that no other victims would be fewer or cheaper.
@@ -136,6 +142,8 @@ type victim struct {
 	Pods []string `json:"pods"`
 	// Partial is true for members above the floor of a gang that goes on.
 	Partial bool `json:"partial"`
+	// Why is the reason of the eviction, as its event has it.
+	Why string `json:"why"`
 }
 
 type assignment struct {
@@ -180,21 +188,36 @@ func planAll(o *kube.Offline, wanted func(gang.Key) bool, preempt bool, now func
 
 // take takes in what a search for victims came to.
 func (p *gangPlan) take(o *kube.Offline, outcome kube.Outcome) {
+	if outcome.Rejection != nil || outcome.Capped {
+		p.Message += nobody(outcome)
+	}
 	if outcome.Rejection != nil {
 		p.Missing = shortages(o, outcome.Rejection)
-		p.Message += "; nor would it once all were gone that may be evicted for it"
-		return
 	}
 	for _, eviction := range outcome.Evictions {
-		v := victim{Gang: eviction.Gang.String(), Partial: !eviction.Whole}
+		v := victim{Gang: eviction.Gang.String(), Partial: !eviction.Whole, Why: string(eviction.Why)}
 		for _, pod := range eviction.Pods {
 			v.Pods = append(v.Pods, pod.Name)
 		}
 		p.Victims = append(p.Victims, v)
 	}
 	if len(p.Victims) > 0 {
-		p.Violations, p.Minimal = outcome.Violations, &outcome.Exact
+		p.Violations, p.Minimal, p.VictimsAfter = outcome.Violations, &outcome.Exact, dueAfter[outcome.Due]
 	}
+}
+
+// dueAfter names the field of LockstepArgs that says how long a gang waits before others go.
+var dueAfter = map[core.Due]string{core.SharesDue: "reclaimSharesAfterSeconds", core.RoomReserved: "reserveAfterSeconds"}
+
+// nobody says why nobody goes for a gang.
+func nobody(outcome kube.Outcome) string {
+	switch {
+	case outcome.Patient:
+		return "; only who is revocable goes for it, as its preemptionPolicy is Never, and that would not do"
+	case outcome.Capped:
+		return "; it would be kept out also once all were gone that may be evicted for it"
+	}
+	return "; nor would it once all were gone that may be evicted for it"
 }
 
 func newGangPlan(o *kube.Offline, s kube.Standing) gangPlan {

@@ -57,15 +57,18 @@ func printVictims(s *screen, plan gangPlan) {
 	if len(plan.Victims) == 0 {
 		return
 	}
-	rows := [][]string{{"VICTIM", "GOES", "PODS", ""}}
+	rows := [][]string{{"VICTIM", "GOES", "WHY", "PODS", ""}}
 	for _, v := range plan.Victims {
 		goes := "whole"
 		if v.Partial {
 			goes = "surplus"
 		}
-		rows = append(rows, []string{v.Gang, goes, strconv.Itoa(len(v.Pods)), shorten(v.Pods)})
+		rows = append(rows, []string{v.Gang, goes, v.Why, strconv.Itoa(len(v.Pods)), shorten(v.Pods)})
 	}
 	s.table(rows)
+	if plan.VictimsAfter != "" {
+		s.plain(fmt.Sprintf("  not before the gang has waited for the scheduler's %s (10 minutes by default)", plan.VictimsAfter))
+	}
 	if plan.Violations > 0 {
 		s.plain(fmt.Sprintf("  %s more than PodDisruptionBudgets allow: the scheduler would wait", plural(plan.Violations, "pod")))
 	}

@@ -25,11 +25,7 @@ func (c *Core) contend(now time.Time, g *group, p problem, members []*member, re
 		return f.blocked()
 	}
 	f.tenants, f.leaving = c.tenants(now, p.view)
-	left := ledger{}
-	for _, o := range f.leaving {
-		left.add(f.name(o.Node), o.Requests)
-	}
-	takeBack := left.putOn(f.view)
+	takeBack := f.free(f.leaving)
 	defer takeBack()
 	said := []string{f.blocked()}
 	for _, way := range []func() (string, bool){f.wait, f.preempt, f.share, f.drain} {
@@ -88,9 +84,19 @@ type contest struct {
 	tenants []*tenant
 	leaving []Occupant
 	rights  rights
+	due     Due     // what the gang is taken to have waited for already
 	lifts   bool    // a cap keeps the gang out
 	first   []taken // those who go for that, whose room counts as free
 	spent   int     // pods of these that budgets protect
+}
+
+// free counts the room of pods as free, until it is taken back.
+func (f *contest) free(pods []Occupant) (takeBack func()) {
+	left := ledger{}
+	for _, o := range pods {
+		left.add(f.name(o.Node), o.Requests)
+	}
+	return left.putOn(f.view)
 }
 
 func (f *contest) name(node int) string { return f.view.Nodes[node].Name }

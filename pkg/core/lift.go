@@ -24,30 +24,38 @@ func (c *Core) lift(now time.Time, g *group, p problem, waiting []*member, need 
 }
 
 func (c *Core) liftFor(now time.Time, g *group, p problem, members []*member) (said string, done bool) {
-	f := &contest{core: c, now: now, gang: g, view: p.view, lifts: true}
+	f := &contest{core: c, now: now, gang: g, view: p.view}
 	f.tenants, f.leaving = c.tenants(now, p.view)
-	f.rights = c.rights(now, g, f.view)
-	first, ok := f.over(c.asks(members))
+	putBack, ok := f.below(p, members)
 	if !ok {
 		return "", false
 	}
-	gone, left := slices.Clone(f.leaving), ledger{}
+	defer putBack()
+	return f.preempt()
+}
+
+// below makes a contest about room below the caps that keep the gang out: those who go for that
+// are gone, until it is put back. It is not ok where it would be kept out without all of them.
+func (f *contest) below(p problem, members []*member) (putBack func(), ok bool) {
+	c := f.core
+	f.entitle()
+	first, ok := f.over(c.asks(members))
+	if !ok {
+		return nil, false
+	}
+	f.lifts = true
+	gone := slices.Clone(f.leaving)
 	for _, v := range first {
 		for _, place := range v.Pods {
 			gone = append(gone, v.tenant.pods[place])
 		}
 	}
-	for _, o := range gone {
-		left.add(f.name(o.Node), o.Requests)
-	}
-	putBack := c.promised(now, g).takeOff(f.view)
-	defer putBack()
-	takeBack := left.putOn(f.view)
-	defer takeBack()
-	p.full = c.full(c.without(c.kept(now, g), gone, f.view), g, members, f.view).kinds
+	give := c.promised(f.now, f.gang).takeOff(f.view)
+	takeBack := f.free(gone)
+	p.full = c.full(c.without(c.kept(f.now, f.gang), gone, f.view), f.gang, members, f.view).kinds
 	f.request, _ = p.request(members)
 	f.first = first
-	return f.preempt()
+	return func() { takeBack(); give() }, true
 }
 
 // taken is what goes of a tenant.
@@ -128,7 +136,7 @@ func (f *contest) parts(usage *quota.Usage) []part {
 		if t == nil {
 			continue
 		}
-		portion, _ := f.rights.of(t.id, f.core.yields(f.gang, t.Claim))
+		portion, _ := f.rights.of(t.id, f.yields(t.Claim))
 		spare := t.surplus()
 		if portion > quota.Nothing && !t.lone {
 			for pod := range slices.Backward(spare.pods) {

@@ -22,9 +22,18 @@ func (c *Core) yields(g *group, claim Claim) bool {
 // mayRevoke reports whether somebody has agreed to go for the gang. Whoever is more
 // important may have the room back at once, and two that are revocable would end each
 // other in turn.
-func (g *group) mayRevoke(claim Claim) bool {
-	ends := claim.Priority < g.priority() || claim.Priority == g.priority() && !g.spec.Revocable
-	return claim.Revocable && g.reservation != nil && ends
+func (g *group) mayRevoke(claim Claim) bool { return g.reservation != nil && g.revokes(claim) }
+
+// revokes reports whether somebody goes for the gang once it has a reservation.
+func (g *group) revokes(claim Claim) bool {
+	return claim.Revocable && (claim.Priority < g.priority() || claim.Priority == g.priority() && !g.spec.Revocable)
+}
+
+// yields is what Core.yields says, or will.
+func (f *contest) yields(claim Claim) bool { return f.core.yields(f.gang, claim) || f.mayRevoke(claim) }
+
+func (f *contest) mayRevoke(claim Claim) bool {
+	return f.gang.mayRevoke(claim) || f.due >= RoomReserved && f.gang.revokes(claim)
 }
 
 // preempts reports whether the gang may evict others at all.
@@ -61,39 +70,31 @@ func (v *vain) failed(now time.Time, why string) {
 // preempt evicts those who yield, if that makes room: the fewest, chosen together
 // with the place.
 func (f *contest) preempt() (said string, done bool) {
-	options := preemption.Options{Priority: f.gang.priority()}
-	if !f.core.preempts(f.gang) {
-		options.Priority = math.MinInt32 // nobody but who agreed to
-	}
-	candidates, of := f.candidates(&options)
-	if len(candidates) == 0 && !f.lifts {
+	who := f.candidates()
+	if len(who.list) == 0 && !f.lifts {
 		return "", false
 	}
 	if v := f.gang.vain; f.now.Before(v.until) {
 		return fmt.Sprintf("others were evicted for it %s in vain, because %s; nobody is before %s",
 			count(v.all, "time"), v.why, moment(v.until)), false
 	}
-	choice, rejection := preemption.Search(f.view.Index, f.request, candidates, options)
+	choice, rejection := f.choose(who)
 	switch {
 	case rejection != nil:
 		return "", false
-	case len(choice.Victims)+len(f.first) == 0:
-		return f.soon(choice.Plan), true
-	case choice.Violations+f.spent > 0:
-		return fmt.Sprintf("less important pods would make room, but for PodDisruptionBudgets, which protect %d of them", choice.Violations+f.spent), false
+	case len(choice.victims) == 0:
+		return f.soon(choice.plan), true
+	case choice.violations > 0:
+		return fmt.Sprintf("less important pods would make room, but for PodDisruptionBudgets, which protect %d of them", choice.violations), false
 	}
 	if v := &f.gang.vain; v.evicted && v.rounds >= mostRounds {
 		v.failed(f.now, "the room went to others")
 		return f.preempt()
 	}
 	r := reservation{victims: map[string]bool{}, Reservation: Reservation{
-		Kind: Preempting, Since: f.now, Start: f.now.Add(evictionTime), Room: f.room(choice.Plan),
+		Kind: Preempting, Since: f.now, Start: f.now.Add(evictionTime), Room: f.room(choice.plan),
 	}}
-	victims := f.first
-	for _, victim := range choice.Victims {
-		victims = append(victims, taken{of[victim.Candidate], victim})
-	}
-	for _, victim := range victims {
+	for _, victim := range choice.victims {
 		evict := f.evict(victim.tenant, victim.Victim)
 		for _, uid := range evict.UIDs {
 			r.victims[uid] = true
@@ -117,16 +118,27 @@ func (f *contest) soon(plan *placement.Plan) string {
 	return fmt.Sprintf("it fits when %s on the way out have left", count(len(f.leaving), "pod"))
 }
 
-// candidates lists the tenants that may go, and which tenant each is.
-func (f *contest) candidates(options *preemption.Options) (list []preemption.Candidate, of []*tenant) {
+// candidates are who may go.
+type candidates struct {
+	list    []preemption.Candidate
+	of      []*tenant // which each is
+	options preemption.Options
+}
+
+// candidates lists the tenants that may go.
+func (f *contest) candidates() (who candidates) {
+	who.options.Priority = f.gang.priority()
+	if !f.core.preempts(f.gang) {
+		who.options.Priority = math.MinInt32 // nobody but who agreed to
+	}
 	budgets := Budgets{}
 	if f.view.Budgets != nil {
 		budgets = f.view.Budgets()
 	}
-	options.Budgets = f.spend(budgets)
-	f.rights = f.core.rights(f.now, f.gang, f.view)
+	who.options.Budgets = f.spend(budgets)
+	f.entitle()
 	for _, t := range f.tenants {
-		part, reclaimed := f.rights.of(t.id, f.core.yields(f.gang, t.Claim))
+		part, reclaimed := f.rights.of(t.id, f.yields(t.Claim))
 		if part == quota.Surplus {
 			t = t.surplus()
 		}
@@ -134,16 +146,37 @@ func (f *contest) candidates(options *preemption.Options) (list []preemption.Can
 			continue
 		}
 		candidate := preemption.Candidate{
-			Gang: t.key, Priority: t.Priority, Floor: t.floor, Surplus: t.stays, Reclaimed: reclaimed || t.Priority >= options.Priority,
+			Gang: t.key, Priority: t.Priority, Floor: t.floor, Surplus: t.stays, Reclaimed: reclaimed || t.Priority >= who.options.Priority,
 		}
 		for _, o := range t.pods {
 			candidate.Pods = append(candidate.Pods, preemption.Pod{
 				Node: o.Node, Requests: o.Requests, Lost: lost(o, f.now), Budgets: budgets.Of[o.UID], Firm: o.Firm,
 			})
 		}
-		list, of = append(list, candidate), append(of, t)
+		who.list, who.of = append(who.list, candidate), append(who.of, t)
 	}
-	return list, of
+	return who
+}
+
+// choice is who goes for a gang, and where it has its place then.
+type choice struct {
+	victims    []taken
+	plan       *placement.Plan
+	violations int // of disruption budgets
+	exact      bool
+}
+
+// choose finds the fewest who go, beside those who go first.
+func (f *contest) choose(who candidates) (choice, *placement.Rejection) {
+	found, rejection := preemption.Search(f.view.Index, f.request, who.list, who.options)
+	if rejection != nil {
+		return choice{}, rejection
+	}
+	victims := slices.Clone(f.first)
+	for _, victim := range found.Victims {
+		victims = append(victims, taken{who.of[victim.Candidate], victim})
+	}
+	return choice{victims, found.Plan, found.Violations + f.spent, found.Exact}, nil
 }
 
 // lost is the work that goes with a pod, in GPU-seconds; zero for one without GPUs.
@@ -181,7 +214,7 @@ func (f *contest) right(t *tenant) (Code, string) {
 	switch g := f.gang; {
 	case t.Priority < g.priority() && f.core.preempts(g):
 		return Preempted, fmt.Sprintf("preempted for gang %s of priority %d", g.key, g.priority())
-	case g.mayRevoke(t.Claim):
+	case f.mayRevoke(t.Claim):
 		return Revoked, fmt.Sprintf("revocable, and ended for the reservation of gang %s", g.key)
 	case f.rights.balances(t.id):
 		return Balanced, fmt.Sprintf("its queue has borrowed more for its weight than queue %s will have with gang %s", g.spec.Queue, g.key)

@@ -17,11 +17,11 @@ type rights struct {
 	overdrawn []int                  // those who have borrowed more than their queue's fair share, ascending
 }
 
-// rights are a gang's.
-func (c *Core) rights(now time.Time, g *group, view View) rights {
-	s := &c.shares
+// entitle finds out what the gang may take.
+func (f *contest) entitle() {
+	c, g, s := f.core, f.gang, &f.core.shares
 	if s.usage == nil {
-		return rights{}
+		return
 	}
 	lacks := c.account(g).lacks
 	r := rights{
@@ -34,36 +34,41 @@ func (c *Core) rights(now time.Time, g *group, view View) rights {
 	if !g.patient() {
 		r.reclaims = s.usage.Reclaimable(g.spec.Queue, lacks)
 	}
-	if from := c.sharesFrom(g); !from.IsZero() && !now.Before(from) {
-		r.overdrawn = c.overdrawn(g, view, r.preempts())
+	f.rights = r
+	if from := c.sharesFrom(g); !from.IsZero() && !f.now.Before(from) || f.due >= SharesDue && c.shared(g) {
+		f.rights.overdrawn = f.overdrawn()
 	}
-	return r
 }
 
 // sharesFrom is from when on shares may be taken back for a gang that waits; zero for never.
 func (c *Core) sharesFrom(g *group) time.Time {
-	if c.opts.ReclaimAfter <= 0 || c.shares.usage == nil || g.spec.Queue == "" || g.patient() {
+	if c.opts.ReclaimAfter <= 0 || !c.shared(g) {
 		return time.Time{}
 	}
 	return g.waitsFrom().Add(c.opts.ReclaimAfter)
 }
 
-// overdrawn are the places of the holders from whom a gang could take its share, beside what
+// shared reports whether shares may be taken back for a gang at all.
+func (c *Core) shared(g *group) bool {
+	return c.shares.usage != nil && g.spec.Queue != "" && !g.patient()
+}
+
+// overdrawn are the places of the holders from whom the gang could take its share, beside what
 // goes for its importance of those who yield to it.
-func (c *Core) overdrawn(g *group, view View, preempts []quota.Portion) []int {
-	goes := slices.Clone(preempts)
+func (f *contest) overdrawn() []int {
+	c, g, goes := f.core, f.gang, slices.Clone(f.rights.preempts())
 	for i, h := range c.shares.holders {
-		if !c.yields(g, Claim{Priority: h.Priority, Revocable: h.Revocable}) {
+		if !f.yields(Claim{Priority: h.Priority, Revocable: h.Revocable}) {
 			goes[i] = quota.Nothing
 		}
 	}
-	return c.shares.usage.Overdrawn(g.spec.Queue, c.most(g.lacking(), view), g.priority(), g.spec.Revocable, goes)
+	return c.shares.usage.Overdrawn(g.spec.Queue, c.most(g.lacking(), f.view), g.priority(), g.spec.Revocable, goes)
 }
 
 // share says when others may have to go for the share of the gang's queue.
 func (f *contest) share() (said string, done bool) {
 	from := f.core.sharesFrom(f.gang)
-	if !from.After(f.now) || len(f.core.overdrawn(f.gang, f.view, f.rights.preempts())) == 0 {
+	if !from.After(f.now) || len(f.overdrawn()) == 0 {
 		return "", false
 	}
 	return "others may be evicted for it that have borrowed more than its queue, if it still waits at " + moment(from), false

@@ -3,6 +3,7 @@ package core_test
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"sort"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
+	"lockstep.dev/lockstep/pkg/placement"
 	"lockstep.dev/lockstep/pkg/topology"
 )
 
@@ -215,7 +217,11 @@ func (w *world) step(event core.Event) []core.Effect {
 }
 
 func (w *world) attempt(uid string) (pinned bool) {
+	foreseen := w.foresee(uid)
 	for _, e := range w.step(core.Attempt{UID: uid, View: w.view()}) {
+		if evict, evicts := e.(core.Evict); evicts && !slices.ContainsFunc(foreseen, func(f core.Eviction) bool { return reflect.DeepEqual(f.Evict, evict) }) {
+			fmt.Fprintln(&w.out, "BROKEN that was not foreseen:", foreseen)
+		}
 		switch e := e.(type) {
 		case core.Pin:
 			w.pods[uid].pinned, pinned = e.Node, true
@@ -227,6 +233,15 @@ func (w *world) attempt(uid string) (pinned bool) {
 		}
 	}
 	return pinned
+}
+
+// foresee is who would go for a member's gang, as those are told who only ask.
+func (w *world) foresee(uid string) []core.Eviction {
+	view := w.view()
+	view.Index = placement.NewIndex(view.Nodes, view.Tree)
+	w.core.Step(w.now, core.ClusterSeen{View: view})
+	victims, _ := w.core.Victims(w.now, w.pods[uid].Key, view, core.AsItIs)
+	return victims.Evictions
 }
 
 func (w *world) reserve(uid string) {

@@ -17,6 +17,8 @@ type Eviction struct {
 	Pods []*v1.Pod
 	// Whole is false for members above the floor: the gang goes on.
 	Whole bool
+	// Why says what gives the gang the right to that room.
+	Why core.Code
 }
 
 // Outcome is what a search for victims came to.
@@ -26,28 +28,38 @@ type Outcome struct {
 	Violations int
 	// Exact is true where it is known that no choice is better.
 	Exact bool
+	// Due is what the gang has to wait for first.
+	Due core.Due
+	// Patient is true where the gang has nobody evicted but who has agreed to go, and Capped
+	// where a cap keeps it out even without all that may go.
+	Patient, Capped bool
 	// Rejection says what would be missing without all that may go; nil where the
 	// gang got its place.
 	Rejection *placement.Rejection
 }
 
 // Preempt lets others go for a gang that has been tried and whose floor has no place,
-// and tries it again. Pods that are being deleted are taken for gone. It is not ok
-// where the gang may not evict anybody or victims are of no help: it has its floor, its
-// preemptionPolicy is Never, its queue is at its cap, or it may not be tried.
+// and tries it again: those who go now, else those who do once it has waited. Pods that are
+// being deleted are taken for gone. It is not ok where the gang has its floor, or may not be
+// tried.
 //
 // Only pods of the listing's own scheduler are victims.
 func (o *Offline) Preempt(key gang.Key) (outcome Outcome, ok bool) {
 	o.letLeave()
 	view := o.view
 	view.Others, view.Budgets = func() []core.Occupant { return o.others(o.running) }, o.allowances
-	victims, ok := o.core.Victims(o.now, key, view)
-	if !ok || victims.Rejection != nil {
-		return Outcome{Rejection: victims.Rejection}, ok
+	due := core.AsItIs
+	victims, ok := o.core.Victims(o.now, key, view, due)
+	for ok && victims.None() && due < core.RoomReserved {
+		due++
+		victims, ok = o.core.Victims(o.now, key, view, due)
 	}
-	outcome = Outcome{Violations: victims.Violations, Exact: victims.Exact}
+	if !ok || victims.None() {
+		return Outcome{Rejection: victims.Rejection, Capped: victims.Capped, Patient: victims.Patient}, ok
+	}
+	outcome = Outcome{Violations: victims.Violations, Exact: victims.Exact, Due: due}
 	for _, victim := range victims.Evictions {
-		eviction := Eviction{Gang: victim.Key, Whole: victim.Whole}
+		eviction := Eviction{Gang: victim.Key, Whole: victim.Whole, Why: victim.Reason.Code}
 		for _, uid := range victim.UIDs {
 			i := slices.IndexFunc(o.running, func(pod *v1.Pod) bool { return string(pod.UID) == uid })
 			eviction.Pods = append(eviction.Pods, o.running[i])

@@ -11,7 +11,7 @@ var ofQuota = []defect{
 	{"what is on its way counts for nobody", "account.go", "\t\tif m.state == gang.Waiting {\n\t\t\tcontinue", "\t\tif m.state != gang.Bound {\n\t\t\tcontinue"},
 	{"pods without a gang count for nobody", "quota.go", "append(s.holders[:0], s.lone...)", "append(s.holders[:0], s.lone[:0]...)"},
 	{"who asks what may go changes what is held", "pkg/quota/balance.go", "positive(h.Amounts).Clone().Sub(positive(h.Promised))", "positive(h.Amounts).Sub(positive(h.Promised))"},
-	{"shares are taken back by what is asked, wherever it goes", "rights.go", "c.most(g.lacking(), view)", "c.asks(g.lacking())"},
+	{"shares are taken back by what is asked, wherever it goes", "rights.go", "c.most(g.lacking(), f.view)", "c.asks(g.lacking())"},
 	{"who goes anyway still counts where shares are looked at", "pkg/quota/balance.go", "part = goes[k]", "part = Nothing"},
 	{"shares are taken from who may have the gang go", "pkg/quota/balance.go", " || h.Priority == priority && revocable && !h.Revocable", ""},
 	{"what a gang has is kept when a member moves", "tally.go", "\tm.group.account, m.group.tenancy = nil, nil\n", ""},
@@ -36,5 +36,5 @@ var ofQuota = []defect{
 	{"the one reservation changes queues for ever", "drain.go", " && now.Sub(other.reservation.Since) < settled", ""},
 	{"a gang is not tried when shares may be taken back", "heal.go", " || c.isDue(now, g)", ""},
 	{"a refusal stands when shares may be taken back", "attempt.go", "from.After(now) && from.Before(g.refusal.until)", "false"},
-	{"who has borrowed is told that it was revoked", "preempt.go", "case g.mayRevoke(t.Claim):", "case t.Revocable && g.reservation != nil:"},
+	{"who has borrowed is told that it was revoked", "preempt.go", "case f.mayRevoke(t.Claim):", "case t.Revocable && g.reservation != nil:"},
 }
