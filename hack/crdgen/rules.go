@@ -129,8 +129,8 @@ func bound(root *apiextensions.JSONSchemaProps) {
 const (
 	roles   = "self.spec.pytorchReplicaSpecs"
 	workers = roles + "[?'Worker'].?replicas.orValue(1)"
-	most    = "(has(self.spec.elasticPolicy) && self.spec.elasticPolicy.?maxReplicas.orValue(1) > " + workers +
-		" ? self.spec.elasticPolicy.maxReplicas : " + workers + ")"
+	grown   = "self.spec.elasticPolicy.?maxReplicas.orValue(self.spec.elasticPolicy.?minReplicas.orValue(1))"
+	most    = "(has(self.spec.elasticPolicy) && " + grown + " > " + workers + " ? " + grown + " : " + workers + ")"
 	longest = "(self.metadata.name.size() + '-worker-'.size() + string(" + most + " - 1).size())"
 )
 

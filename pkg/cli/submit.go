@@ -119,7 +119,7 @@ func (f *submitFlags) described(command *cobra.Command, args []string, described
 		names, program = args[:dash], args[dash:]
 	}
 	flags := command.Flags()
-	described.masterGiven = flags.Changed("master")
+	described.masterGiven, described.maxRestartsGiven = flags.Changed("master"), flags.Changed("max-restarts")
 	switch {
 	case f.file != "" && len(args) > 0:
 		return nil, errors.New("--filename: a manifest has its own name and command; leave NAME and what follows -- out")

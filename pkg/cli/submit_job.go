@@ -33,6 +33,7 @@ type jobFlags struct {
 	cleanPods           string
 	backoffLimit        int32
 	maxRestarts         int32
+	maxRestartsGiven    bool
 }
 
 // gpuResource is what --gpus-per-worker counts.
@@ -210,8 +211,11 @@ func (f *jobFlags) policies(spec *kubeflowv1.PyTorchJobSpec, size jobSize) error
 	if f.nproc != "" {
 		spec.NprocPerNode = &nproc
 	}
-	if f.maxRestarts < 0 {
+	switch {
+	case f.maxRestarts < 0:
 		return fmt.Errorf("--max-restarts=%d: must be 0 or more", f.maxRestarts)
+	case f.maxRestartsGiven && !size.elastic:
+		return errors.New("--max-restarts: is torchrun's, of an elastic job: give --workers a range, such as 2..8, or say --backoff-limit instead")
 	}
 	if size.elastic {
 		spec.ElasticPolicy = &kubeflowv1.ElasticPolicy{

@@ -48,6 +48,8 @@ func TestLiveBadInput(t *testing.T) {
 			`spec.pytorchReplicaSpecs[Master].replicas: Forbidden: must be 1`},
 		{"6 no Workers", roles("Worker: {replicas: 0, " + train + "}"),
 			`[spec.pytorchReplicaSpecs.Worker.replicas: Invalid value: 0: spec.pytorchReplicaSpecs.Worker.replicas in body should be greater than or equal to 1, spec.pytorchReplicaSpecs[Worker].replicas: Forbidden: must be at least 1; omit Worker instead]`},
+		{"6 no elastic Workers", "{spec: {elasticPolicy: {}, pytorchReplicaSpecs: {Worker: {replicas: 0, " + train + "}}}}",
+			`[spec.pytorchReplicaSpecs.Worker.replicas: Invalid value: 0: spec.pytorchReplicaSpecs.Worker.replicas in body should be greater than or equal to 1, spec.pytorchReplicaSpecs[Worker].replicas: Forbidden: must be at least 1; omit Worker instead]`},
 		{"7 negative replicas", roles("Worker: {replicas: -1, " + train + "}"),
 			`[spec.pytorchReplicaSpecs.Worker.replicas: Invalid value: -1: spec.pytorchReplicaSpecs.Worker.replicas in body should be greater than or equal to 1, .spec.pytorchReplicaSpecs.Worker.replicas: Invalid value: -1: should be a non-negative integer, spec.pytorchReplicaSpecs[Worker].replicas: Forbidden: must be at least 1; omit Worker instead]`},
 		{"7 replicas of 2³¹", roles("Worker: {replicas: 2147483648, " + train + "}"),

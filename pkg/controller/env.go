@@ -120,9 +120,18 @@ func (p *pass) nnodes() string {
 	return fmt.Sprintf("%d:%d", *elastic.MinReplicas, *elastic.MaxReplicas)
 }
 
-// mergeEnv appends ours to the user's entries, of which those of the same name go.
+// mergeEnv appends ours to the user's entries. Those of the same name go, but for one that a later
+// entry refers to, by $(NAME): the kubelet takes the value that stands before that.
 func mergeEnv(users, ours []corev1.EnvVar) []corev1.EnvVar {
-	kept := slices.DeleteFunc(slices.Clone(users), func(variable corev1.EnvVar) bool { return hasEnv(ours, variable.Name) })
+	kept := make([]corev1.EnvVar, 0, len(users)+len(ours))
+	for i, variable := range users {
+		referred := slices.ContainsFunc(users[i+1:], func(later corev1.EnvVar) bool {
+			return strings.Contains(later.Value, "$("+variable.Name+")")
+		})
+		if referred || !hasEnv(ours, variable.Name) {
+			kept = append(kept, variable)
+		}
+	}
 	return append(kept, ours...)
 }
 

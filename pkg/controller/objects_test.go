@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,6 +37,24 @@ func TestElasticEnv(t *testing.T) {
 	env := envOf(w.find("worker-1"))
 	if env["PET_NNODES"] != "2:2" || env["MASTER_ADDR"] != "job-master-0" || env["RANK"] != "2" || env["WORLD_SIZE"] != "3" {
 		t.Errorf("with a Master: %v", env)
+	}
+}
+
+// TestEnvThatRefers: $(NAME) in an entry of the user means the user's own value that stands before it, as
+// with Kubeflow's operator. What the program finds under NAME is ours.
+func TestEnvThatRefers(t *testing.T) {
+	w := newWorld(t, parseJob(t, `{spec: {pytorchReplicaSpecs: {Master: {template: {spec: {containers: [{name: pytorch, image: a, env: [
+		{name: MASTER_ADDR, value: mine}, {name: STORE, value: "tcp://$(MASTER_ADDR):1"}, {name: RANK, value: "7"}]}]}}}}}}`)).look()
+	pod := w.find("master-0")
+	var got []string
+	for _, variable := range pod.Spec.Containers[0].Env[:3] {
+		got = append(got, variable.Name+"="+variable.Value)
+	}
+	if want := []string{"MASTER_ADDR=mine", "STORE=tcp://$(MASTER_ADDR):1", "PYTHONUNBUFFERED=1"}; !slices.Equal(got, want) {
+		t.Errorf("the first entries are %q, want %q", got, want)
+	}
+	if env := envOf(pod); env["MASTER_ADDR"] != "job-master-0" || env["RANK"] != "0" {
+		t.Errorf("what the program finds: %v", env)
 	}
 }
 

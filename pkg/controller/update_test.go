@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"strings"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -86,4 +87,18 @@ func TestLiveScaleOfDefaults(t *testing.T) {
 		return counts[v1.Worker] != nil && counts[v1.Worker].Active == 1, counts
 	})
 	l.wantScale(1, 1)
+}
+
+// TestLiveRangeOutgrowsTheName: a running job is not given a range whose pods could have no names.
+func TestLiveRangeOutgrowsTheName(t *testing.T) {
+	l := newLive(t)
+	l.name = strings.Repeat("a", 54)
+	l.applyText(`{metadata: {name: ` + l.name + `}, spec: {elasticPolicy: {minReplicas: 2}, pytorchReplicaSpecs: {
+		Worker: {replicas: 2, template: {spec: {containers: [{name: pytorch, image: a}]}}}}}}`)
+	l.awaitPods("worker-0", "worker-1")
+	for _, wide := range []string{`{"minReplicas":11}`, `{"maxReplicas":11}`} {
+		l.wantRefusal(l.client.Patch(l.ctx, l.job(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"elasticPolicy":`+wide+`}}`))),
+			"metadata.name: Invalid value: must be no more than 53 characters")
+	}
+	l.wantRefusal(l.scale(0), "spec.pytorchReplicaSpecs[Worker].replicas: Forbidden: must be at least 1; omit Worker instead")
 }
