@@ -26,6 +26,7 @@ import (
 	scheduling "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+	lockstepv1alpha1 "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
 )
 
 // Options of Add.
@@ -50,7 +51,7 @@ const (
 // Scheme knows every type that the controller reads or writes.
 func Scheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1.AddToScheme, scheduling.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1.AddToScheme, lockstepv1alpha1.AddToScheme, scheduling.AddToScheme} {
 		if err := add(scheme); err != nil {
 			panic(err) // two types of one name: a broken build
 		}

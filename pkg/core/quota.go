@@ -35,6 +35,10 @@ func (c *Core) queuesSeen(e QueuesSeen) {
 // Late is what queues have borrowed of late, as of the last look; for the next core.
 func (c *Core) Late() quota.History { return c.shares.late }
 
+// Usage is what queues hold, as of the last look; nil where there are none, or nobody has
+// looked. It is read only.
+func (c *Core) Usage() *quota.Usage { return c.shares.usage }
+
 // weigh sums up anew what each queue holds, and whose turn it is.
 func (c *Core) weigh(now time.Time, view *View) {
 	s := &c.shares

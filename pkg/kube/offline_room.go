@@ -10,30 +10,40 @@ import (
 	"lockstep.dev/lockstep/pkg/placement"
 )
 
-// Room is the cluster as a recommender of sizes asks about it: what is free, with the
-// jobs whose size it may change and the gangs that wait. Jobs are gangs with members of
-// the given role that have a node; the room, and pending, know gangs as namespace/name.
-// now is what their waiting is counted to, from when the gang was made.
+// Sized is a gang whose size a recommender may change.
+type Sized struct {
+	Key gang.Key
+	// Spare is how many members it may have to give back to gangs that wait.
+	Spare int
+}
+
+// Room is the cluster as a recommender of sizes asks about it: what is free, below the caps
+// of queues, with the jobs whose size it may change and the gangs that wait. Jobs are gangs
+// with members of the given role that have a node; the room, and pending, know gangs as
+// namespace/name. now is what their waiting is counted to, from when the gang was made.
 //
-// A gang waits if its floor has no place and could have one in an empty cluster; members
-// above a floor that is placed do not count. Pending is in the order in which gangs are tried.
-func (o *Offline) Room(now time.Time, jobs []gang.Key, role string) (room *autoscale.IndexRoom, pending []autoscale.Pending) {
+// A gang waits if its floor has no place and could have one in an empty cluster, and no cap
+// keeps it out that jobs could not make room below; members above a floor that is placed do
+// not count. Pending is in the order in which gangs are tried.
+func (o *Offline) Room(now time.Time, jobs []Sized, role string) (room autoscale.Room, pending []autoscale.Pending) {
 	placed := map[string]autoscale.Placed{}
-	for _, key := range jobs {
-		if p, ok := o.placed(key, role); ok {
-			placed[key.String()] = p
+	allowed := o.allowance()
+	for _, job := range jobs {
+		if p, ok := o.placed(job.Key, role); ok {
+			placed[job.Key.String()] = p
+			allowed.spare(job, o.queueOf(job.Key), p.Worker)
 		}
 	}
 	waiting := map[string]placement.Request{}
 	for _, key := range o.Queue() {
-		if req, ok := o.waits(key); ok {
+		if req, ok := o.waits(key); ok && allowed.may(key, o.queueOf(key), req) {
 			waiting[key.String()] = req
 			pending = append(pending, autoscale.Pending{
 				Name: key.String(), GPUs: extended(req), Waited: now.Sub(o.groups[key].CreationTimestamp.Time), Priority: Priority(o.leader(key)),
 			})
 		}
 	}
-	return autoscale.NewIndexRoom(o.view.Index, placed, waiting), pending
+	return allowed.below(autoscale.NewIndexRoom(o.view.Index, placed, waiting)), pending
 }
 
 // extended is how much a gang asks for of what its members are chiefly about: GPUs,

@@ -8,6 +8,7 @@ import (
 	v1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
+	lockstepv1alpha1 "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
 	"lockstep.dev/lockstep/pkg/autoscale"
 	"lockstep.dev/lockstep/pkg/gang"
 )
@@ -32,7 +33,7 @@ func TestOfflineRoom(t *testing.T) {
 		},
 	}, nil, isLockstep)
 	key := gang.Key{Namespace: "ns", Name: "job"}
-	room, pending := o.Room(time.Unix(62, 0), []gang.Key{key, {Namespace: "ns", Name: "few"}}, "worker")
+	room, pending := o.Room(time.Unix(62, 0), []Sized{{Key: key}, {Key: gang.Key{Namespace: "ns", Name: "few"}}}, "worker")
 	if want := []autoscale.Pending{{Name: "ns/waits", GPUs: 4, Waited: time.Minute, Priority: 7}}; !slices.Equal(pending, want) {
 		t.Errorf("pending %v, want %v", pending, want)
 	}
@@ -52,5 +53,69 @@ func TestOfflineRoom(t *testing.T) {
 	}
 	if room.Grow("ns/few", 1) {
 		t.Error("a job without Workers grows")
+	}
+}
+
+func inQueue(name string) func(*v1alpha1.PodGroup) {
+	return func(pg *v1alpha1.PodGroup) { pg.Labels = map[string]string{QueueLabel: name} }
+}
+
+// TestOfflineRoomBelowCaps: a job finds no room above the cap of its queue, and a gang that a
+// cap keeps out does not wait for room, unless the job has some to spare.
+func TestOfflineRoomBelowCaps(t *testing.T) {
+	group := func(name string, floor int32, at int64, queue string) *v1alpha1.PodGroup {
+		pg := newGroup(name, floor, at)
+		inQueue(queue)(pg)
+		return pg
+	}
+	o := NewOffline(Listing{
+		Nodes: []*v1.Node{newNode("a", 8)},
+		Queues: []*lockstepv1alpha1.Queue{
+			queueOf("small", "", []string{"ns"}, lockstepv1alpha1.QueueResource{Name: "nvidia.com/gpu", Cap: quantity("4")}),
+			queueOf("large", "", []string{"ns"}, lockstepv1alpha1.QueueResource{Name: "nvidia.com/gpu", Cap: quantity("6")}),
+		},
+		PodGroups: []*v1alpha1.PodGroup{
+			group("job", 1, 1, "small"), group("beside", 1, 2, "small"), group("more", 2, 3, "small"), group("other", 5, 4, "large"),
+		},
+		Pods: []*v1.Pod{
+			newPod("job", 0, 1, worker, on("a")), newPod("job", 1, 1, worker, on("a")), newPod("job", 2, 1, worker, on("a")),
+			newPod("beside", 0, 2),
+			newPod("more", 0, 2), newPod("more", 1, 2),
+			newPod("other", 0, 1), newPod("other", 1, 1), newPod("other", 2, 1), newPod("other", 3, 1), newPod("other", 4, 1),
+		},
+	}, nil, isLockstep)
+	job := Sized{Key: gang.Key{Namespace: "ns", Name: "job"}}
+	names := func(list []autoscale.Pending) (names []string) {
+		for _, p := range list {
+			names = append(names, p.Name)
+		}
+		return names
+	}
+	room, pending := o.Room(time.Unix(62, 0), []Sized{job}, "worker")
+	if got := names(pending); !slices.Equal(got, []string{"ns/other"}) {
+		t.Errorf("with nothing to spare %v wait for room", got)
+	}
+	if !room.Grow("ns/job", 1) || room.Grow("ns/job", 1) {
+		t.Error("a job of 3 GPUs in a queue that may hold 4 grows by one, and no more")
+	}
+	if room.Start("ns/other") {
+		t.Error("5 GPUs found where 4 are free")
+	}
+	room.Reset()
+	if !room.Start("ns/other") || room.Start("ns/other") {
+		t.Error("a queue that may hold 6 holds 5, and no more")
+	}
+	room.Reset()
+
+	job.Spare = 1
+	room, pending = o.Room(time.Unix(62, 0), []Sized{job}, "worker")
+	if got := names(pending); !slices.Equal(got, []string{"ns/other", "ns/beside"}) {
+		t.Errorf("with one to spare %v wait for room", got)
+	}
+	if room.Start("ns/beside") {
+		t.Error("5 GPUs in a queue that may hold 4")
+	}
+	if room.Shrink("ns/job", 1); !room.Start("ns/beside") {
+		t.Error("no room below the cap although a Worker gave way")
 	}
 }

@@ -20,7 +20,7 @@ type Piece struct {
 // that turn out not to be needed. None where it is admitted as it is; not ok where it would
 // be kept out even without all of them.
 func (u *Usage) Lift(queue string, asked cluster.Resources, pieces []Piece) (goes []int, ok bool) {
-	l := &lifting{usage: u, path: u.tree.path(queue), asked: asked, pieces: pieces, left: slices.Clone(u.used), gone: make([]bool, len(pieces))}
+	l := &lifting{Trial: u.Trial(), queue: queue, asked: asked, pieces: pieces, gone: make([]bool, len(pieces))}
 	for i := range pieces {
 		if l.admitted() {
 			break
@@ -36,8 +36,8 @@ func (u *Usage) Lift(queue string, asked cluster.Resources, pieces []Piece) (goe
 		if !l.mayStay(i) {
 			continue
 		}
-		if l.move(i, cluster.Resources.Add); !l.admitted() {
-			l.move(i, cluster.Resources.Sub)
+		if l.turn(i); !l.admitted() {
+			l.turn(i)
 		}
 	}
 	for i := range pieces {
@@ -50,24 +50,21 @@ func (u *Usage) Lift(queue string, asked cluster.Resources, pieces []Piece) (goe
 
 // lifting is a search for who goes for a cap.
 type lifting struct {
-	usage  *Usage
-	path   []int // of the gang's queue
+	*Trial        // what queues hold without those that are gone
+	queue  string // the gang's
 	asked  cluster.Resources
 	pieces []Piece
-	left   []cluster.Resources // what queues hold without those that are gone
 	gone   []bool
 }
 
-func (l *lifting) admitted() bool {
-	_, refused := l.usage.refuses(l.path, l.asked, l.left)
-	return !refused
-}
+func (l *lifting) admitted() bool { return l.Admits(l.queue, l.asked) }
 
 // counts reports whether a piece holds something of what a cap in the way is about.
 func (l *lifting) counts(i int) bool {
 	p := l.pieces[i]
-	for at, queue := range l.path {
-		r, refused := l.usage.refuses(l.path[at:at+1], l.asked, l.left)
+	path := l.usage.tree.path(l.queue)
+	for at, queue := range path {
+		r, refused := l.usage.refuses(path[at:at+1], l.asked, l.held)
 		if refused && p.Amounts.Get(r.Resource) > 0 && slices.Contains(l.usage.tree.path(p.Queue), queue) {
 			return true
 		}
@@ -77,10 +74,10 @@ func (l *lifting) counts(i int) bool {
 
 // take lets a piece go, and with a rest all of its owner's.
 func (l *lifting) take(i int) {
-	l.move(i, cluster.Resources.Sub)
+	l.turn(i)
 	for k := range l.pieces {
 		if l.pieces[i].Rest && l.pieces[k].Owner == l.pieces[i].Owner && !l.gone[k] {
-			l.move(k, cluster.Resources.Sub)
+			l.turn(k)
 		}
 	}
 }
@@ -91,9 +88,12 @@ func (l *lifting) mayStay(i int) bool {
 	return l.gone[i] && (rest < 0 || rest == i || !l.gone[rest])
 }
 
-func (l *lifting) move(i int, change func(a, b cluster.Resources) cluster.Resources) {
-	l.gone[i] = !l.gone[i]
-	for _, at := range l.usage.tree.path(l.pieces[i].Queue) {
-		l.left[at] = change(l.left[at].Clone(), l.pieces[i].Amounts)
+// turn lets a piece go, or come back.
+func (l *lifting) turn(i int) {
+	p := l.pieces[i]
+	if l.gone[i] = !l.gone[i]; l.gone[i] {
+		l.Give(p.Queue, p.Amounts)
+	} else {
+		l.Take(p.Queue, p.Amounts)
 	}
 }

@@ -8,12 +8,14 @@ import (
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	scheduling "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+	lockstep "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
 	"lockstep.dev/lockstep/pkg/autoscale"
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/controller"
@@ -26,7 +28,7 @@ import (
 type Advisor struct {
 	// Jobs has jobs, pod groups and autoscalers, and writes sizes.
 	Jobs client.Client
-	// Cluster has nodes, and the pods of everybody.
+	// Cluster has nodes, the pods of everybody, and queues.
 	Cluster client.Reader
 	// Recommender decides.
 	Recommender autoscale.Recommender
@@ -111,12 +113,14 @@ func (a *Advisor) decide(ctx context.Context, listing kube.Listing, sized []sizi
 	}
 	offline := kube.NewOffline(listing, levels(a.Levels, listing), func(name string) bool { return name == a.SchedulerName })
 	situation := autoscale.Situation{}
-	var keys []gang.Key
+	var gangs []kube.Sized
 	for _, s := range sized {
 		situation.Jobs = append(situation.Jobs, s.withNodes(offline))
-		keys = append(keys, gang.Key{Namespace: s.stored.Namespace, Name: s.stored.Name})
+		gangs = append(gangs, kube.Sized{
+			Key: gang.Key{Namespace: s.stored.Namespace, Name: s.stored.Name}, Spare: max(0, s.job.Current-max(s.job.Min, s.job.Asked)),
+		})
 	}
-	situation.Room, situation.Pending = offline.Room(a.Now(), keys, "worker")
+	situation.Room, situation.Pending = offline.Room(a.Now(), gangs, "worker")
 	elastic(situation.Pending, jobs)
 	for i, d := range a.Recommender.Recommend(situation) {
 		advice := controller.Advice{
@@ -198,11 +202,13 @@ func (a *Advisor) forget(jobs []*v1.PyTorchJob) {
 func (a *Advisor) look(ctx context.Context) (kube.Listing, error) {
 	listing := kube.Listing{}
 	nodes, pods, groups := &nodeList{}, &podList{}, &scheduling.PodGroupList{}
+	queues, quotas := &lockstep.QueueList{}, &scheduling.ElasticQuotaList{}
 	for _, read := range []struct {
 		from client.Reader
 		into client.ObjectList
-	}{{a.Cluster, nodes}, {a.Cluster, pods}, {a.Jobs, groups}} {
-		if err := read.from.List(ctx, read.into, client.UnsafeDisableDeepCopy); err != nil {
+	}{{a.Cluster, nodes}, {a.Cluster, pods}, {a.Jobs, groups}, {a.Cluster, queues}, {a.Cluster, quotas}} {
+		err := read.from.List(ctx, read.into, client.UnsafeDisableDeepCopy)
+		if err != nil && !meta.IsNoMatchError(err) { // a cluster need not know queues
 			return listing, err
 		}
 	}
@@ -214,6 +220,12 @@ func (a *Advisor) look(ctx context.Context) (kube.Listing, error) {
 	}
 	for i := range groups.Items {
 		listing.PodGroups = append(listing.PodGroups, &groups.Items[i])
+	}
+	for i := range queues.Items {
+		listing.Queues = append(listing.Queues, &queues.Items[i])
+	}
+	for i := range quotas.Items {
+		listing.Quotas = append(listing.Quotas, &quotas.Items[i])
 	}
 	return listing, nil
 }

@@ -6,10 +6,12 @@ import (
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
+	lockstep "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
 	"lockstep.dev/lockstep/pkg/controller"
 )
 
@@ -100,4 +102,24 @@ func TestLiveKeepsWhatWasAsked(t *testing.T) {
 	l.create(strings.NewReplacer("name: job", "name: other", "replicas: 2", "replicas: 4").Replace(elasticJob))
 	l.awaitBound("other", 2)
 	l.awaitBound("job", 2)
+}
+
+// TestLiveBelowTheCap: a job grows up to the cap of its queue, and not less because a gang
+// waits that the cap keeps out.
+func TestLiveBelowTheCap(t *testing.T) {
+	l := newLive(t)
+	l.must(l.client.Create(t.Context(), &lockstep.Queue{
+		ObjectMeta: metav1.ObjectMeta{Name: "team"},
+		Spec: lockstep.QueueSpec{Namespaces: []string{namespace}, Resources: []lockstep.QueueResource{
+			{Name: "nvidia.com/gpu", Cap: new(resource.MustParse("4"))}}},
+	}))
+	l.createGang("large", 5) // above the cap
+	l.create(elasticJob)
+	l.awaitBound("job", 4)
+	if reason := l.awaitVerdict("job", "NoRoom"); !strings.Contains(reason, "no room") {
+		t.Errorf("reason: %s", reason)
+	}
+	if got := *l.job("job").Spec.PyTorchReplicaSpecs[v1.Worker].Replicas; got != 4 {
+		t.Errorf("Worker.replicas is %d", got)
+	}
 }
