@@ -105,7 +105,7 @@ func (f *contest) name(node int) string { return f.view.Nodes[node].Name }
 // evictions meanwhile.
 func (f *contest) wait() (said string, waits bool) {
 	r := f.gang.reservation
-	if r == nil || r.Kind != Preempting || !f.covers(r.Room) {
+	if r == nil || r.Kind != Preempting || !f.covers(r.Room) || !f.tenable(r.Room) {
 		return "", false
 	}
 	ending := 0
