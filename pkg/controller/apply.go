@@ -182,6 +182,7 @@ func explain(job *v1.PyTorchJob, object client.Object, err error) *Trouble {
 	if taken := (*takenError)(nil); errors.As(err, &taken) {
 		trouble.taken = kindOf(object) + "/" + object.GetName()
 	}
+	trouble.quota = apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota")
 	pod, isPod := object.(*corev1.Pod)
 	if !isPod {
 		return trouble

@@ -207,6 +207,7 @@ func (p *pass) run() {
 		return
 	}
 	p.wantProvisioning()
+	p.giveBack()
 	p.wantServices()
 	p.wantPods()
 	p.wantHPA()

@@ -1,6 +1,9 @@
 package controller
 
 import (
+	"fmt"
+	"hash/fnv"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -136,16 +139,28 @@ func (n *notebook) lost(job types.NamespacedName, pod *corev1.Pod) {
 }
 
 // failed takes note of a failed creation and says when to try again: after 1 s, 2 s,
-// 4 s, and so on up to a minute.
+// 4 s, and so on up to a minute; who competes for a quota after half of that or more, each
+// job at a time of its own.
 func (n *notebook) failed(job types.NamespacedName, generation int64, t *Trouble, now time.Time) {
 	n.on(job, func(p *page) {
 		if p.trouble == nil || p.generation != generation {
 			p.attempts = 0
 		}
-		t.Retry = now.Add(min(time.Minute, time.Second<<min(p.attempts, 6)))
+		wait := min(time.Minute, time.Second<<min(p.attempts, 6))
+		if t.quota {
+			wait -= time.Duration(share(p.uid, p.attempts) * float64(wait) / 2)
+		}
+		t.Retry = now.Add(wait)
 		p.trouble, p.generation = t, generation
 		p.attempts++
 	})
+}
+
+// share is a number from 0 to 1 that is a job's own at each attempt.
+func share(job types.UID, attempt int) float64 {
+	hash := fnv.New32a()
+	fmt.Fprint(hash, attempt, job)
+	return float64(hash.Sum32()) / math.MaxUint32
 }
 
 // freed takes note that an object is no more: where its name was what the job lacked, it is

@@ -51,6 +51,8 @@ type Trouble struct {
 	// taken is the object that has a name which the job needs, by kind and name; empty: it was
 	// something else.
 	taken string
+	// quota: a ResourceQuota has no room for the object.
+	quota bool
 }
 
 // Plan is what is to be done, in the order of its fields.
