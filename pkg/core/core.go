@@ -334,6 +334,9 @@ func (c *Core) status(g *group) Status {
 				moment(g.between), counts.Live(), counts.Bound, counts.Binding, counts.Held+counts.Reserved)}
 		}
 	case gang.Placed:
+		if counts.Waiting > 0 {
+			s.Reason = g.gate() // more have come that may not be tried
+		}
 	}
 	if r := g.reservation; r != nil {
 		s.Reservation = &r.Reservation

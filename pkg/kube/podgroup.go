@@ -67,7 +67,7 @@ func (s GroupStatus) Next(
 	if status.Phase == gang.Placed {
 		condition.Status = metav1.ConditionTrue
 	}
-	if condition.Reason == "" {
+	if condition.Reason == "" || status.Phase == gang.Placed {
 		condition.Reason = string(status.Phase)
 	}
 	changed = meta.SetStatusCondition(&next.Conditions, condition)
@@ -95,7 +95,11 @@ func Sentence(status core.Status) string {
 	counts := status.Counts
 	switch status.Phase {
 	case gang.Placed:
-		return fmt.Sprintf("%d members have a node; %d are needed", counts.Placed(), status.Floor)
+		text := fmt.Sprintf("%d members have a node; %d are needed", counts.Placed(), status.Floor)
+		if status.Reason.Code != "" {
+			text += fmt.Sprintf("; %d more may not be tried: %s", counts.Waiting, status.Reason.Message)
+		}
+		return text
 	case gang.Queued:
 		if status.Reason.Message == "" {
 			return "complete; waits for its turn"

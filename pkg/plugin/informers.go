@@ -201,7 +201,7 @@ func (e *engine) podSeen(pod *v1.Pod) {
 	effects := e.core.Step(time.Now(), e.seen(pod))
 	e.mu.Unlock()
 	e.apply(effects)
-	if pod.Status.Phase == v1.PodRunning {
+	if pod.Status.Phase == v1.PodRunning || pod.Spec.NodeName == "" {
 		e.reports.touch(key)
 	}
 }
@@ -326,7 +326,9 @@ func (e *engine) groupHandler() cache.ResourceEventHandler {
 		UpdateFunc: func(_, o any) { seen(o) },
 		DeleteFunc: func(o any) {
 			if g, ok := last(o).(*group); ok {
-				e.step(core.GroupGone{Key: gang.Key{Namespace: g.Namespace, Name: g.Name}})
+				key := gang.Key{Namespace: g.Namespace, Name: g.Name}
+				e.step(core.GroupGone{Key: key})
+				e.reports.touch(key)
 			}
 		},
 	}

@@ -86,6 +86,9 @@ func (r *reporter) write(ctx context.Context, key gang.Key) error {
 		queue, _ = e.quota.QueueOf(g.PodGroup)
 	}
 	e.mu.Unlock()
+	if err := r.tellStrays(ctx, key, status); err != nil {
+		return err
+	}
 	if g == nil || !known {
 		r.mu.Lock()
 		delete(r.event, key)
