@@ -78,7 +78,7 @@ func (e explanation) verdict(s *screen) string {
 	case !e.Fits:
 		return s.bad("waits") + ": " + e.Reason
 	case e.State == string(gang.Placed) && e.Waiting > 0:
-		return fmt.Sprintf("%s: %s; %d beyond the floor wait: %s", s.good("has its place"), e.where(), e.Waiting, e.Message)
+		return fmt.Sprintf("%s: %s; %s", s.good("has its place"), e.where(), e.beyond())
 	case e.State == string(gang.Placed):
 		return s.good("has its place") + ": " + e.where()
 	}

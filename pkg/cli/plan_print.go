@@ -48,7 +48,7 @@ func printPlan(s *screen, plan gangPlan) {
 		s.plain(fmt.Sprintf("  beside %s bound already", plural(len(plan.Bound), "pod")))
 	}
 	if plan.Waiting > 0 {
-		s.plain(fmt.Sprintf("  %d beyond the floor wait: %s", plan.Waiting, plan.Message))
+		s.plain("  " + plan.beyond())
 	}
 }
 
@@ -94,6 +94,15 @@ func (p gangPlan) where() string {
 		return "one node, " + p.Domain
 	}
 	return fmt.Sprintf("%s in %s %s", hosts, p.Level, p.Domain)
+}
+
+// beyond says that members wait although the floor has its place.
+func (p gangPlan) beyond() string {
+	verb := "wait"
+	if p.Waiting == 1 {
+		verb = "waits"
+	}
+	return fmt.Sprintf("%d beyond the floor %s: %s", p.Waiting, verb, p.Message)
 }
 
 func plural(n int, noun string) string {

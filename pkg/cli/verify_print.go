@@ -107,9 +107,10 @@ func (v *verification) conclude() error {
 func (v *verification) sum(end summary) string {
 	text := v.screen.good("no violation")
 	if n := len(v.found); n > 0 {
-		text = v.screen.bad(fmt.Sprintf("%d violations", n))
+		text = v.screen.bad(plural(n, "violation"))
 	}
-	text += fmt.Sprintf(": %d gangs, %d jobs and %d pods on %d nodes, %d events", end.Gangs, end.Jobs, end.Pods, end.Nodes, end.Events)
+	text += fmt.Sprintf(": %s, %s and %s on %s, %s", plural(end.Gangs, "gang"), plural(end.Jobs, "job"), plural(end.Pods, "pod"),
+		plural(end.Nodes, "node"), plural(end.Events, "event"))
 	if end.Suspicions > 0 {
 		text += fmt.Sprintf("; %d more things are not as they should be and may still be mended in time", end.Suspicions)
 	}

@@ -87,9 +87,13 @@ func (p *pass) warnStillRunning() {
 		devices = append(devices, quantity.String()+" "+string(name))
 	}
 	slices.Sort(devices)
-	message := fmt.Sprintf("%d pods still run after the end of the job, because spec.runPolicy.cleanPodPolicy is None", running)
+	pods, hold := "1 pod still runs", "it holds "
+	if running > 1 {
+		pods, hold = fmt.Sprintf("%d pods still run", running), "they hold "
+	}
+	message := pods + " after the end of the job, because spec.runPolicy.cleanPodPolicy is None"
 	if len(devices) > 0 {
-		message += "; they hold " + strings.Join(devices, ", ")
+		message += "; " + hold + strings.Join(devices, ", ")
 	}
 	p.tell(corev1.EventTypeWarning, "PodsStillRunning", message)
 }

@@ -71,8 +71,8 @@ func (p *pass) resize() {
 		progress.Workers = &target
 	case target == *progress.Workers:
 	case t.MaxResizes >= 0 && progress.Resizes >= t.MaxResizes:
-		p.noteClamp("MaxResizes", fmt.Sprintf("the job has been resized %d times, which is all that %s allows",
-			progress.Resizes, v1.AnnotationMaxResizes))
+		p.noteClamp("MaxResizes", fmt.Sprintf("the job has been resized as often as %s allows: %d",
+			v1.AnnotationMaxResizes, progress.Resizes))
 		return
 	case progress.LastResize != nil && p.Now.Before(progress.LastResize.Add(t.Cooldown)):
 		p.wakeAt(progress.LastResize.Add(t.Cooldown))

@@ -60,9 +60,13 @@ func explain(r *placement.Rejection, p problem, names *cluster.Vocabulary) Reaso
 	if p.slicing.size > 1 {
 		sliced = fmt.Sprintf(" in slices of %d that each need one %s", p.slicing.size, view.Tree.LevelName(p.slicing.level))
 	}
+	them, do := "them", "do"
+	if r.Members == 1 {
+		them, do = "it", "does"
+	}
 	switch r.Kind {
 	case placement.NoNodes:
-		reason.Message = fmt.Sprintf("none of %d nodes may run any of the %d pods (node selectors, affinity, taints)", r.Nodes, r.Members)
+		reason.Message = noNodes(r.Nodes, r.Members)
 		return reason
 	case placement.NoSuchLevel:
 		reason.Message = fmt.Sprintf("no node bears the label of topology level %q", view.Tree.LevelName(r.Level))
@@ -71,11 +75,11 @@ func explain(r *placement.Rejection, p problem, names *cluster.Vocabulary) Reaso
 		reason.Message = fmt.Sprintf("the members that run already are not %s", where)
 		return reason
 	case placement.SliceStuck:
-		reason.Message = fmt.Sprintf("what a slice lacks (%d pods) has to go to the %s of its others", r.Members, view.Tree.LevelName(r.Level))
+		reason.Message = fmt.Sprintf("what a slice lacks (%s) has to go to the %s of its others", count(r.Members, "pod"), view.Tree.LevelName(r.Level))
 	case placement.Impossible:
-		reason.Message = fmt.Sprintf("%d pods can never fit %s%s, even if it were empty", r.Members, where, sliced)
+		reason.Message = fmt.Sprintf("%s can never fit %s%s, even if it were empty", count(r.Members, "pod"), where, sliced)
 	default:
-		reason.Message = fmt.Sprintf("%d pods do not fit %s%s now", r.Members, where, sliced)
+		reason.Message = fmt.Sprintf("%s %s not fit %s%s now", count(r.Members, "pod"), do, where, sliced)
 	}
 	var parts []string
 	lacks, has := r.Missing, "has"
@@ -83,19 +87,35 @@ func explain(r *placement.Rejection, p problem, names *cluster.Vocabulary) Reaso
 		lacks, has = r.Emptied, "would have"
 	}
 	for _, m := range lacks[:min(len(lacks), shown)] {
-		parts = append(parts, missing(m, has, view, names))
+		parts = append(parts, missing(m, r.Members, has, view, names))
 	}
 	if len(parts) > 0 {
 		reason.Message += ": " + strings.Join(parts, "; ")
 	}
 	if r.Ineligible > 0 && r.Kind != placement.SliceStuck {
-		reason.Message += fmt.Sprintf(" (%d of %d nodes may not run them)", r.Ineligible, r.Nodes)
+		reason.Message += fmt.Sprintf(" (%d of %d nodes may not run %s)", r.Ineligible, r.Nodes, them)
 	}
 	return reason
 }
 
+// noNodes says that no node may run members of a gang, whatever room it has.
+func noNodes(nodes, members int) string {
+	they := "the pod"
+	if members > 1 {
+		they = fmt.Sprintf("any of the %d pods", members)
+	}
+	which := fmt.Sprintf("none of %d nodes may run ", nodes)
+	switch nodes {
+	case 0:
+		return "there are no nodes"
+	case 1:
+		which = "the only node may not run "
+	}
+	return which + they + " (node selectors, affinity, taints)"
+}
+
 // missing says how far one domain is from holding the gang.
-func missing(m placement.Missing, has string, view View, names *cluster.Vocabulary) string {
+func missing(m placement.Missing, members int, has string, view View, names *cluster.Vocabulary) string {
 	domain := "the cluster"
 	if path := view.Tree.Domains[m.Domain].Path; path != "" {
 		domain = path
@@ -104,8 +124,12 @@ func missing(m placement.Missing, has string, view View, names *cluster.Vocabula
 		return fmt.Sprintf("%s %s room for each kind of pod by itself, not for all of them", domain, has)
 	}
 	resource := names.Name(m.Resource)
-	return fmt.Sprintf("%s %s room for %d of them, %s %s short of %s",
-		domain, has, m.Placeable, amount(m.Resource, m.Need-m.Free), resource, amount(m.Resource, m.Need))
+	room := fmt.Sprintf("room for %d of them", m.Placeable)
+	if members == 1 {
+		room = "no room for it"
+	}
+	return fmt.Sprintf("%s %s %s, %s %s short of %s",
+		domain, has, room, amount(m.Resource, m.Need-m.Free), resource, amount(m.Resource, m.Need))
 }
 
 // amount writes an amount as people write it: cores, binary sizes, plain numbers.

@@ -400,7 +400,7 @@ var broken = []struct {
 		s.job(func(j *invariants.Job) { j.Restarts = 1 })
 		return s
 	}},
-	{"pods outlive their job", "S10", "1 pods are still there 7m0s after their job team/job was deleted", func() *scene {
+	{"pods outlive their job", "S10", "1 pod is still there 7m0s after the job team/job was deleted", func() *scene {
 		s := newScene()
 		s.job(nil)
 		s.pod("job", 0, 1, ofJob)

@@ -63,7 +63,11 @@ func (c *Checker) judgeOrphans(e Event) {
 			p := c.world.jobPods[uid][pod]
 			v.Objects, v.Evidence = append(v.Objects, p.object()), append(v.Evidence, p.event)
 		}
-		v.Sentence = fmt.Sprintf("%d pods are still there %s after their job %s/%s was deleted", len(v.Objects), lasted(since, c.now), e.Job.Namespace, e.Job.Name)
+		pods := "1 pod is"
+		if n := len(v.Objects); n > 1 {
+			pods = fmt.Sprintf("%d pods are", n)
+		}
+		v.Sentence = fmt.Sprintf("%s still there %s after the job %s/%s was deleted", pods, lasted(since, c.now), e.Job.Namespace, e.Job.Name)
 		return v, len(v.Objects) > 0
 	})
 }

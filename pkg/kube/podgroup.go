@@ -90,12 +90,21 @@ func phase(status core.Status, running, succeeded int) v1alpha1.PodGroupPhase {
 	return v1alpha1.PodGroupPending
 }
 
+// one chooses between singular and plural.
+func one(n int, single, plural string) string {
+	if n == 1 {
+		return single
+	}
+	return plural
+}
+
 // Sentence says where a gang stands, for conditions, events and people.
 func Sentence(status core.Status) string {
 	counts := status.Counts
 	switch status.Phase {
 	case gang.Placed:
-		text := fmt.Sprintf("%d members have a node; %d are needed", counts.Placed(), status.Floor)
+		text := fmt.Sprintf("%d %s a node; %d %s needed", counts.Placed(), one(counts.Placed(), "member has", "members have"),
+			status.Floor, one(status.Floor, "is", "are"))
 		if status.Reason.Code != "" {
 			text += fmt.Sprintf("; %d more may not be tried: %s", counts.Waiting, status.Reason.Message)
 		}

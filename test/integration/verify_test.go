@@ -79,7 +79,7 @@ func TestVerify(t *testing.T) {
 		if code == 2 {
 			t.Fatalf("a sound cluster is found broken:\n%s%s", out, errOut)
 		}
-		return code == 0 && strings.HasPrefix(out, "no violation: 1 gangs, 0 jobs and 1 pods on "), out + errOut
+		return code == 0 && strings.HasPrefix(out, "no violation: 1 gang, 0 jobs and 1 pod on "), out + errOut
 	})
 
 	other := w.nodes[0]

@@ -82,7 +82,7 @@ func (a *Advisor) sizing(stored *v1.PyTorchJob, workers []*corev1.Pod) sizing {
 	case s.moving:
 	case terms.MaxResizes >= 0 && progress.Resizes >= terms.MaxResizes:
 		s.apart = &controller.Advice{Verdict: "MaxResizes", Reason: fmt.Sprintf(
-			"the job has been resized %d times, which is all that %s allows", progress.Resizes, v1.AnnotationMaxResizes)}
+			"the job has been resized as often as %s allows: %d", v1.AnnotationMaxResizes, progress.Resizes)}
 	case len(s.pods) == 0 || len(s.pods) < int(*job.Spec.ElasticPolicy.MinReplicas):
 		s.apart = &controller.Advice{Verdict: "NotRunning", Reason: fmt.Sprintf("%d Workers run, fewer than minReplicas", len(s.pods))}
 	}
