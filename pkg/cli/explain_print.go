@@ -27,7 +27,7 @@ func printExplanation(s *screen, e explanation) {
 		s.plain("  asks for " + e.Topology.String())
 	}
 	if e.Reservation != nil {
-		s.plain("  " + e.Reservation.String())
+		s.plain("  " + e.Reservation.text(e.now))
 	}
 	if len(e.Barred) > 1 {
 		var names []string
@@ -66,7 +66,7 @@ func printExplanation(s *screen, e explanation) {
 	}
 	if c := e.Condition; c != nil {
 		since := max(0, int64(e.now.Sub(c.LastTransitionTime.Time).Seconds()))
-		s.plain(fmt.Sprintf("  the scheduler wrote, %s ago: %s=%s %s: %s", ageText(&since), c.Type, c.Status, c.Reason, c.Message))
+		s.plain(fmt.Sprintf("  the scheduler says: %s=%s for %s, %s: %s", c.Type, c.Status, ageText(&since), c.Reason, c.Message))
 	}
 }
 

@@ -45,7 +45,8 @@ the gang has waited are named: who has borrowed beyond its queue's share
 is reserved (revocable, reserveAfterSeconds). The victims are the fewest
 possible: surplus members of elastic gangs (those above their floor) first, then whole
 gangs and single pods, never a part of a floor. They are gone for the gangs after it.
-A gang whose preemptionPolicy is Never has none but the revocable.
+A gang whose preemptionPolicy is Never has none but the revocable. Pods that are being deleted
+are taken for gone, and it is said that they have to leave first.
 
 With --from-cluster the nodes, pods and pod groups of the current context are there as
 well. If there are manifests then, only their gangs are told of, each in its turn.
@@ -121,6 +122,8 @@ type gangPlan struct {
 	Bound []assignment `json:"bound,omitempty"`
 	// Waiting members have no place, although the floor may have one.
 	Waiting int `json:"waiting,omitempty"`
+	// Leaving pods are on their way out on those nodes, and have to leave first.
+	Leaving int `json:"leaving,omitempty"`
 	// Victims would have to go for the floor; none without --preempt.
 	Victims []victim `json:"victims"`
 	// VictimsAfter names the field of LockstepArgs that says how long the gang has to wait before they go.
@@ -236,6 +239,9 @@ func newGangPlan(o *kube.Offline, s kube.Standing) gangPlan {
 		default:
 			plan.Waiting++
 		}
+	}
+	for _, node := range byNode(plan.Assignments) {
+		plan.Leaving += o.Left(node.name)
 	}
 	if plan.Waiting > 0 || !plan.Fits {
 		plan.Reason, plan.Message = string(s.Reason.Code), why(s)

@@ -32,8 +32,11 @@ func printPlan(s *screen, plan gangPlan) {
 		return
 	}
 	fits := "fits"
-	if len(plan.Victims) > 0 {
+	switch {
+	case len(plan.Victims) > 0:
 		fits = "fits once others have gone"
+	case plan.Leaving > 0:
+		fits = "fits once " + onTheWayOut(plan.Leaving, "has left", "have left")
 	}
 	s.plain(fmt.Sprintf("%s %s: %s; %s", name, s.good(fits), plan.size(), plan.where()))
 	rows := [][]string{{"NODE", "PODS", ""}}
@@ -66,6 +69,9 @@ func printVictims(s *screen, plan gangPlan) {
 		rows = append(rows, []string{v.Gang, goes, v.Why, strconv.Itoa(len(v.Pods)), shorten(v.Pods)})
 	}
 	s.table(rows)
+	if plan.Leaving > 0 {
+		s.plain("  " + onTheWayOut(plan.Leaving, "has to leave as well", "have to leave as well"))
+	}
 	if plan.VictimsAfter != "" {
 		s.plain(fmt.Sprintf("  not before the gang has waited for the scheduler's %s (10 minutes by default)", plan.VictimsAfter))
 	}
@@ -75,6 +81,14 @@ func printVictims(s *screen, plan gangPlan) {
 	if !*plan.Minimal {
 		s.plain("  not known to be the fewest possible: too many to try them all")
 	}
+}
+
+// onTheWayOut is a sentence about pods that are being deleted.
+func onTheWayOut(n int, does, do string) string {
+	if n == 1 {
+		do = does
+	}
+	return plural(n, "pod") + " on the way out " + do
 }
 
 func (p gangPlan) size() string {

@@ -42,13 +42,17 @@ func reservationOf(o *kube.Offline, w *world, key gang.Key) *reservedRoom {
 	return room
 }
 
-func (r *reservedRoom) String() string {
+func (r *reservedRoom) text(now time.Time) string {
 	text := fmt.Sprintf("room is reserved for it on %s", plural(len(r.Nodes), "node"))
 	if r.Level != "" {
 		text += " of " + domainName(r.Level, r.Domain)
 	}
 	text += " since " + r.Since.Format(time.RFC3339)
-	if r.Until != nil {
+	switch {
+	case r.Until == nil:
+	case r.Until.Before(now):
+		text += ", was expected to be free at " + r.Until.Format(time.RFC3339) + ", and is not yet"
+	default:
 		text += ", and expected to be free at " + r.Until.Format(time.RFC3339)
 	}
 	return text

@@ -60,6 +60,7 @@ type Offline struct {
 
 	running []*v1.Pod // bound pods that stay, by name
 	leaving []*v1.Pod // bound pods that are being deleted
+	left    []*v1.Pod // those of them that are taken for gone
 	budgets []*policyv1.PodDisruptionBudget
 	quota   *Quota // nil where there are no queues
 	mine    func(schedulerName string) bool

@@ -89,8 +89,18 @@ func (o *Offline) letLeave() {
 	for _, pod := range o.leaving {
 		o.vacate(pod)
 	}
-	o.leaving = nil
+	o.left, o.leaving = append(o.left, o.leaving...), nil
 	o.weigh()
+}
+
+// Left counts the pods that are still being deleted on a node, although they are taken for gone.
+func (o *Offline) Left(node string) (n int) {
+	for _, pod := range o.left {
+		if pod.Spec.NodeName == node {
+			n++
+		}
+	}
+	return n
 }
 
 // vacate frees what a pod holds.
