@@ -120,7 +120,7 @@ func (c *Core) propose(now time.Time, g *group, view View) proposal {
 	if p.view.Index == nil {
 		p.view.Index = placement.NewIndex(view.Nodes, view.Tree)
 	}
-	if len(p.waiting) < need {
+	if least := p.slicing.steps(all, need); len(p.waiting) < need || len(least) > 0 && len(p.waiting) < least[0] {
 		p.reason = Reason{capped.Code, sentence([]string{capped.Message, c.lift(now, g, p.problem, all, need)})}
 		return p
 	}
