@@ -15,17 +15,22 @@ Each step cuts one global batch into a share for each rank, so that steps and lo
 of ranks: a job that grows or shrinks goes on as if nothing had happened. After each epoch rank 0 writes a checkpoint
 to $CHECKPOINT_DIR, if that is set, and every start goes on from there.
 
+With --metrics-port the first process of each pod tells at http://POD:PORT/metrics how many steps it makes per second, and how
+old the last checkpoint is, for the annotation lockstep.dev/steps-port of a job whose size the cluster chooses.
+
 With torch it is DistributedDataParallel over gloo. Without torch the same meeting at MASTER_ADDR:MASTER_PORT and the same
 averaging of gradients are done over plain sockets, for a smaller model in plain Python, so that it runs anywhere.
 """
 
 import argparse
+import http.server
 import json
 import math
 import os
 import random
 import socket
 import sys
+import threading
 import time
 
 FEATURES, CLASSES = 64, 10
@@ -279,11 +284,52 @@ class Checkpoint:
         os.replace(fresh, self.path)
 
 
+class Report:
+    """What the cluster's recommender wants to know: the speed, and what a restart now would lose."""
+
+    def __init__(self, saves):
+        self.speed = None  # steps per second, known after the first epoch
+        self.saved = time.monotonic() if saves else None  # a start goes on from the last checkpoint
+
+    def text(self):
+        lines = []
+        if self.speed is not None:
+            lines.append(f"lockstep_steps_per_second {self.speed:.3f}")
+        if self.saved is not None:
+            lines.append(f"lockstep_seconds_since_checkpoint {time.monotonic() - self.saved:.3f}")
+        return "".join(line + "\n" for line in lines)
+
+    def serve(self, port):
+        report = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = report.text().encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        try:
+            server = http.server.ThreadingHTTPServer(("", port), Handler)
+        except OSError as problem:  # training is worth more than telling of it
+            print(f"nothing is told at port {port}: {problem}", flush=True)
+            return
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
 def train(trainer, samples, options):
     """Trains up to options.epochs epochs, the ones of an earlier start included. Rank 0 tells how it goes."""
     say = (lambda text: print(text, flush=True)) if trainer.rank == 0 else (lambda text: None)
     checkpoint = Checkpoint(trainer)
     first, step = checkpoint.load()
+    report = Report(saves=bool(checkpoint.path))
+    if options.metrics_port and int(os.environ.get("LOCAL_RANK", 0)) == 0:
+        report.serve(options.metrics_port)
     if first > 0:
         say(f"resumed from the checkpoint after epoch {first}, step {step}, with {trainer.world} ranks")
     size = options.batch_size
@@ -296,9 +342,12 @@ def train(trainer, samples, options):
             step += 1
         loss = trainer.sum(loss) / (steps * size)
         checkpoint.save(epoch, step)
+        if checkpoint.path:
+            report.saved = time.monotonic()
         time.sleep(max(0.0, options.epoch_seconds - (time.monotonic() - begin)))
         say(f"epoch {epoch}/{options.epochs}  step {step}  loss {loss:.4f}  ranks {trainer.world}  "
             f"{time.monotonic() - begin:.2f}s")
+        report.speed = steps / (time.monotonic() - begin)
         if options.until and trainer.broadcast(os.path.exists(options.until)):
             say(f"{options.until} is there: it is enough")
             break
@@ -313,6 +362,7 @@ def main():
     parser.add_argument("--epoch-seconds", type=float, default=0, metavar="S",
                         help="let an epoch take at least this long, to have time to watch (default 0)")
     parser.add_argument("--until", metavar="FILE", help="end after the epoch in which rank 0 finds this file")
+    parser.add_argument("--metrics-port", type=int, default=0, metavar="P", help="tell the speed and the checkpoint's age here")
     parser.add_argument("--no-torch", action="store_true", help="train in plain Python even where torch is installed")
     options = parser.parse_args()
 

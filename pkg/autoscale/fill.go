@@ -63,7 +63,7 @@ func (v *vessel) share(part, whole int) int {
 
 // pays reports whether growing to a size, by a share of speed, is worth the restart.
 func (j *Job) pays(size int, gain float64) bool {
-	return gain*j.counted(size).Seconds() > worthwhile*j.RestartCost.Seconds()
+	return gain*j.counted(size).Seconds() > worthwhile*j.cost(gain).Seconds()
 }
 
 // counted is for how long the job is expected to have a larger size: while it runs, and
@@ -77,9 +77,9 @@ func (j *Job) counted(size int) time.Duration {
 
 // profit of a change that makes the job faster by a share, in seconds of work at the
 // present speed: what it gains over the time that it is expected to run, less what
-// the restart has to be worth.
-func (j *Job) profit(gain float64) float64 {
-	return gain*j.remaining().Seconds() - worthwhile*j.RestartCost.Seconds()
+// a restart of that cost has to be worth.
+func (j *Job) profit(gain float64, cost time.Duration) float64 {
+	return gain*j.remaining().Seconds() - worthwhile*cost.Seconds()
 }
 
 // utility of a speed-up. Power 1 adds speed-ups up, 0 their logarithms, and below 0

@@ -102,6 +102,10 @@ func (r *round) shrinkFor(gang Pending, before []string) bool {
 	return true
 }
 
+// patience is how much unsaved work counts at most when a gang waits: it does not wait for
+// jobs that seldom write a checkpoint.
+const patience = 5 * time.Minute
+
 // worth reports whether the gang has waited for as long as the restarts cost, both in
 // GPU time (whoever pays for a switch only when waiting has cost as much never pays
 // more than twice what would have been best: the ski rental argument), or for as long
@@ -110,8 +114,9 @@ func (r *round) worth(gang Pending, before []int) bool {
 	cost, longest := 0.0, time.Duration(0)
 	for i, v := range r.vessels {
 		if _, restarts := r.victim[i]; r.place[i] < before[i] && !restarts {
-			cost += float64(v.Current*v.unit()) * v.RestartCost.Seconds()
-			longest = max(longest, v.RestartCost)
+			restart := v.RestartCost + min(v.unsaved(), patience)
+			cost += float64(v.Current*v.unit()) * restart.Seconds()
+			longest = max(longest, restart)
 		}
 	}
 	return gang.Waited >= longest || float64(gang.GPUs)*gang.Waited.Seconds() >= cost

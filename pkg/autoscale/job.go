@@ -37,9 +37,11 @@ type Job struct {
 	// Cooldown is how long the job keeps a size before it changes again; 0: the
 	// recommender's own.
 	Cooldown time.Duration
-	// RestartCost is the time that a change of size costs all Workers: until they
-	// have met again, and the work since the last checkpoint.
+	// RestartCost is the time that a change of size costs all Workers: until they have met
+	// again and, where the job reports no checkpoints, the work since the last as a rule.
 	RestartCost time.Duration
+	// Checkpoint is the last one that the job has reported; nil: it reports none.
+	Checkpoint *Checkpoint
 }
 
 // remaining is how much longer the job is expected to run.
@@ -126,6 +128,7 @@ const (
 	Grow      Verdict = "Grow"      // more Workers
 	GiveWay   Verdict = "GiveWay"   // fewer, so that a gang that waits can start
 	Rebalance Verdict = "Rebalance" // fewer, because the room is worth more to other jobs
+	Awaiting  Verdict = "Awaiting"  // stays until its next checkpoint: growing then costs less
 	Settling  Verdict = "Settling"  // stays: its size was changed a short while ago
 	Reserved  Verdict = "Reserved"  // stays: a gang waits, and what is idle is for it
 	Unworthy  Verdict = "Unworthy"  // stays: growing gains less than the restart costs

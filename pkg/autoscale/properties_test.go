@@ -166,6 +166,12 @@ func TestRecommendKeepsTheRules(t *testing.T) {
 			j.Step = rapid.IntRange(0, 3).Draw(t, "step")
 			j.Settled = time.Duration(rapid.IntRange(0, 20).Draw(t, "settled")) * time.Minute
 			j.Age = j.Settled + time.Duration(rapid.IntRange(0, 100).Draw(t, "age"))*time.Minute
+			if rapid.Bool().Draw(t, "reports") {
+				minutes := func(name string) time.Duration {
+					return time.Duration(rapid.IntRange(0, 20).Draw(t, name)) * time.Minute
+				}
+				j.Checkpoint = &Checkpoint{Age: minutes("unsaved"), Every: minutes("every"), Awaited: minutes("awaited")}
+			}
 			s.Jobs = append(s.Jobs, j)
 			used += j.Current
 		}
@@ -176,6 +182,9 @@ func TestRecommendKeepsTheRules(t *testing.T) {
 			after += d.Target
 			if d.Job != j.Name || d.Reason == "" || d.Verdict == "" {
 				t.Fatalf("%+v is not the decision on %+v", d, j)
+			}
+			if c := j.Checkpoint; d.Verdict == Awaiting && (d.Target != j.Current || c == nil || max(c.Age, c.Awaited) >= 2*c.Every) {
+				t.Fatalf("%+v is not what waits for a checkpoint: %+v", d, j)
 			}
 			if d.Target != j.Current && (d.Target < j.Min || d.Target > j.Max || j.Step > 1 && d.Target%j.Step != 0) {
 				t.Fatalf("%+v is not allowed for %+v", d, j)

@@ -11,6 +11,9 @@ func (r *round) explain() []Decision {
 	for i, v := range r.vessels {
 		d := Decision{Job: v.Name, Current: v.Current, Target: v.sizes[r.place[i]]}
 		d.Verdict, d.Reason = r.reason(i, v, d.Target)
+		if d.Verdict == Awaiting {
+			d.Target = v.Current
+		}
 		decisions[r.order[i]] = d
 	}
 	return decisions
@@ -29,6 +32,9 @@ func (r *round) reason(i int, v *vessel, target int) (Verdict, string) {
 	case target < v.Current:
 		return Rebalance, fmt.Sprintf("shrinks from %d to %s, %s slower: these %s make other jobs faster by more",
 			v.Current, workers(target), percent(-v.gain(r.place[i])), freed)
+	case target > v.Current && !r.moves && v.awaits(v.gain(r.place[i])):
+		return Awaiting, stays + fmt.Sprintf("it grows to %d right after its next checkpoint, as %s of work would be lost now; it writes one every %s",
+			target, span(v.Checkpoint.Age), span(v.Checkpoint.Every))
 	case target > v.Current:
 		source := "idle"
 		if r.took {
@@ -40,7 +46,7 @@ func (r *round) reason(i int, v *vessel, target int) (Verdict, string) {
 		}
 		return Grow, fmt.Sprintf("grows from %d to %s, %s faster: %s are %s, and %s with them are counted on for a restart of %s",
 			v.Current, size, percent(v.gain(r.place[i])), count((target-v.Current)*v.unit(), v.GPUs), source,
-			span(v.counted(target)), span(v.RestartCost))
+			span(v.counted(target)), span(v.costNow()))
 	case !v.wants() && v.unworthy == 0:
 		return Enough, stays + "more are not allowed, or would not make it faster"
 	case v.most == v.home && r.unmet != "":
@@ -49,8 +55,9 @@ func (r *round) reason(i int, v *vessel, target int) (Verdict, string) {
 		return Settling, stays + fmt.Sprintf("it has had this size for %s, and changes at most once in %s",
 			span(v.Settled), span(r.cooldown(v.Job)))
 	case !v.wants():
+		gain := v.Speed(v.unworthy)/v.Speed(v.Current) - 1
 		return Unworthy, stays + fmt.Sprintf("%s would make it %s faster, which in the %s that are counted on gains less than twice the %s of a restart",
-			workers(v.unworthy), percent(v.Speed(v.unworthy)/v.Speed(v.Current)-1), span(v.counted(v.unworthy)), span(v.RestartCost))
+			workers(v.unworthy), percent(gain), span(v.counted(v.unworthy)), span(v.cost(gain)))
 	}
 	return NoRoom, stays + "there is no room for more, or it is worth more to other jobs"
 }

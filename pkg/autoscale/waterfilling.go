@@ -71,6 +71,7 @@ type round struct {
 	missed []string       // gangs that do not
 	unmet  string         // the first of them
 	took   bool           // room moves from job to job
+	moves  bool           // some job becomes smaller for that
 }
 
 // begin brings the room to the state in which jobs have given way and the gangs
@@ -118,7 +119,7 @@ func (r *round) grow() {
 	moved := r.fromScratch(base)
 	r.took = r.benefit(base, moved) > r.benefit(base, idle)
 	if r.place = idle; r.took {
-		r.place = moved
+		r.place, r.moves = moved, moves(base, moved)
 	}
 }
 
@@ -164,13 +165,30 @@ func (r *round) fromScratch(base []int) []int {
 	return places
 }
 
-// benefit is the weighted profit of all changes.
+// benefit is the weighted profit of all changes. Where room moves from job to job all of
+// them are made now, else each when it costs least.
 func (r *round) benefit(base, places []int) float64 {
-	sum := 0.0
+	sum, now := 0.0, moves(base, places)
 	for i, v := range r.vessels {
-		if places[i] != base[i] {
-			sum += v.weight() * v.profit(v.gain(places[i]))
+		if places[i] == base[i] {
+			continue
 		}
+		gain := v.gain(places[i])
+		cost := v.cost(gain)
+		if now {
+			cost = v.costNow()
+		}
+		sum += v.weight() * v.profit(gain, cost)
 	}
 	return sum
+}
+
+// moves reports whether some job becomes smaller.
+func moves(base, places []int) bool {
+	for i := range places {
+		if places[i] < base[i] {
+			return true
+		}
+	}
+	return false
 }

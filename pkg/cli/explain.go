@@ -70,6 +70,9 @@ scheduler itself has written on the PodGroup stands beside it.`,
 			}
 			tellNotes(command, append(queueNotes(offline), foreignNotes(w, key, look.schedulerName)...))
 			e := explainGang(offline, w, key, time.Now)
+			if job != nil {
+				e.Size = job.size
+			}
 			if output == outputJSON {
 				return printJSON(command.OutOrStdout(), e)
 			}
@@ -96,6 +99,8 @@ type jobStanding struct {
 	Message   string `json:"message"`
 
 	text string
+	// size is what the cluster's recommender has decided; empty where it does not size the job.
+	size string
 	// idle: it is suspended, cannot be run, or has ended.
 	idle bool
 }
@@ -119,7 +124,7 @@ func (i *inspection) jobNamed(ctx context.Context, kind, name string) (*jobStand
 	state, standing := stateOf(job), j.standing(ctx, job)
 	return &jobStanding{
 		Namespace: j.namespace, Name: name, State: string(state.Type), Message: standing,
-		text: j.name(name) + " " + standing,
+		text: j.name(name) + " " + standing, size: autoscaledSize(job),
 		idle: ended(state.Type) || state.Type == kubeflowv1.JobSuspended || state.Type == kubeflowv1.JobInvalid,
 	}, nil
 }
@@ -234,6 +239,8 @@ type explanation struct {
 	AgeSeconds *int64   `json:"age_seconds"`
 	// Queue is the one that the gang is charged to; absent where it is in none.
 	Queue string `json:"queue,omitempty"`
+	// Size is what the cluster's recommender says of the job's; absent where it does not size it.
+	Size string `json:"size,omitempty"`
 	// Topology is the closeness that the gang asks for; absent where it asks for none.
 	Topology *topologyWish `json:"topology,omitempty"`
 	// Reservation is room that is kept for the gang; absent where none is.

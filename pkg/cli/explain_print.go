@@ -23,6 +23,9 @@ func printExplanation(s *screen, e explanation) {
 	if e.Queue != "" {
 		s.plain("  in queue " + e.Queue)
 	}
+	if e.Size != "" {
+		s.plain("  " + printable(e.Size))
+	}
 	if e.Topology != nil {
 		s.plain("  asks for " + e.Topology.String())
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -117,6 +118,26 @@ func (j *jobs) standing(ctx context.Context, job *kubeflowv1.PyTorchJob) string 
 	}
 	if waits := j.gangWaits(ctx, job.Name); waits != "" && !ended(state.Type) {
 		add("its gang waits: " + waits)
+	}
+	return text
+}
+
+// autoscaledSize is what the cluster's recommender has decided on a job's size, and what the job has
+// told of its checkpoints.
+func autoscaledSize(job *kubeflowv1.PyTorchJob) string {
+	text := ""
+	for _, c := range job.Status.Conditions {
+		if c.Type == "Autoscaled" && c.Status == corev1.ConditionTrue {
+			text = c.Message
+		}
+	}
+	progress := job.Status.Progress
+	if text == "" || progress == nil || progress.Checkpoint == nil {
+		return text
+	}
+	text += "; its last checkpoint is of " + progress.Checkpoint.Last.UTC().Format(time.RFC3339)
+	if every := progress.Checkpoint.EverySeconds; every > 0 {
+		text += ", one every " + (time.Duration(every) * time.Second).String()
 	}
 	return text
 }

@@ -4,6 +4,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	kubeflowv1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 )
@@ -85,6 +89,21 @@ func TestExplainAJobWithoutAGang(t *testing.T) {
 		if code, out, errOut := a.invoke(strings.Fields(args)...); code != exitYes || out != want || errOut != "" {
 			t.Errorf("%s: exit code %d, output %q, error %q; want %q", args, code, out, errOut, want)
 		}
+	}
+}
+
+// TestExplainTheSize: of a job that the cluster's recommender sizes explain says what it decided.
+func TestExplainTheSize(t *testing.T) {
+	job := mnist("Autoscaled", "stays at 2 Workers: it grows to 4 right after its next checkpoint")
+	job.Status.Conditions = append(job.Status.Conditions, kubeflowv1.JobCondition{Type: kubeflowv1.JobRunning, Status: corev1.ConditionTrue})
+	job.Status.Progress = &kubeflowv1.Progress{Checkpoint: &kubeflowv1.Checkpoint{
+		Last: metav1.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC), EverySeconds: 300,
+	}}
+	const says = "  stays at 2 Workers: it grows to 4 right after its next checkpoint; its last checkpoint is of 2026-01-01T12:00:00Z, one every 5m0s\n"
+	var b strings.Builder
+	printExplanation(newScreen(&b, time.Now), explanation{Size: autoscaledSize(job)})
+	if !strings.Contains(b.String(), says) {
+		t.Errorf("%s; want %q", b.String(), says)
 	}
 }
 

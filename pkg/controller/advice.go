@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
@@ -17,6 +18,8 @@ type Advice struct {
 	// Workers is the size that it recommends, Changes whether that is another than the job has.
 	Workers int32
 	Changes bool
+	// Checkpoint is the last one that the job has told of, nil where it tells of none.
+	Checkpoint *v1.Checkpoint
 }
 
 // Board is where a recommender leaves its advice, for the decision on the job to show: a
@@ -32,14 +35,15 @@ func NewBoard() *Board {
 	return &Board{notes: map[types.UID]Advice{}, news: make(chan event.GenericEvent, 1024)}
 }
 
-// Post replaces the advice on a job. Only the verdict and the size are news: a reason has
-// numbers in it that change with every look.
+// Post replaces the advice on a job. The verdict, the size and a checkpoint are news: a reason
+// has numbers in it that change with every look.
 func (b *Board) Post(job *v1.PyTorchJob, advice Advice) {
 	b.mu.Lock()
 	before, known := b.notes[job.UID]
 	b.notes[job.UID] = advice
 	b.mu.Unlock()
-	if known && before.Verdict == advice.Verdict && before.Workers == advice.Workers {
+	if known && before.Verdict == advice.Verdict && before.Workers == advice.Workers &&
+		equality.Semantic.DeepEqual(before.Checkpoint, advice.Checkpoint) {
 		return
 	}
 	select {
@@ -74,7 +78,11 @@ func (b *Board) of(uid types.UID) *Advice {
 func (p *pass) noteAdvice() {
 	if !v1.AutoscaledByCluster(p.Job) {
 		p.dropCondition(conditionAutoscaled)
+		p.status.Progress.Checkpoint = nil
 		return
+	}
+	if p.Advice != nil {
+		p.status.Progress.Checkpoint = p.Advice.Checkpoint.DeepCopy()
 	}
 	c := condition(p.status, conditionAutoscaled)
 	if p.Advice == nil || c != nil && c.Reason == p.Advice.Verdict && (!p.Advice.Changes || c.Message == p.Advice.Reason) {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 )
 
@@ -29,24 +31,34 @@ func TestAdvice(t *testing.T) {
 	if w.rest(); w.writes != writes || !strings.HasSuffix(shown(), "for 1s") || w.told("Autoscaled") != 1 {
 		t.Errorf("shown %q, %d more writes, told %d times", shown(), w.writes-writes, w.told("Autoscaled"))
 	}
+	w.Advice = &Advice{Verdict: "Settling", Reason: "has had this size for 3s", Workers: 4,
+		Checkpoint: &v1.Checkpoint{Last: metav1.Time{Time: w.Now}, EverySeconds: 300}}
+	if w.rest(); w.Job.Status.Progress.Checkpoint == nil || w.Job.Status.Progress.Checkpoint.EverySeconds != 300 {
+		t.Errorf("the checkpoint is not shown: %+v", w.Job.Status.Progress)
+	}
+	writes = w.writes
+	if w.rest(); w.writes != writes {
+		t.Errorf("the same checkpoint is written %d times more", w.writes-writes)
+	}
 	w.Advice = nil // a controller that has just started
-	if w.rest(); shown() == "" {
+	if w.rest(); shown() == "" || w.Job.Status.Progress.Checkpoint == nil {
 		t.Error("what was shown is gone")
 	}
 	w.edit(func(j *v1.PyTorchJob) { delete(j.Annotations, v1.AnnotationAutoscale) })
-	if w.rest(); shown() != "" {
-		t.Errorf("still shown: %s", shown())
+	if w.rest(); shown() != "" || w.Job.Status.Progress.Checkpoint != nil {
+		t.Errorf("still shown: %s, %+v", shown(), w.Job.Status.Progress)
 	}
 }
 
-// TestBoard: a verdict is news, other numbers are not.
+// TestBoard: a verdict and a checkpoint are news, other numbers are not.
 func TestBoard(t *testing.T) {
 	b, job := NewBoard(), parseJob(t, elasticJob)
 	job.UID = "1"
-	for _, advice := range []Advice{{Verdict: "NoRoom", Reason: "a"}, {Verdict: "NoRoom", Reason: "b"}, {Verdict: "Grow", Workers: 4}} {
+	for _, advice := range []Advice{{Verdict: "NoRoom", Reason: "a"}, {Verdict: "NoRoom", Reason: "b"}, {Verdict: "Grow", Workers: 4},
+		{Verdict: "Grow", Workers: 4, Checkpoint: &v1.Checkpoint{}}, {Verdict: "Grow", Workers: 4, Checkpoint: &v1.Checkpoint{}}} {
 		b.Post(job, advice)
 	}
-	if len(b.news) != 2 || b.of("1").Verdict != "Grow" || b.of("2") != nil {
+	if len(b.news) != 3 || b.of("1").Verdict != "Grow" || b.of("2") != nil {
 		t.Errorf("%d news, advice %+v", len(b.news), b.of("1"))
 	}
 	b.Keep(nil)

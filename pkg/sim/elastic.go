@@ -83,6 +83,7 @@ func (z *resizer) ask() {
 	tasks := slices.Clone(z.running)
 	decisions := z.recommender.Recommend(z.situation())
 	for i, d := range decisions {
+		z.await(tasks[i], d.Verdict == autoscale.Awaiting)
 		if d.Target < d.Current {
 			z.shrink(tasks[i], d)
 		}
@@ -94,6 +95,17 @@ func (z *resizer) ask() {
 	}
 }
 
+// await notes since when a job is to change at its next checkpoint.
+func (z *resizer) await(t *task, awaits bool) {
+	switch {
+	case !awaits:
+		t.awaits = 0
+	case t.awaits == 0:
+		t.awaits = z.now
+	}
+	z.changed = z.changed || awaits
+}
+
 // situation is what the recommender is told.
 func (z *resizer) situation() autoscale.Situation {
 	var s autoscale.Situation
@@ -103,7 +115,7 @@ func (z *resizer) situation() autoscale.Situation {
 			Name: t.Name, Min: t.MinWorkers, Max: t.MaxWorkers, Current: t.size(), Asked: t.Workers, Priority: int32(t.Priority),
 			GPUs: int(t.GPUsPerWorker), NodeGPUs: z.machine.largest(),
 			Age: seconds(z.now - t.started), Settled: seconds(z.now - t.resized),
-			RestartCost: seconds(z.costs.RestartSeconds + z.costs.CheckpointSeconds/2),
+			RestartCost: seconds(z.costs.RestartSeconds), Checkpoint: z.checkpoint(t),
 		})
 		placed[t.Name] = autoscale.Placed{
 			Worker: t.workerClass(), Required: t.request.Required,
@@ -122,6 +134,18 @@ func (z *resizer) situation() autoscale.Situation {
 	}
 	s.Room = autoscale.NewIndexRoom(z.machine.Index, placed, gangs)
 	return s
+}
+
+// checkpoint is what a job has reported: how often it writes one it shows with the second.
+func (z *resizer) checkpoint(t *task) *autoscale.Checkpoint {
+	c := &autoscale.Checkpoint{Age: seconds(t.work.unsaved(z.now, z.costs))}
+	if z.now-t.started >= z.costs.CheckpointSeconds {
+		c.Every = seconds(z.costs.CheckpointSeconds)
+	}
+	if t.awaits > 0 {
+		c.Awaited = seconds(z.now - t.awaits)
+	}
+	return c
 }
 
 func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }

@@ -20,6 +20,7 @@ type task struct {
 	// reserved is when room was first reserved for it; -1: never.
 	reserved int64
 	resized  int64 // when it came to have its present size
+	awaits   int64 // since when it is to change at its next checkpoint; 0: it is not
 	work     work
 	version  int     // of the expected end
 	held     float64 // GPU seconds, while jobs arrived
@@ -102,13 +103,15 @@ func (w *work) advance(now int64) {
 // returns the seconds of running that are lost.
 func (w *work) restart(now int64, costs Costs) float64 {
 	w.advance(now)
-	lost := int64(0)
-	if now > w.since {
-		lost = (now - w.since) % costs.CheckpointSeconds
-	}
+	lost := w.unsaved(now, costs)
 	w.done = max(0, w.done-w.rate*float64(lost))
 	w.since = now + costs.RestartSeconds
 	return float64(lost + costs.RestartSeconds)
+}
+
+// unsaved is the time since the last checkpoint, or since the job went on from it.
+func (w *work) unsaved(now int64, costs Costs) int64 {
+	return max(0, now-w.since) % costs.CheckpointSeconds
 }
 
 // end is when an amount of work will be done.

@@ -3,6 +3,7 @@ package advisor
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
@@ -42,14 +43,15 @@ type Advisor struct {
 	Every time.Duration
 	Now   func() time.Time
 
-	speeds *speeds
+	transport http.RoundTripper // to jobs; nil: the network
+	reports   *reports
 	// asked is when a job was last given another size, which the controller has yet to follow.
 	asked map[types.UID]time.Time
 }
 
 // Start works until the context ends.
 func (a *Advisor) Start(ctx context.Context) error {
-	a.speeds, a.asked = newSpeeds(), map[types.UID]time.Time{}
+	a.reports, a.asked = newReports(a.transport), map[types.UID]time.Time{}
 	ticker := time.NewTicker(a.Every)
 	defer ticker.Stop()
 	for {
@@ -97,9 +99,12 @@ func (a *Advisor) round(ctx context.Context) error {
 		case s.moving:
 			return nil
 		case s.apart != nil:
+			s.apart.Checkpoint = a.reports.by[job.UID].shown()
 			a.Board.Post(job, *s.apart)
 		default:
-			s.job.Samples = a.speeds.of(ctx, job, s.pods)
+			if s.told = a.reports.of(ctx, job, s.pods, a.Now); s.told != nil {
+				s.job.Samples, s.job.Checkpoint = s.told.samples(), s.told.checkpoint(a.Now())
+			}
 			sized = append(sized, s)
 		}
 	}
@@ -125,6 +130,10 @@ func (a *Advisor) decide(ctx context.Context, listing kube.Listing, sized []sizi
 	for i, d := range a.Recommender.Recommend(situation) {
 		advice := controller.Advice{
 			Verdict: string(d.Verdict), Reason: d.Reason, Workers: int32(d.Target), Changes: d.Target != d.Current,
+			Checkpoint: sized[i].told.shown(),
+		}
+		if sized[i].told != nil {
+			sized[i].told.await(d.Verdict == autoscale.Awaiting, a.Now())
 		}
 		if err := a.resize(ctx, sized[i], advice.Workers); err != nil {
 			return err
@@ -194,7 +203,7 @@ func (a *Advisor) forget(jobs []*v1.PyTorchJob) {
 			delete(a.asked, uid)
 		}
 	}
-	a.speeds.keep(there)
+	a.reports.keep(there)
 	a.Board.Keep(there)
 }
 

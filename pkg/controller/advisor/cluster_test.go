@@ -45,6 +45,11 @@ const namespace = "default"
 
 func newLive(t *testing.T) *live {
 	t.Helper()
+	return newLiveWith(t, Options{})
+}
+
+func newLiveWith(t *testing.T, options Options) *live {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("needs a control plane, and -short was given")
 	}
@@ -55,7 +60,7 @@ func newLive(t *testing.T) *live {
 	}
 	done := make(chan error, 1)
 	l := &live{t: t}
-	mgr := l.manager(ctx, cluster)
+	mgr := l.manager(ctx, cluster, options)
 	go func() { done <- mgr.Start(ctx) }()
 	t.Cleanup(func() {
 		cancel()
@@ -65,7 +70,7 @@ func newLive(t *testing.T) *live {
 	return l
 }
 
-func (l *live) manager(ctx context.Context, cluster *devcluster.Cluster) ctrl.Manager {
+func (l *live) manager(ctx context.Context, cluster *devcluster.Cluster, options Options) ctrl.Manager {
 	l.t.Helper()
 	var err error
 	l.client, err = client.New(cluster.RESTConfig(), client.Options{Scheme: controller.Scheme()})
@@ -84,7 +89,8 @@ func (l *live) manager(ctx context.Context, cluster *devcluster.Cluster) ctrl.Ma
 	l.must(controller.Add(ctx, mgr, controller.Options{
 		Settings: controller.DefaultSettings(), Recorder: &record.FakeRecorder{}, Board: board,
 	}))
-	l.must(Add(mgr, Options{Board: board, SchedulerName: "lockstep", Every: 200 * time.Millisecond}))
+	options.Board, options.SchedulerName, options.Every = board, "lockstep", 200*time.Millisecond
+	l.must(Add(mgr, options))
 	return mgr
 }
 

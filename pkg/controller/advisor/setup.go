@@ -1,6 +1,7 @@
 package advisor
 
 import (
+	"net/http"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +25,10 @@ type Options struct {
 	Recommender autoscale.Recommender
 	// Every is the time between two rounds.
 	Every time.Duration
+
+	// Tests have their own clock and jobs that answer.
+	now       func() time.Time
+	transport http.RoundTripper
 }
 
 // Add puts an advisor into the controller's manager. Its cache of nodes and of everybody's
@@ -36,6 +41,9 @@ func Add(mgr manager.Manager, options Options) error {
 	if err != nil {
 		return err
 	}
+	if options.now == nil {
+		options.now = time.Now
+	}
 	if options.Recommender == nil {
 		options.Recommender = autoscale.WaterFilling{}
 	}
@@ -44,7 +52,7 @@ func Add(mgr manager.Manager, options Options) error {
 	}
 	return mgr.Add(&Advisor{
 		Jobs: mgr.GetClient(), Cluster: everything, Recommender: options.Recommender, SchedulerName: options.SchedulerName,
-		Levels: options.Levels, Board: options.Board, Every: options.Every, Now: time.Now,
+		Levels: options.Levels, Board: options.Board, Every: options.Every, Now: options.now, transport: options.transport,
 	})
 }
 

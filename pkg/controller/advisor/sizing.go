@@ -22,8 +22,8 @@ type (
 )
 
 const (
-	// restartCost is what a change of size is taken to cost: until the Workers have met
-	// again, and the work since the last checkpoint.
+	// restartCost is what a change of size is taken to cost: until the Workers have met again
+	// and, where the job tells of no checkpoints, the work since the last.
 	restartCost = time.Minute
 	// underWay is how long a change of size may take before it counts as stuck.
 	underWay = 2 * time.Minute
@@ -35,6 +35,7 @@ type sizing struct {
 	asked  int32
 	job    autoscale.Job
 	pods   []*corev1.Pod // Workers with a node
+	told   *told         // by the job; nil: nothing
 	// moving: a change of size is under way. apart: the job is not sized now, and why.
 	moving bool
 	apart  *controller.Advice

@@ -178,12 +178,30 @@ type Progress struct {
 	Resizes int32 `json:"resizes,omitempty"`
 	// +optional
 	LastResize *metav1.Time `json:"lastResize,omitempty"`
+
+	// Checkpoint is what the job has told the cluster's recommender of those that it writes.
+	//
+	// +optional
+	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
+}
+
+// Checkpoint is the last one that a job has told of.
+type Checkpoint struct {
+	// Last is when it was written, or the job went on from it.
+	Last metav1.Time `json:"last"`
+
+	// EverySeconds is the time between the last two; 0: it is not known yet.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	EverySeconds int64 `json:"everySeconds,omitempty"`
 }
 
 // IsZero is true when there is nothing to remember.
 func (p *Progress) IsZero() bool {
 	return p.Restarts == 0 && p.Crashes == 0 && len(p.Counted) == 0 && p.Incident == nil && len(p.Completed) == 0 &&
-		len(p.Replacing) == 0 && p.Generation == 0 && p.Templates == "" && !p.Stopped && p.Workers == nil && p.Asked == nil && p.Granted == nil && p.Provisioning == nil && p.Resizes == 0 && p.LastResize == nil
+		len(p.Replacing) == 0 && p.Generation == 0 && p.Templates == "" && !p.Stopped && p.Workers == nil && p.Asked == nil && p.Granted == nil && p.Provisioning == nil && p.Resizes == 0 && p.LastResize == nil &&
+		p.Checkpoint == nil
 }
 
 // Incident is a death that others may be a consequence of: peers of a distributed
