@@ -47,7 +47,7 @@ scheduler itself has written on the PodGroup stands beside it.`,
 			if err != nil {
 				return err
 			}
-			if job != nil && job.idle && output == outputText {
+			if job != nil && job.idle {
 				return job.print(command, output)
 			}
 			w, err := look.look(command)
@@ -71,7 +71,7 @@ scheduler itself has written on the PodGroup stands beside it.`,
 			tellNotes(command, append(queueNotes(offline), foreignNotes(w, key, look.schedulerName)...))
 			e := explainGang(offline, w, key, time.Now)
 			if job != nil {
-				e.Size = job.size
+				e.Size, e.Trouble = job.size, job.trouble
 			}
 			if output == outputJSON {
 				return printJSON(command.OutOrStdout(), e)
@@ -103,6 +103,8 @@ type jobStanding struct {
 	size string
 	// idle: it is suspended, cannot be run, or has ended.
 	idle bool
+	// trouble is what the controller could not make of it.
+	trouble string
 }
 
 // jobNamed is where the job that a target speaks of stands; nil where it speaks of none.
@@ -122,11 +124,17 @@ func (i *inspection) jobNamed(ctx context.Context, kind, name string) (*jobStand
 		return nil, nil // the pods may tell more than the caller may see of the job
 	}
 	state, standing := stateOf(job), j.standing(ctx, job)
-	return &jobStanding{
+	s := &jobStanding{
 		Namespace: j.namespace, Name: name, State: string(state.Type), Message: standing,
 		text: j.name(name) + " " + standing, size: autoscaledSize(job),
 		idle: ended(state.Type) || state.Type == kubeflowv1.JobSuspended || state.Type == kubeflowv1.JobInvalid,
-	}, nil
+	}
+	for _, c := range job.Status.Conditions {
+		if c.Type == kubeflowv1.JobCreateFailed && c.Status == corev1.ConditionTrue {
+			s.trouble = c.Message
+		}
+	}
+	return s, nil
 }
 
 func (s *jobStanding) print(command *cobra.Command, output outputFormat) error {
@@ -250,7 +258,9 @@ type explanation struct {
 	// Roomiest are domains with much free of what the cluster lacks.
 	Roomiest []domainView `json:"roomiest,omitempty"`
 	// Barred members do not count, whatever the rest does.
-	Barred    []barredPod       `json:"barred,omitempty"`
+	Barred []barredPod `json:"barred,omitempty"`
+	// Trouble is what the controller could not make of the gang's job, such as a pod that a quota has no room for.
+	Trouble   string            `json:"trouble,omitempty"`
 	Unchecked []string          `json:"unchecked,omitempty"`
 	Condition *metav1.Condition `json:"condition,omitempty"`
 

@@ -20,6 +20,9 @@ func printExplanation(s *screen, e explanation) {
 	s.plain(line)
 	s.plain("  " + e.verdict(s))
 	s.plain(fmt.Sprintf("  %s, %d needed, %d bound", plural(e.Members, "pod"), e.Floor, len(e.Bound)))
+	if e.Trouble != "" {
+		s.plain("  its job: " + printable(e.Trouble))
+	}
 	if e.Queue != "" {
 		s.plain("  in queue " + e.Queue)
 	}

@@ -107,6 +107,31 @@ func TestExplainTheSize(t *testing.T) {
 	}
 }
 
+// TestExplainAGangWithItsJob: what the controller could not make of the job stands beside what its gang lacks; of
+// one that is over nothing else is said, whatever there is left of it.
+func TestExplainAGangWithItsJob(t *testing.T) {
+	a := newAPIServer(t)
+	job := mnist("Created", "It is created.")
+	job.Status.Conditions = append([]kubeflowv1.JobCondition{
+		{Type: kubeflowv1.JobCreateFailed, Status: corev1.ConditionTrue, Message: "exceeded quota: ten-pods"},
+	}, job.Status.Conditions...)
+	a.put(job)
+	pod := jobPod("master", 0, 0, "")
+	pod.Labels["scheduling.x-k8s.io/pod-group"], pod.Spec.SchedulerName = "mnist", "lockstep"
+	a.put(pod)
+	a.do(func() { a.refuses = "/api/v1/pods" }) // those of all namespaces, so that this one's are asked for
+	if _, out, errOut := a.invoke("explain", "mnist"); !strings.Contains(out, "\n  its job: exceeded quota: ten-pods\n") {
+		t.Errorf("output %q, error %q", out, errOut)
+	}
+	if _, out, errOut := a.invoke("explain", "mnist", "-o", "json"); !strings.Contains(out, `"trouble": "exceeded quota: ten-pods"`) {
+		t.Errorf("output %q, error %q", out, errOut)
+	}
+	a.put(mnist("Succeeded", "It is done."))
+	if _, out, errOut := a.invoke("explain", "mnist", "-o", "json"); !strings.Contains(out, `"state": "Succeeded"`) {
+		t.Errorf("output %q, error %q", out, errOut)
+	}
+}
+
 // TestFollowedLogsSayWhyThereAreNone: all ranks wait for room.
 func TestFollowedLogsSayWhyThereAreNone(t *testing.T) {
 	t.Parallel()
