@@ -37,7 +37,7 @@ func TestJoinedByAnotherPriority(t *testing.T) {
 	why := "members differ in priority: grows-worker-0 has 7, grows-worker-1 has 3; give all of them one priorityClassName"
 	w.awaitPodReason("grows-worker-1", "MixedPriority", why)
 	w.awaitEventOn("grows-worker-1", "MixedPriority")
-	w.awaitMessage("grows", "Placed", "1 members have a node; 1 are needed; 1 more may not be tried: "+why)
+	w.awaitMessage("grows", "Placed", "1 member has a node; 1 is needed; 1 more may not be tried: "+why)
 }
 
 // awaitPodReason waits until a pod's own condition says why it waits.
