@@ -36,16 +36,20 @@ func (r *round) reason(i int, v *vessel, target int) (Verdict, string) {
 		return Awaiting, stays + fmt.Sprintf("it grows to %d right after its next checkpoint, as %s of work would be lost now; it writes one every %s",
 			target, span(v.Checkpoint.Age), span(v.Checkpoint.Every))
 	case target > v.Current:
-		source := "idle"
+		more := (target - v.Current) * v.unit()
+		source := "are idle"
+		if more == 1 {
+			source = "is idle"
+		}
 		if r.took {
-			source = "idle or of less use to other jobs"
+			source += " or of less use to other jobs"
 		}
 		size := workers(target)
 		if target == v.Asked {
 			size += ", which were asked for"
 		}
-		return Grow, fmt.Sprintf("grows from %d to %s, %s faster: %s are %s, and %s with them are counted on for a restart of %s",
-			v.Current, size, percent(v.gain(r.place[i])), count((target-v.Current)*v.unit(), v.GPUs), source,
+		return Grow, fmt.Sprintf("grows from %d to %s, %s faster: %s %s, and %s with them are counted on for a restart of %s",
+			v.Current, size, percent(v.gain(r.place[i])), count(more, v.GPUs), source,
 			span(v.counted(target)), span(v.costNow()))
 	case !v.wants() && v.unworthy == 0:
 		return Enough, stays + "more are not allowed, or would not make it faster"

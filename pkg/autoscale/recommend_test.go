@@ -182,7 +182,7 @@ func TestRecommend(t *testing.T) {
 		},
 		{
 			name: "a job without GPUs", jobs: []autoscale.Job{with(old("a", 1, 1, 2), func(j *autoscale.Job) { j.GPUs = 0 })},
-			want: []string{"a 2 Grow"}, reason: "1 Worker are idle",
+			want: []string{"a 2 Grow"}, reason: "1 Worker is idle",
 		},
 	}
 	for _, tt := range tests {

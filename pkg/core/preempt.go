@@ -196,15 +196,19 @@ func (f *contest) evict(t *tenant, v preemption.Victim) Evict {
 		e.UIDs = append(e.UIDs, t.pods[place].UID)
 		names = append(names, t.pods[place].Pod.Name)
 	}
-	what := fmt.Sprintf("the whole of %s", t.key)
+	what := fmt.Sprintf("the whole of %s goes", t.key)
 	switch {
 	case t.lone:
-		what = fmt.Sprintf("pod %s", t.key)
+		what = fmt.Sprintf("pod %s goes", t.key)
 	case !v.Whole:
-		what = fmt.Sprintf("%s, above the minimum of %s,", strings.Join(names, ", "), t.key)
+		verb := "goes"
+		if len(names) > 1 {
+			verb = "go"
+		}
+		what = fmt.Sprintf("%s, above the minimum of %s, %s", strings.Join(names, ", "), t.key, verb)
 	}
 	code, why := f.right(t)
-	e.Reason = Reason{code, fmt.Sprintf("%s, which needs room for %s: %s goes, of priority %d (decided %s)",
+	e.Reason = Reason{code, fmt.Sprintf("%s, which needs room for %s: %s, of priority %d (decided %s)",
 		why, count(f.request.Size(), "pod"), what, t.Priority, moment(f.now))}
 	return e
 }

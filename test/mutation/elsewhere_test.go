@@ -41,7 +41,7 @@ var elsewhere = []struct {
 	{"TestSettled", defect{"expectations are ignored", "pkg/controller/notebook.go", "wait = max(wait, left)", "_ = left"}},
 	{"TestSettled", defect{"a status is decided on that is older than what was written", "pkg/controller/notebook.go", "err == nil && seen < p.written", "err == nil && seen == 0"}},
 	{"TestLost", defect{"what the controller deletes counts as lost", "pkg/controller/notebook.go", "if p.ours[pod.UID] {", "if false {"}},
-	{"TestRetry", defect{"a failing creation is tried at once", "pkg/controller/notebook.go", "t.Retry = now.Add(min(time.Minute, time.Second<<min(p.attempts, 6)))", "t.Retry = now"}},
+	{"TestRetry", defect{"a failing creation is tried at once", "pkg/controller/notebook.go", "t.Retry = now.Add(wait)", "t.Retry = now"}},
 	{"TestMasterDecides", defect{"Workers succeed in the Master's place", "pkg/controller/success.go", "return p.completed.has(v1.Master, 0)", "return p.completed.has(v1.Worker, 0)"}},
 	{"TestWorkersOnly", defect{"the first Worker to succeed ends the job", "pkg/controller/success.go", "return done == p.size(v1.Worker)", "return done > 0"}},
 	{"TestDeletedMasterHasNotSucceeded", defect{"a Master that was told to go has succeeded", "pkg/controller/success.go", "if pod.DeletionTimestamp == nil {", "if true {"}},
