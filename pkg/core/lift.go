@@ -13,8 +13,11 @@ import (
 // and of whom the gang may take it, together with whoever has to go for its place. What it
 // says completes the reason why the gang waits.
 func (c *Core) lift(now time.Time, g *group, p problem, waiting []*member, need int) (said string) {
+	if p.view.Others == nil {
+		return "" // nobody goes, and what is reserved stays so
+	}
 	steps, done := p.slicing.steps(waiting, need), false
-	if p.view.Others != nil && g.wantsRoom() && g.contends() && len(steps) > 0 {
+	if g.wantsRoom() && g.contends() && len(steps) > 0 {
 		said, done = c.liftFor(now, g, p, waiting[:steps[0]])
 	}
 	if !done {

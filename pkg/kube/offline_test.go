@@ -3,6 +3,7 @@ package kube
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
+	lockstepv1alpha1 "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
 	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
@@ -165,5 +167,34 @@ func TestAmountsThatCannotBeCounted(t *testing.T) {
 		if got := Amount(test.name, resource.MustParse(test.text)); got != test.want {
 			t.Errorf("%s of %s is %d, want %d", test.text, test.name, got, test.want)
 		}
+	}
+}
+
+// What is reserved for a gang that a cap keeps out still is where nobody is asked who goes.
+func TestOfflineKeepsRoomBelowACap(t *testing.T) {
+	group := func(name string, created int64, queue string) *v1alpha1.PodGroup {
+		pg := newGroup(name, 1, created)
+		inQueue(queue)(pg)
+		return pg
+	}
+	waits, later := gang.Key{Namespace: "ns", Name: "waits"}, gang.Key{Namespace: "ns", Name: "later"}
+	o := NewOffline(Listing{
+		Nodes: []*v1.Node{newNode("a", 4), newNode("b", 4)},
+		Queues: []*lockstepv1alpha1.Queue{
+			queueOf("capped", "", []string{"ns"}, lockstepv1alpha1.QueueResource{Name: gpu, Cap: quantity("4")}),
+			queueOf("open", "", []string{"ns"}),
+		},
+		PodGroups: []*v1alpha1.PodGroup{group("runs", 1, "capped"), group("waits", 2, "capped"), group("later", 3, "open")},
+		Pods:      []*v1.Pod{newPod("runs", 0, 4, on("a")), newPod("waits", 0, 4), newPod("later", 0, 4)},
+		Reserved: map[gang.Key]*Reservation{waits: {Kind: core.Preempting, Order: 1, Since: metav1.Unix(5, 0), ExpectedStart: metav1.Unix(35, 0),
+			Nodes: []ReservedNode{{Name: "b", Resources: v1.ResourceList{gpu: *quantity("4"), v1.ResourcePods: *quantity("1")}}}}},
+	}, nil, isLockstep)
+	o.Try(waits)
+	o.Try(later)
+	if s, _ := o.Standing(waits); s.Reason.Code != core.QuotaExceeded {
+		t.Errorf("waits: %+v", s.Reason)
+	}
+	if s, _ := o.Standing(later); s.Fits() || !strings.Contains(s.Reason.Message, "room that is reserved for ns/waits") {
+		t.Errorf("later is told %q", s.Reason.Message)
 	}
 }
