@@ -187,9 +187,9 @@ func TestLiveFractionalGPU(t *testing.T) {
 	}
 }
 
-// TestLiveQuota: the quota is named, and the job goes on when it is raised.
-func TestLiveQuota(t *testing.T) {
-	l := newLive(t)
+// twoPods makes a quota of two pods.
+func (l *live) twoPods() *corev1.ResourceQuota {
+	l.t.Helper()
 	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "two-pods", Namespace: l.namespace},
 		Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("2")}}}
 	l.must(l.client.Create(l.ctx, quota))
@@ -197,6 +197,13 @@ func TestLiveQuota(t *testing.T) {
 		l.must(l.client.Get(l.ctx, client.ObjectKeyFromObject(quota), quota))
 		return len(quota.Status.Hard) > 0, quota.Status
 	})
+	return quota
+}
+
+// TestLiveQuota: the quota is named, and the job goes on when it is raised.
+func TestLiveQuota(t *testing.T) {
+	l := newLive(t)
+	quota := l.twoPods()
 	l.must(l.create(oneAndTwo))
 	if got := l.awaitEvent("FailedCreatePod"); !strings.Contains(got, "exceeded quota: two-pods") {
 		t.Errorf("event: %s", got)

@@ -4,10 +4,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 )
@@ -45,13 +41,7 @@ func TestQuotaIsKeptByWhoRuns(t *testing.T) {
 // TestLiveQuotaIsNotHeldByHalves: a job that a quota has no room for does not keep one out that it has room for.
 func TestLiveQuotaIsNotHeldByHalves(t *testing.T) {
 	l := newLive(t)
-	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "two-pods", Namespace: l.namespace},
-		Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("2")}}}
-	l.must(l.client.Create(l.ctx, quota))
-	l.await("the quota", func() (bool, any) {
-		l.must(l.client.Get(l.ctx, client.ObjectKeyFromObject(quota), quota))
-		return len(quota.Status.Hard) > 0, quota.Status
-	})
+	l.twoPods()
 	l.must(l.create(oneAndTwo))
 	l.awaitEvent("FailedCreatePod")
 	l.must(l.create(`{metadata: {name: fits}, spec: {pytorchReplicaSpecs: {Worker: {replicas: 2}}}}`))

@@ -107,9 +107,9 @@ func noNodes(nodes, members int) string {
 	which := fmt.Sprintf("none of %d nodes may run ", nodes)
 	switch nodes {
 	case 0:
-		return "there are no nodes"
+		return "the cluster has 0 nodes"
 	case 1:
-		which = "the only node may not run "
+		which = "the 1 node of the cluster may not run "
 	}
 	return which + they + " (node selectors, affinity, taints)"
 }
