@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 )
 
