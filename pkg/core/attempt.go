@@ -135,6 +135,8 @@ func (c *Core) propose(now time.Time, g *group, view View) proposal {
 		c.unreserve(g)
 	case g.contends():
 		contention = c.contend(now, g, p.problem, p.waiting[:p.fits], p.rejection)
+	case p.rejection.Kind == placement.DoesNotFit:
+		contention = c.contest(now, g, p.problem, p.waiting[:p.fits]).blocked()
 	}
 	putBack()
 	switch {

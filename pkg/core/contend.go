@@ -19,8 +19,7 @@ func (c *Core) contend(now time.Time, g *group, p problem, members []*member, re
 		c.unreserve(g)
 		return ""
 	}
-	f := &contest{core: c, now: now, gang: g, view: p.view}
-	f.request, _ = p.request(members)
+	f := c.contest(now, g, p, members)
 	if p.view.Others == nil {
 		return f.blocked()
 	}
@@ -88,6 +87,13 @@ type contest struct {
 	lifts   bool    // a cap keeps the gang out
 	first   []taken // those who go for that, whose room counts as free
 	spent   int     // pods of these that budgets protect
+}
+
+// contest is about the place of members.
+func (c *Core) contest(now time.Time, g *group, p problem, members []*member) *contest {
+	f := &contest{core: c, now: now, gang: g, view: p.view}
+	f.request, _ = p.request(members)
+	return f
 }
 
 // free counts the room of pods as free, until it is taken back.

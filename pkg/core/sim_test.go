@@ -122,6 +122,7 @@ var onceFailed = []uint64{
 	13013835, // two within their guarantees, but for their surplus, are taken for overdrawn in turn
 	13050159, // room below a cap is kept for a gang whose victims are leaving
 	14007555, // what is guaranteed ends at a cap of nothing
+	19041015, // a node was refused to a gang, and where it would fit beside that is kept for another
 }
 
 func TestSeedsThatFailed(t *testing.T) {
