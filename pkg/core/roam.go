@@ -89,7 +89,11 @@ func (c *Core) roam(now time.Time, g *group, m *member, view View) {
 	}
 	if !g.roaming && c.roaming != nil {
 		reason := Reason{OneByOne, fmt.Sprintf("gang %s is being placed pod by pod, and one gang is at a time", c.roaming.key)}
+		told := g.why
 		c.refuse(g, view, reason)
+		if told.Code != "" {
+			g.why = told // it lasts for a moment, and comes again and again
+		}
 		c.emit(Refuse{m.UID, reason})
 		return
 	}

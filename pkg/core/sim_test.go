@@ -123,6 +123,7 @@ var onceFailed = []uint64{
 	13050159, // room below a cap is kept for a gang whose victims are leaving
 	14007555, // what is guaranteed ends at a cap of nothing
 	19041015, // a node was refused to a gang, and where it would fit beside that is kept for another
+	20016655, // a gang is told again and again that another is tried
 }
 
 func TestSeedsThatFailed(t *testing.T) {
