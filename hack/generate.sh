@@ -12,7 +12,7 @@ gen() { go tool -modfile=hack/tools/go.mod controller-gen "$@"; }
 
 gen object paths=./pkg/apis/kubeflow/v1 output:object:dir="$work"
 gen object paths=./pkg/apis/lockstep/v1alpha1 output:object:dir="$work/queue"
-gen crd:maxDescLen=0,generateEmbeddedObjectMeta=true \
+gen crd:generateEmbeddedObjectMeta=true \
   paths="./pkg/apis/kubeflow/v1;./pkg/apis/lockstep/v1alpha1;sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1" \
   output:crd:dir="$work/raw"
 go run ./hack/crdgen "$work/raw" "$work/crd"

@@ -58,6 +58,38 @@ func TestDefinitions(t *testing.T) {
 	}
 }
 
+// TestExplained: "kubectl explain" says something of each field of a job that is not a pod's or a metric's.
+func TestExplained(t *testing.T) {
+	for path, ours := range map[string][]string{
+		"spec":                       {"pytorchReplicaSpecs", "elasticPolicy", "runPolicy", "nprocPerNode", "backoffLimit"},
+		"spec.runPolicy":             {"suspend", "cleanPodPolicy", "schedulingPolicy", "managedBy"},
+		"spec.elasticPolicy":         {"minReplicas", "maxReplicas", "rdzvId", "metrics"},
+		"spec.pytorchReplicaSpecs.*": {"replicas", "restartPolicy", "template"},
+		"status":                     {"conditions", "replicaStatuses", "progress"},
+	} {
+		schema := property(original(t, "kubeflow.org_pytorchjobs.yaml"), path)
+		for _, name := range ours {
+			if schema.Properties[name].Description == "" {
+				t.Errorf("%s.%s has no description", path, name)
+			}
+		}
+	}
+}
+
+// original is the schema of a shipped definition.
+func original(t *testing.T, name string) *apiextensionsv1.JSONSchemaProps {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "manifests", "crd", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	if err := yaml.UnmarshalStrict(text, crd); err != nil {
+		t.Fatal(err)
+	}
+	return crd.Spec.Versions[0].Schema.OpenAPIV3Schema
+}
+
 // judge answers as the apiserver does: what is wrong with an object, given the one
 // that it replaces (nil on create).
 type judge func(object, old map[string]any) string

@@ -20,6 +20,7 @@ var notNegative = apiextensions.ValidationRule{
 }
 
 func finishPodGroup(root *apiextensions.JSONSchemaProps) {
+	silence(root, "")
 	nameable(root)
 	conditions(root)
 	reservation(root)
@@ -43,6 +44,7 @@ func finishPodGroup(root *apiextensions.JSONSchemaProps) {
 }
 
 func finishQueue(root *apiextensions.JSONSchemaProps) {
+	silence(root, "apiVersion", "kind", "status.conditions.*")
 	nameable(root)
 	at(root, "spec.resources.*.name", maxLength(317))
 	at(root, "spec.resources.*.guaranteed", maxLength(32))
@@ -50,6 +52,10 @@ func finishQueue(root *apiextensions.JSONSchemaProps) {
 }
 
 func finishPyTorchJob(root *apiextensions.JSONSchemaProps) {
+	silence(root, "apiVersion", "kind", "spec.elasticPolicy.metrics.*", "status.replicaStatuses.*.labelSelector")
+	for _, part := range []string{"metadata", "spec"} { // what the template itself is for is said
+		silence(root, "spec.pytorchReplicaSpecs.*.template."+part)
+	}
 	nameable(root)
 	bound(root)
 	rule(nameRules()...)(root)

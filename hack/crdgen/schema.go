@@ -29,9 +29,17 @@ func walk(schema *apiextensions.JSONSchemaProps, visit func(*apiextensions.JSONS
 	}
 }
 
-// tighten refuses what would be stored but not decoded, and drops descriptions.
+// silence drops the descriptions at a path and below.
+func silence(root *apiextensions.JSONSchemaProps, paths ...string) {
+	for _, path := range paths {
+		at(root, path, func(schema *apiextensions.JSONSchemaProps) {
+			walk(schema, func(below *apiextensions.JSONSchemaProps) { below.Description = "" })
+		})
+	}
+}
+
+// tighten refuses what would be stored but not decoded.
 func tighten(schema *apiextensions.JSONSchemaProps) {
-	schema.Description = ""
 	if schema.XIntOrString && schema.Pattern != "" {
 		schema.Pattern = quantity
 	}

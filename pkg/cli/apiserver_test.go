@@ -180,6 +180,8 @@ func (a *apiserver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case a.refused(r):
 		a.fail(w, http.StatusForbidden, metav1.StatusReasonForbidden, "you may not", nil)
+	case strings.HasPrefix(r.URL.Path, "/api/v1/nodes/"):
+		a.get(w, "Node", filepath.Base(r.URL.Path))
 	case !ok && clusterWide[r.URL.Path] != nil:
 		answer(w, http.StatusOK, clusterWide[r.URL.Path])
 	case !ok || kind == "":

@@ -218,7 +218,7 @@ func (r *logReader) print(ctx context.Context, pod *corev1.Pod, rank int) error 
 	}
 	stream, err := r.client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, r.forPod()).Stream(ctx)
 	if err != nil {
-		return fmt.Errorf("the log of pod %s/%s cannot be read: %w", pod.Namespace, pod.Name, err)
+		return fmt.Errorf("the log of pod %s/%s cannot be read: %w", pod.Namespace, pod.Name, r.unreadable(ctx, pod, err))
 	}
 	defer stream.Close()
 	if err := copyLines(stream, func(line []byte) error { return writeLine(r.out, r.prefix(rank), line) }); err != nil {
@@ -226,6 +226,19 @@ func (r *logReader) print(ctx context.Context, pod *corev1.Pod, rank int) error 
 	}
 	return nil
 }
+
+// unreadable is why a log cannot be read. No kubelet answers for a fake node, and what the apiserver says of that
+// is about certificates.
+func (r *logReader) unreadable(ctx context.Context, pod *corev1.Pod, err error) error {
+	node, got := r.client.CoreV1().Nodes().Get(ctx, pod.Spec.NodeName, metav1.GetOptions{})
+	if got == nil && node.Annotations[fakeNode] != "" {
+		return fmt.Errorf("its node %s is a fake one, on which nothing runs", node.Name)
+	}
+	return err
+}
+
+// fakeNode is the annotation of nodes that kwok stands in for.
+const fakeNode = "kwok.x-k8s.io/node"
 
 // hasContainer refuses the name of a container that a pod does not have.
 func (r *logReader) hasContainer(pod *corev1.Pod) error {

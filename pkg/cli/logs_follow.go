@@ -210,6 +210,9 @@ func (f *logFollower) finish(r *reading) error {
 		return r.err
 	case !current, r.err == nil && (r.blind || !writes(pod, f.container)):
 	case r.blind, r.tries >= maxTries:
+		if pod != nil {
+			r.err = f.unreadable(f.ctx, pod, r.err)
+		}
 		f.note("[%d] the log of pod %s cannot be read: %v", r.rank, r.name, r.err)
 	default:
 		f.start(r, f.retry)

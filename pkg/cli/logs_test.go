@@ -49,6 +49,21 @@ func TestLogsAsTheyAreNow(t *testing.T) {
 	}
 }
 
+// TestLogsOfFakeNodes: of pods that only seem to run there is no log, and that is said in these words.
+func TestLogsOfFakeNodes(t *testing.T) {
+	a := newAPIServer(t)
+	a.put(mnist("Running", "PyTorchJob mnist is running."))
+	a.put(&corev1.Node{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Node"},
+		ObjectMeta: metav1.ObjectMeta{Name: "node-0000", Annotations: map[string]string{"kwok.x-k8s.io/node": "fake"}}})
+	pod := jobPod("master", 0, 0, "Running")
+	pod.Spec.NodeName = "node-0000"
+	a.put(pod)
+	const want = "lockstep logs: the log of pod team-a/mnist-master-0 cannot be read: its node node-0000 is a fake one, on which nothing runs\n"
+	if code, out, errOut := a.invoke("logs", "mnist"); code != exitError || out != "" || errOut != want {
+		t.Errorf("exit code %d, output %q, error %q; want %q", code, out, errOut, want)
+	}
+}
+
 // TestJobsByTheirKind: what kubectl prints is a name as well.
 func TestJobsByTheirKind(t *testing.T) {
 	a := newAPIServer(t)

@@ -84,10 +84,11 @@ func readSubmission(file string, stdin io.Reader) (*submission, error) {
 
 func decodeSubmission(text json.RawMessage) (*submission, error) {
 	var object map[string]any
-	if err := json.Unmarshal(text, &object); err != nil {
+	err := json.Unmarshal(text, &object)
+	s := &submission{&unstructured.Unstructured{Object: object}, &kubeflowv1.PyTorchJob{}}
+	if err != nil || s.object.GetAPIVersion() == "" || s.object.GetKind() == "" {
 		return nil, errors.New("is no Kubernetes object, which begins with apiVersion and kind")
 	}
-	s := &submission{&unstructured.Unstructured{Object: object}, &kubeflowv1.PyTorchJob{}}
 	if kind := s.object.GroupVersionKind(); kind != kubeflowv1.GroupVersionKind {
 		return nil, fmt.Errorf("is a %s of %q, not a %s of %s: send it by kubectl apply",
 			kind.Kind, s.object.GetAPIVersion(), kubeflowv1.Kind, kubeflowv1.GroupVersion)

@@ -65,8 +65,9 @@ type pass struct {
 	fallen memory
 	// fresh: the job starts or resumes in this pass; resized: its size in effect changes;
 	// yielded: it has just lost Workers to another gang;
-	// bounded: its range goes beyond the largest gang.
-	fresh, resized, yielded, bounded bool
+	// bounded: its range goes beyond the largest gang; ranged: its Workers start again because
+	// their range has changed, and for nothing else.
+	fresh, resized, yielded, bounded, ranged bool
 	terms                            v1.Terms
 	// doomed are the pods that this plan deletes.
 	doomed map[types.UID]bool

@@ -158,9 +158,11 @@ func (p *pass) restartGang(deaths []death) {
 	if elastic == nil {
 		return
 	}
-	if !p.storeLost(deaths) && !(p.resized && p.rangeChanged()) {
+	lost := p.storeLost(deaths)
+	if !lost && !(p.resized && p.rangeChanged()) {
 		return
 	}
+	p.ranged = !lost && p.replacing.size() == 0
 	for _, m := range p.members {
 		if m.role == v1.Worker && m.pod != nil && !p.accounted(m.pod) && !p.completed.has(m.role, m.index) &&
 			m.pod.Status.Phase == corev1.PodRunning {

@@ -203,6 +203,10 @@ func TestRangeChanged(t *testing.T) {
 	if w.find("worker-0").UID == uid {
 		t.Error("worker-0 still has the old range")
 	}
+	const want = "PyTorchJob job is restarting because its range of Workers has changed to 1:6, which they learn when they start."
+	if c := condition(&w.Job.Status, v1.JobRestarting); c == nil || c.Message != want {
+		t.Errorf("conditions %+v, want %q", w.Job.Status.Conditions, want)
+	}
 }
 
 // TestHPA: as long as the metrics and the job are there, unless another scales the job (E22, D10).

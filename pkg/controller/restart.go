@@ -292,6 +292,10 @@ func (p *pass) failureMessage(role v1.ReplicaType, policy v1.RestartPolicy) stri
 }
 
 func (p *pass) restartMessage() string {
+	if p.ranged {
+		return fmt.Sprintf("PyTorchJob %s is restarting because its range of Workers has changed to %s, which they learn when they start.",
+			p.job.Name, p.nnodes())
+	}
 	var parts []string
 	for _, role := range v1.ReplicaTypes() {
 		if n := len(p.replacing[role]); n > 0 {

@@ -58,7 +58,7 @@ const (
 
 // PyTorchJobSpec says what to run.
 type PyTorchJobSpec struct {
-	// PyTorchReplicaSpecs holds one entry for each role. The key set is closed: Master, Worker.
+	// PyTorchReplicaSpecs holds an entry for each role: Master, Worker, or both; there are no others.
 	//
 	// +optional
 	PyTorchReplicaSpecs map[ReplicaType]*ReplicaSpec `json:"pytorchReplicaSpecs,omitempty"`
@@ -74,7 +74,7 @@ type PyTorchJobSpec struct {
 	ElasticPolicy *ElasticPolicy `json:"elasticPolicy,omitempty"`
 
 	// NprocPerNode is the number of processes per pod: auto, cpu, gpu, xpu, or a whole
-	// number of at least 1. An unquoted number is accepted as well (superset).
+	// number of at least 1, quoted or not. Default auto.
 	//
 	// +optional
 	NprocPerNode *intstr.IntOrString `json:"nprocPerNode,omitempty"`
@@ -82,19 +82,28 @@ type PyTorchJobSpec struct {
 	// The four fields below are the positions of older manifests. They are folded into
 	// RunPolicy by Effective; RunPolicy wins where both are set.
 
+	// CleanPodPolicy is the old position of runPolicy.cleanPodPolicy, which wins.
+	//
 	// +optional
 	CleanPodPolicy *CleanPodPolicy `json:"cleanPodPolicy,omitempty"`
+	// TTLSecondsAfterFinished is the old position of runPolicy.ttlSecondsAfterFinished, which wins.
+	//
 	// +optional
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+	// ActiveDeadlineSeconds is the old position of runPolicy.activeDeadlineSeconds, which wins.
+	//
 	// +optional
 	ActiveDeadlineSeconds *int64 `json:"activeDeadlineSeconds,omitempty"`
+	// BackoffLimit is the old position of runPolicy.backoffLimit, which wins.
+	//
 	// +optional
 	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
 }
 
 // ReplicaSpec describes the pods of one role.
 type ReplicaSpec struct {
-	// Replicas is the number of pods. Default 1; a Master is always one.
+	// Replicas is the number of pods. Default 1; a Master is always one. Of Workers it is what
+	// /scale, and with it HPA and KEDA, read and write.
 	//
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
@@ -104,8 +113,9 @@ type ReplicaSpec struct {
 	// +optional
 	Template corev1.PodTemplateSpec `json:"template,omitempty"`
 
-	// RestartPolicy says what happens when a pod of this role fails. Default OnFailure.
-	// It overrides the template's own restartPolicy.
+	// RestartPolicy says what happens when a pod of this role fails. Default OnFailure. ExitCode: a code of
+	// 1 to 127 fails the job, one of 128 and above (a signal) has the pod run again. It overrides the
+	// template's own restartPolicy.
 	//
 	// +optional
 	RestartPolicy RestartPolicy `json:"restartPolicy,omitempty"`

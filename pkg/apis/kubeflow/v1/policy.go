@@ -7,7 +7,8 @@ import (
 
 // RunPolicy says how a run ends and what remains of it.
 type RunPolicy struct {
-	// CleanPodPolicy says which pods go when the job has ended. Default None.
+	// CleanPodPolicy says which pods go when the job has ended: All, those that are Running, or None,
+	// which is the default.
 	//
 	// +optional
 	CleanPodPolicy *CleanPodPolicy `json:"cleanPodPolicy,omitempty"`
@@ -17,7 +18,7 @@ type RunPolicy struct {
 	// +optional
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
 
-	// ActiveDeadlineSeconds fails the job so many seconds after its start time.
+	// ActiveDeadlineSeconds fails the job so many seconds after status.startTime, which a suspension sets anew.
 	//
 	// +optional
 	ActiveDeadlineSeconds *int64 `json:"activeDeadlineSeconds,omitempty"`
@@ -38,7 +39,8 @@ type RunPolicy struct {
 	// +optional
 	Suspend *bool `json:"suspend,omitempty"`
 
-	// ManagedBy names the controller that runs this job. Immutable.
+	// ManagedBy names the controller that runs this job: kubeflow.org/training-operator, which is the
+	// default, or kueue.x-k8s.io/multikueue. Immutable.
 	//
 	// +optional
 	ManagedBy *string `json:"managedBy,omitempty"`
@@ -92,15 +94,16 @@ type SchedulingPolicy struct {
 
 // ElasticPolicy makes the number of Workers a range.
 type ElasticPolicy struct {
-	// MinReplicas and MaxReplicas bound the Workers. One missing equals the other; both
-	// missing equal Worker.replicas.
+	// MinReplicas is the least number of Workers. Default: maxReplicas; where that is missing as well, Worker.replicas.
 	//
 	// +optional
 	MinReplicas *int32 `json:"minReplicas,omitempty"`
+	// MaxReplicas is the largest number of Workers. Default: minReplicas; where that is missing as well, Worker.replicas.
+	//
 	// +optional
 	MaxReplicas *int32 `json:"maxReplicas,omitempty"`
 
-	// RDZVBackend is torchrun's --rdzv-backend. Default c10d.
+	// RDZVBackend is torchrun's --rdzv-backend: c10d, which is the default, etcd, etcd-v2 or static.
 	//
 	// +optional
 	RDZVBackend *string `json:"rdzvBackend,omitempty"`
@@ -112,6 +115,8 @@ type ElasticPolicy struct {
 	//
 	// +optional
 	RDZVHost *string `json:"rdzvHost,omitempty"`
+	// RDZVID is torchrun's --rdzv-id.
+	//
 	// +optional
 	RDZVID *string `json:"rdzvId,omitempty"`
 	// RDZVConf is torchrun's --rdzv-conf, in order.
@@ -129,12 +134,12 @@ type ElasticPolicy struct {
 	// +optional
 	NProcPerNode *int32 `json:"nProcPerNode,omitempty"`
 
-	// MaxRestarts is torchrun's --max-restarts.
+	// MaxRestarts is torchrun's --max-restarts. Each peer that is lost costs one; torchrun's default is 0.
 	//
 	// +optional
 	MaxRestarts *int32 `json:"maxRestarts,omitempty"`
 
-	// Metrics make a HorizontalPodAutoscaler for the Workers.
+	// Metrics make a HorizontalPodAutoscaler for the Workers. They are those of autoscaling/v2.
 	//
 	// +optional
 	Metrics []autoscalingv2.MetricSpec `json:"metrics,omitempty"`
@@ -142,8 +147,12 @@ type ElasticPolicy struct {
 
 // RDZVConf is one key=value of the rendezvous configuration.
 type RDZVConf struct {
+	// Key of an option of the backend, such as last_call_timeout.
+	//
 	// +optional
 	Key string `json:"key,omitempty"`
+	// Value of that option.
+	//
 	// +optional
 	Value string `json:"value,omitempty"`
 }

@@ -33,7 +33,7 @@ type JobStatus struct {
 	// +optional
 	LastReconcileTime *metav1.Time `json:"lastReconcileTime,omitempty"`
 
-	// Progress is what must outlive the pods (superset).
+	// Progress is what must outlive the pods.
 	//
 	// +optional
 	Progress *Progress `json:"progress,omitempty"`
@@ -41,14 +41,24 @@ type JobStatus struct {
 
 // JobCondition is one state that a job is or was in.
 type JobCondition struct {
-	Type   JobConditionType       `json:"type"`
+	// Type is the state: Created, Running, Restarting, Suspended, Succeeded, Failed, or one that tells of trouble.
+	Type JobConditionType `json:"type"`
+	// Status is True while the job is in that state.
 	Status corev1.ConditionStatus `json:"status"`
+	// Reason for the last change, in one word.
+	//
 	// +optional
 	Reason string `json:"reason,omitempty"`
+	// Message is the reason in a sentence.
+	//
 	// +optional
 	Message string `json:"message,omitempty"`
+	// LastUpdateTime is when anything in the condition changed.
+	//
 	// +optional
 	LastUpdateTime metav1.Time `json:"lastUpdateTime,omitempty"`
+	// LastTransitionTime is when Status changed.
+	//
 	// +optional
 	LastTransitionTime metav1.Time `json:"lastTransitionTime,omitempty"`
 }
@@ -82,8 +92,12 @@ type ReplicaStatus struct {
 	//
 	// +optional
 	Active int32 `json:"active,omitempty"`
+	// Succeeded pods have ended well, also if they have been deleted since.
+	//
 	// +optional
 	Succeeded int32 `json:"succeeded,omitempty"`
+	// Failed pods are in phase Failed.
+	//
 	// +optional
 	Failed int32 `json:"failed,omitempty"`
 
@@ -129,11 +143,12 @@ type Progress struct {
 	// +optional
 	Completed map[ReplicaType]string `json:"completed,omitempty"`
 
-	// Generation is the job's when it was last looked at, and Templates a hash of its pod
-	// templates then.
+	// Generation is the job's when it was last looked at.
 	//
 	// +optional
 	Generation int64 `json:"generation,omitempty"`
+	// Templates is a hash of the job's pod templates at that time.
+	//
 	// +optional
 	Templates string `json:"templates,omitempty"`
 
@@ -171,11 +186,12 @@ type Progress struct {
 	// +optional
 	Provisioning *Provisioning `json:"provisioning,omitempty"`
 
-	// Resizes counts the changes of Workers since the start or the last resume, and
-	// LastResize is the time of the last one.
+	// Resizes counts the changes of Workers since the start or the last resume.
 	//
 	// +optional
 	Resizes int32 `json:"resizes,omitempty"`
+	// LastResize is the time of the last of them.
+	//
 	// +optional
 	LastResize *metav1.Time `json:"lastResize,omitempty"`
 
