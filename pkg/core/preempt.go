@@ -72,6 +72,9 @@ func (v *vain) failed(now time.Time, why string) {
 func (f *contest) preempt() (said string, done bool) {
 	who := f.candidates()
 	if len(who.list) == 0 && !f.lifts {
+		if plan, _ := f.view.Index.Solve(f.request); plan != nil { // what leaves counts as free
+			return f.whenLeft(), false
+		}
 		return "", false
 	}
 	if v := f.gang.vain; f.now.Before(v.until) {
@@ -114,6 +117,13 @@ func (f *contest) soon(plan *placement.Plan) string {
 		next := *r
 		next.Kind, next.Room = Preempting, f.room(plan)
 		f.core.reserve(f.gang, next)
+	}
+	return f.whenLeft()
+}
+
+func (f *contest) whenLeft() string {
+	if len(f.leaving) == 1 {
+		return "it fits when 1 pod on the way out has left"
 	}
 	return fmt.Sprintf("it fits when %s on the way out have left", count(len(f.leaving), "pod"))
 }

@@ -170,7 +170,8 @@ func (c *Core) PromisedOn(now time.Time, node, uid string, claim Claim) cluster.
 // around that room: filling it would take the other's, which may not have this one's.
 func (c *Core) leaves(now time.Time, who claimant, holder *group, node string) bool {
 	keptOut := func(g *group) bool {
-		return g != who.gang && !g.admits(c, now, who.Claim) && !who.gang.comesBefore(g, node)
+		planned := who.gang.comesBefore(g, node) && !who.gang.admits(c, now, c.claim(g)) // around the claimant's own room
+		return g != who.gang && !g.admits(c, now, who.Claim) && !planned
 	}
 	if holder == who.gang || !holder.admits(c, now, who.Claim) {
 		return keptOut(holder)
