@@ -68,7 +68,7 @@ type pass struct {
 	// bounded: its range goes beyond the largest gang; ranged: its Workers start again because
 	// their range has changed, and for nothing else.
 	fresh, resized, yielded, bounded, ranged bool
-	terms                            v1.Terms
+	terms                                    v1.Terms
 	// doomed are the pods that this plan deletes.
 	doomed map[types.UID]bool
 	plan   Plan
