@@ -63,6 +63,8 @@ type pass struct {
 	completed, replacing memory
 	// fallen is the set of status.progress.incident.
 	fallen memory
+	// missed are the roles of which pods went while there was no controller.
+	missed map[v1.ReplicaType]bool
 	// fresh: the job starts or resumes in this pass; resized: its size in effect changes;
 	// yielded: it has just lost Workers to another gang;
 	// bounded: its range goes beyond the largest gang; ranged: its Workers start again because
@@ -120,6 +122,7 @@ func (p *pass) enroll() {
 			p.surplus = append(p.surplus, pod)
 		}
 	}
+	p.noteMissed()
 }
 
 // size is the number of pods of a role that the job wants now.

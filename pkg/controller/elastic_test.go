@@ -209,6 +209,21 @@ func TestRangeChanged(t *testing.T) {
 	}
 }
 
+// TestGrowthIsNoLoss: a controller that ends while a job grows leaves Workers to be made; none was lost.
+func TestGrowthIsNoLoss(t *testing.T) {
+	w := running(t, elasticJob)
+	scaleTo(4)(w)
+	for _, writes := range []int{1, 2, 4} { // the status; a Service; both, and a pod
+		w.crashAfter = writes
+		w.look().restarted()
+	}
+	w.rest().wantState("Running").run().rest().wantState("Running").wantPods("worker-0 worker-1 worker-2 worker-3")
+	if w.told(reasonRestarting) != 0 || w.told(reasonRunning) != 1 || w.Job.Status.Progress.Incident != nil {
+		t.Errorf("events %v, incident %+v", w.heard, w.Job.Status.Progress.Incident)
+	}
+	w.vanish("worker-3").restarted().rest().wantState("Restarting") // this one was there
+}
+
 // TestHPA: as long as the metrics and the job are there, unless another scales the job (E22, D10).
 func TestHPA(t *testing.T) {
 	metric := autoscalingv2.MetricSpec{Type: autoscalingv2.ResourceMetricSourceType, Resource: &autoscalingv2.ResourceMetricSource{

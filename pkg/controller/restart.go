@@ -135,8 +135,26 @@ func (p *pass) deaths() []death {
 // wentUnseen: a member of a running job is not there, and the controller was not either when
 // it went. Nobody knows when that was: peers that have fallen since may have fallen by it.
 func (p *pass) wentUnseen(m member) bool {
-	return p.First && !p.resized && isTrue(p.status, v1.JobRunning) && m.pod == nil &&
-		!p.replacing.has(m.role, m.index) && !p.completed.has(m.role, m.index)
+	return p.missed[m.role] && m.pod == nil && !p.replacing.has(m.role, m.index) && !p.completed.has(m.role, m.index)
+}
+
+// noteMissed finds, when the controller has just started, the roles of which pods went without
+// it: fewer are left than ran when the status was last written. Where none went, those that are
+// not there were never made: the controller may have ended while a job grew.
+func (p *pass) noteMissed() {
+	if !p.First || p.resized || !isTrue(p.status, v1.JobRunning) {
+		return
+	}
+	left := map[v1.ReplicaType]int32{}
+	for _, m := range p.members {
+		if m.pod != nil && m.pod.Status.Phase != corev1.PodPending && !p.completed.has(m.role, m.index) {
+			left[m.role]++
+		}
+	}
+	p.missed = map[v1.ReplicaType]bool{}
+	for role, counts := range p.Job.Status.ReplicaStatuses {
+		p.missed[role] = counts.Active > left[role]
+	}
 }
 
 // blameless deaths are not the program's: they never count, and never end a job.
