@@ -55,6 +55,44 @@ func TestRightsAreWhatIsNeededAndNoMore(t *testing.T) {
 	}
 }
 
+// TestUsersRights: the roles that a cluster has for its users are extended, by the labels of ours, and only by what
+// they are for. Kubeflow's profiles have roles of their own.
+func TestUsersRights(t *testing.T) {
+	const cluster, kubeflow = "rbac.authorization.k8s.io/aggregate-to-", "rbac.authorization.kubeflow.org/aggregate-to-kubeflow-"
+	of := func(label string) (rules []rbacv1.PolicyRule) {
+		for _, role := range ofKind[rbacv1.ClusterRole](t, "ClusterRole") {
+			if role.Labels[label] == "true" {
+				rules = append(rules, role.Rules...)
+			}
+		}
+		return rules
+	}
+	for _, test := range []struct {
+		group, resource, verb string
+		view, edit            bool
+	}{
+		{"kubeflow.org", "pytorchjobs", "list", true, false},
+		{"kubeflow.org", "pytorchjobs/scale", "get", true, false},
+		{"scheduling.x-k8s.io", "podgroups", "watch", true, false},
+		{"kubeflow.org", "pytorchjobs", "create", false, true},
+		{"kubeflow.org", "pytorchjobs", "delete", false, true},
+		{"kubeflow.org", "pytorchjobs/scale", "patch", false, true},
+		{"scheduling.x-k8s.io", "podgroups", "create", false, true},
+		{"kubeflow.org", "pytorchjobs/status", "patch", false, false},
+		{"scheduling.x-k8s.io", "podgroups/status", "patch", false, false},
+		{"lockstep.dev", "queues", "create", false, false},
+		{"", "nodes", "list", false, false},
+	} {
+		for _, labels := range []string{cluster, kubeflow} {
+			for role, want := range map[string]bool{"view": test.view, "edit": test.edit} {
+				if got := allows(of(labels+role), test.group, test.resource, test.verb); got != want {
+					t.Errorf("%s%s: %s %s: %v, want %v", labels, role, test.verb, test.resource, got, want)
+				}
+			}
+		}
+	}
+}
+
 func TestNoRuleHasAWildcard(t *testing.T) {
 	for name, rules := range allRules(t) {
 		for _, rule := range rules {
