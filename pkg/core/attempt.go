@@ -162,7 +162,7 @@ func (c *Core) propose(now time.Time, g *group, view View) proposal {
 // plan holds a node for every waiting member, or for as many as fit and are
 // enough, or refuses the gang.
 func (c *Core) plan(now time.Time, g *group, view View) {
-	g.replanning, g.refusal = false, nil
+	g.replanning, g.refusal, g.shielded = false, nil, false
 	p := c.propose(now, g, view)
 	if p.plan != nil {
 		p.assign(c)

@@ -124,6 +124,8 @@ func (c *Core) Step(now time.Time, event Event) []Effect {
 		c.nodeGone(e.Name)
 	case QueuesSeen:
 		c.queuesSeen(e)
+	case BudgetsRelaxed:
+		c.budgetsRelaxed()
 	case ClusterSeen:
 		c.look(e.View)
 		c.weigh(now, &e.View)

@@ -32,6 +32,8 @@ type MemberSeen struct {
 	// Barred says why the pod may not be scheduled whatever its gang does, such
 	// as scheduling gates; empty when it may. Barred members do not count.
 	Barred string
+	// Evicted is what the pod says why it is to go, where it says so and is still there.
+	Evicted Reason
 }
 
 // OutsiderSeen says that a pod bears a gang's label and can be none of its members, such as
@@ -135,6 +137,9 @@ type QueuesSeen struct {
 	Kind func(node string) string
 }
 
+// BudgetsRelaxed says that a disruption budget allows more than before, or other pods, or is gone.
+type BudgetsRelaxed struct{}
+
 // ClusterSeen says what the cluster is like before anybody is tried, so that whose turn it is
 // is known from the first order on.
 type ClusterSeen struct{ View View }
@@ -162,6 +167,7 @@ func (Unreserved) event()        {}
 func (NodeGone) event()          {}
 func (Elected) event()           {}
 func (QueuesSeen) event()        {}
+func (BudgetsRelaxed) event()    {}
 func (ClusterSeen) event()       {}
 func (HistorySeen) event()       {}
 func (Tick) event()              {}

@@ -52,6 +52,7 @@ type group struct {
 	agedFrom    time.Time    // its reservation was given back then; zero if none was
 	remembered  *Reservation // what the API says, until the core acts
 	vain        vain
+	shielded    bool // at its last attempt others would have gone for it but for disruption budgets
 }
 
 // refusal is a negative answer. While it stands it is the answer to every
@@ -86,6 +87,7 @@ type member struct {
 	outdated bool
 	// permitted: no plugin of the scheduler can fail it any more before it is bound.
 	permitted bool
+	evicted   Reason // that it is to go for, by its own status
 }
 
 // priority is that of all members; zero while there are none.

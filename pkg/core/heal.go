@@ -16,13 +16,24 @@ func (c *Core) act(now time.Time) {
 	}
 }
 
-// elected gives gangs that are bound in part the whole heal time-out.
+// elected gives gangs that are bound in part the whole heal time-out, but for those that were
+// being evicted.
 func (c *Core) elected(now time.Time) {
 	c.act(now)
 	for _, g := range c.order {
 		if !g.healingSince.IsZero() {
 			g.healingSince = now
 		}
+		c.finishEviction(g)
+	}
+}
+
+// finishEviction ends the rest of a gang that whoever acted before has evicted in part: all
+// that are to go say so before the first goes.
+func (c *Core) finishEviction(g *group) {
+	marked := g.where(func(m *member) bool { return m.state == gang.Bound && m.evicted.Code != "" })
+	if len(marked) > 0 && g.torn() {
+		c.emit(Evict{Key: g.key, UIDs: uids(g.ranked(gang.Bound)), Reason: marked[0].evicted})
 	}
 }
 

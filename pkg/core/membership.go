@@ -61,6 +61,7 @@ func (c *Core) memberSeen(e MemberSeen) {
 	} else {
 		c.updated(m, e)
 	}
+	m.evicted = e.Evicted
 	switch {
 	case e.Node != "":
 		c.bound(m, e.Node)

@@ -88,6 +88,7 @@ func (f *contest) preempt() (said string, done bool) {
 	case len(choice.victims) == 0:
 		return f.soon(choice.plan), true
 	case choice.violations > 0:
+		f.gang.shielded = true
 		return fmt.Sprintf("less important pods would make room, but for PodDisruptionBudgets, which protect %d of them", choice.violations), false
 	}
 	if v := &f.gang.vain; v.evicted && v.rounds >= mostRounds {
@@ -108,6 +109,16 @@ func (f *contest) preempt() (said string, done bool) {
 	f.gang.vain.evicted = true
 	f.gang.vain.rounds++
 	return fmt.Sprintf("%s evicted for it, and room is reserved for it on %s", are(len(r.victims), "pod"), count(len(r.Room), "node")), true
+}
+
+// budgetsRelaxed has the gangs tried for which nobody went but for disruption budgets.
+func (c *Core) budgetsRelaxed() {
+	for _, g := range c.order {
+		if g.shielded {
+			g.changed()
+			c.activateLeader(g)
+		}
+	}
 }
 
 // soon: it fits once those have left that are leaving. A gang for which others were

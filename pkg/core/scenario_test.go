@@ -187,11 +187,23 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) {
 			delete(w.pods, uid)
 			w.step(core.FinishedForgotten{Key: p.Key, UID: uid})
 		})
+	case "marked":
+		each(func(p *pod, _ string) {
+			p.Evicted = core.Reason{Code: core.Preempted, Message: option(d, "why", "")}
+			w.step(p.MemberSeen)
+		})
+	case "relax":
+		for i := range w.budgets.Allowed {
+			w.budgets.Allowed[i]++
+		}
+		w.step(core.BudgetsRelaxed{})
 	case "tick":
 		w.now = w.now.Add(duration(t, d, names[0]))
 		w.step(core.Tick{})
 	case "restart":
 		w.restart()
+	case "elect":
+		w.step(core.Elected{})
 	case "state":
 		w.state()
 	case "census":

@@ -232,10 +232,7 @@ func (s *sim) carryOut(e core.Effect) {
 		if e.Reason.Code == core.Balanced {
 			s.balanced++
 		}
-		for _, uid := range e.UIDs {
-			s.crashPoint()
-			s.evictPod(uid, e.Reason)
-		}
+		s.evictPods(e)
 	case core.Report:
 		s.reports[e.Key] = e.Status
 		if !s.starting { // a standby writes nothing
@@ -253,13 +250,17 @@ func (s *sim) move(uids []string, to place) {
 	}
 }
 
-// evictPod says why in the pod's status, and deletes it.
-func (s *sim) evictPod(uid string, reason core.Reason) {
-	if p, ok := s.api.pods[uid]; ok && !p.deleting {
-		p.disrupted = reason
-		s.writePod(p, s.identity())
-		s.crashPoint()
-		p.deleting = true
-		s.writePod(p, s.identity())
+// evictPods says why in the status of all, and deletes them.
+func (s *sim) evictPods(e core.Evict) {
+	each := func(do func(*simPod)) {
+		for _, uid := range e.UIDs {
+			if p, ok := s.api.pods[uid]; ok && !p.deleting {
+				s.crashPoint()
+				do(&p)
+				s.writePod(p, s.identity())
+			}
+		}
 	}
+	each(func(p *simPod) { p.disrupted = e.Reason })
+	each(func(p *simPod) { p.deleting = true })
 }

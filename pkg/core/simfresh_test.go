@@ -25,7 +25,7 @@ func (s *sim) freshCore() *core.Core {
 		case p.deleting:
 			fresh.Step(s.now, core.MemberGone{Key: p.key, UID: uid})
 		default:
-			fresh.Step(s.now, core.MemberSeen{Key: p.key, Member: p.member, Node: p.node, Barred: p.barred})
+			fresh.Step(s.now, core.MemberSeen{Key: p.key, Member: p.member, Node: p.node, Barred: p.barred, Evicted: p.disrupted})
 		}
 	}
 	for _, spec := range s.api.groups {

@@ -146,7 +146,7 @@ func (s *sim) podSeen(p simPod) {
 		s.step(core.MemberGone{Key: p.key, UID: p.uid})
 		s.forgetPending(p.uid)
 	default:
-		s.step(core.MemberSeen{Key: p.key, Member: p.member, Node: p.node, Barred: p.barred})
+		s.step(core.MemberSeen{Key: p.key, Member: p.member, Node: p.node, Barred: p.barred, Evicted: p.disrupted})
 	}
 	if p.node != "" || p.deleting {
 		return

@@ -32,6 +32,20 @@ func Barred(pod *v1.Pod) string {
 	return ""
 }
 
+// Evicted is why a pod is to go that is still there, as the scheduler has said in its status; zero
+// where it has not.
+func Evicted(pod *v1.Pod) core.Reason {
+	for _, c := range pod.Status.Conditions {
+		ours := c.Type == v1.DisruptionTarget && c.Status == v1.ConditionTrue
+		switch code := core.Code(c.Reason); {
+		case !ours || pod.DeletionTimestamp != nil:
+		case code == core.Preempted, code == core.Revoked, code == core.Reclaimed, code == core.Balanced, code == core.NotHealed:
+			return core.Reason{Code: code, Message: c.Message}
+		}
+	}
+	return core.Reason{}
+}
+
 // Outsider translates a pod that has a gang's label and is left to another scheduler.
 func Outsider(pod *v1.Pod) core.Outsider {
 	return core.Outsider{UID: string(pod.UID), Name: pod.Name, Why: "its schedulerName is " + pod.Spec.SchedulerName}

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
 	fwk "k8s.io/kube-scheduler/framework"
 
@@ -103,28 +104,42 @@ func (e *engine) mend() {
 	})
 }
 
-// evict ends pods: members of a gang that could not be completed, or victims. The event
-// and the condition say why before the pod goes.
+// evict ends pods: members of a gang that could not be completed, or victims. The events
+// and the conditions say why before the first goes: a scheduler that starts knows by them who else
+// was to go.
 func (e *engine) evict(effect core.Evict) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	evicted.WithLabelValues(string(effect.Reason.Code)).Add(float64(len(effect.UIDs)))
+	pods := make([]*v1.Pod, 0, len(effect.UIDs))
 	for _, uid := range effect.UIDs {
 		pod := e.podToEvict(uid, effect.Key)
 		if pod == nil {
 			continue
 		}
+		pods = append(pods, pod)
 		e.handle.EventRecorder().Eventf(pod, nil, v1.EventTypeWarning, string(effect.Reason.Code), "Evicting", "%s", effect.Reason.Message)
 		if err := e.markDisrupted(ctx, pod, effect.Reason); err != nil && !apierrors.IsNotFound(err) {
 			klog.FromContext(ctx).Error(err, "Condition of an evicted pod", "pod", klog.KObj(pod))
 		}
-		options := *metav1.NewDeleteOptions(gracePeriod(pod))
-		options.Preconditions = metav1.NewUIDPreconditions(uid)
-		err := e.handle.ClientSet().CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, options)
-		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-			klog.FromContext(ctx).Error(err, "Evict a pod", "pod", klog.KObj(pod), "reason", effect.Reason.Message)
-		}
 	}
+	_ = wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
+		pods = slices.DeleteFunc(pods, func(pod *v1.Pod) bool { return e.deleteEvicted(ctx, pod) })
+		return len(pods) == 0, nil
+	})
+}
+
+// deleteEvicted reports whether a pod goes, or is gone. If not it is tried again: its siblings
+// go as well.
+func (e *engine) deleteEvicted(ctx context.Context, pod *v1.Pod) bool {
+	options := *metav1.NewDeleteOptions(gracePeriod(pod))
+	options.Preconditions = metav1.NewUIDPreconditions(string(pod.UID))
+	err := e.handle.ClientSet().CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, options)
+	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // a conflict: another has its name
+		return true
+	}
+	klog.FromContext(ctx).Error(err, "Evict a pod", "pod", klog.KObj(pod))
+	return false
 }
 
 // podToEvict finds a member, or a pod without a gang by its name.

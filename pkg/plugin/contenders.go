@@ -2,8 +2,11 @@ package plugin
 
 import (
 	v1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/tools/cache"
 	fwk "k8s.io/kube-scheduler/framework"
 
 	"lockstep.dev/lockstep/pkg/core"
@@ -64,6 +67,24 @@ func (e *engine) budgets(nodes []fwk.NodeInfo) core.Budgets {
 		}
 	})
 	return budgets
+}
+
+// budgetHandler tells the core when others may go for a gang that could not before.
+func (e *engine) budgetHandler() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(before, after any) {
+			old, now := before.(*policyv1.PodDisruptionBudget), after.(*policyv1.PodDisruptionBudget)
+			if relaxed(old, now) {
+				e.step(core.BudgetsRelaxed{})
+			}
+		},
+		DeleteFunc: func(any) { e.step(core.BudgetsRelaxed{}) },
+	}
+}
+
+// relaxed reports whether somebody may go by a budget's change who might not before.
+func relaxed(old, now *policyv1.PodDisruptionBudget) bool {
+	return now.Status.DisruptionsAllowed > old.Status.DisruptionsAllowed || !equality.Semantic.DeepEqual(old.Spec.Selector, now.Spec.Selector)
 }
 
 func eachPod(nodes []fwk.NodeInfo, do func(*v1.Pod)) {

@@ -150,7 +150,7 @@ func (e *engine) seen(pod *v1.Pod) core.Event {
 	member := kube.Member(pod, e.vocabulary)
 	e.pods[member.UID] = pod
 	e.speaker(member.Class, pod)
-	return core.MemberSeen{Key: key, Member: member, Node: pod.Spec.NodeName, Barred: kube.Barred(pod)}
+	return core.MemberSeen{Key: key, Member: member, Node: pod.Spec.NodeName, Barred: kube.Barred(pod), Evicted: kube.Evicted(pod)}
 }
 
 func (e *engine) worthTrying(uid string) bool {

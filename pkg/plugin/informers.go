@@ -34,7 +34,9 @@ func (e *engine) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watch pods: %w", err)
 	}
-	factory.Policy().V1().PodDisruptionBudgets().Lister() // so that the factory fills it
+	if _, err := factory.Policy().V1().PodDisruptionBudgets().Informer().AddEventHandler(e.budgetHandler()); err != nil {
+		return fmt.Errorf("watch PodDisruptionBudgets: %w", err)
+	}
 	nodes, err := factory.Core().V1().Nodes().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{DeleteFunc: func(o any) {
 		if node, ok := last(o).(*v1.Node); ok {
 			e.step(core.NodeGone{Name: node.Name})
@@ -175,7 +177,7 @@ func (e *engine) podHandler() cache.ResourceEventHandler {
 
 // differ says whether anything has changed that concerns a member.
 func differ(a, b *v1.Pod) bool {
-	return a.Spec.NodeName != b.Spec.NodeName || a.Status.Phase != b.Status.Phase || a.Generation != b.Generation ||
+	return a.Spec.NodeName != b.Spec.NodeName || kube.Evicted(a) != kube.Evicted(b) || a.Status.Phase != b.Status.Phase || a.Generation != b.Generation ||
 		(a.DeletionTimestamp == nil) != (b.DeletionTimestamp == nil) || len(a.Spec.SchedulingGates) != len(b.Spec.SchedulingGates) ||
 		!maps.Equal(a.Labels, b.Labels)
 }

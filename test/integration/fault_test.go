@@ -69,6 +69,37 @@ func TestSchedulerKilledAfterSomeBinds(t *testing.T) {
 	}
 }
 
+// A scheduler that dies when it has evicted some members of a gang leaves a part of it that
+// nobody completes, as nothing creates its pods anew. The next one ends the rest.
+func TestSchedulerKilledAfterSomeEvictions(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 3)
+	w.create(gangOf("victim", 3, "8").withPriority(w.priority(1)))
+	w.awaitPlaced("victim", 3)
+	p := newProxy(t)
+	var passed atomic.Int64
+	stuck := make(chan struct{}, 64)
+	p.onDelete(func(rw http.ResponseWriter, r *http.Request, forward http.Handler) {
+		if passed.Add(1) == 1 {
+			forward.ServeHTTP(rw, r)
+			return
+		}
+		stuck <- struct{}{}
+		<-r.Context().Done()
+	})
+	back := w.withScheduler(devcluster.ProgramOptions{Kubeconfig: p.kubeconfig})
+	w.create(gangOf("urgent", 1, "8").withPriority(w.priority(1000)))
+	<-stuck
+	w.awaitPlaced("urgent", 1) // the room of the one that went is enough
+	if left := w.placed("victim"); len(left) != 2 {
+		t.Fatalf("of victim %v are left, want 2", left)
+	}
+	back()
+	w.await("the end of the rest", func() (bool, string) {
+		left := w.placed("victim")
+		return len(left) == 0, fmt.Sprint(left)
+	})
+}
+
 // Answers that leave open whether a bind took place, or ask to come again later,
 // must not leave a part of a gang behind.
 func TestBindsThatFailForAWhile(t *testing.T) {

@@ -21,14 +21,29 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 )
 
-// proxy stands between a scheduler and the apiserver and can interfere with binds.
+// proxy stands between a scheduler and the apiserver and can interfere with binds
+// and deletions of pods.
 type proxy struct {
 	server     *httptest.Server
 	kubeconfig string
 
-	mu   sync.Mutex
-	rule func(w http.ResponseWriter, r *http.Request, forward http.Handler)
-	late chan struct{} // watches of pods tell nothing until it is closed; nil: they are not late
+	mu    sync.Mutex
+	rules map[string]rule // by what a request does
+	late  chan struct{}   // watches of pods tell nothing until it is closed; nil: they are not late
+}
+
+// rule is what happens to a request.
+type rule func(w http.ResponseWriter, r *http.Request, forward http.Handler)
+
+// does says what a request does that a rule may be about.
+func does(r *http.Request) string {
+	switch {
+	case r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/binding"):
+		return "bind"
+	case r.Method == http.MethodDelete && strings.Contains(r.URL.Path, "/pods/"):
+		return "delete"
+	}
+	return ""
 }
 
 // newProxy makes a proxy, and a kubeconfig that leads to it with the rights of
@@ -49,12 +64,12 @@ func newProxy(t *testing.T) *proxy {
 	forward.Transport = &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: authorities}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 100,
 	}
-	p := &proxy{}
+	p := &proxy{rules: map[string]rule{}}
 	p.server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
-		rule := p.rule
+		rule := p.rules[does(r)]
 		p.mu.Unlock()
-		if rule != nil && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/binding") {
+		if rule != nil {
 			// Only a request that has been read whole is noticed to be given up.
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
@@ -123,8 +138,13 @@ func (p *proxy) holdPods() (release func()) {
 }
 
 // onBind sets what happens to requests that bind a pod; nil forwards them.
-func (p *proxy) onBind(rule func(w http.ResponseWriter, r *http.Request, forward http.Handler)) {
+func (p *proxy) onBind(to rule) { p.on("bind", to) }
+
+// onDelete does the same for requests that delete one.
+func (p *proxy) onDelete(to rule) { p.on("delete", to) }
+
+func (p *proxy) on(what string, to rule) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rule = rule
+	p.rules[what] = to
 }
