@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -275,6 +276,14 @@ func TestWentUnseen(t *testing.T) {
 	scaleTo(3)(w)
 	if w.restarted().rest().wantState("Running").wantPods("worker-0 worker-1 worker-2"); w.told(reasonRestarting) != 1 {
 		t.Errorf("events: %v", w.heard)
+	}
+}
+
+// TestNoRestartsAreShown: the column shows 0 where there were none.
+func TestNoRestartsAreShown(t *testing.T) {
+	text, err := json.Marshal(running(t, masterAndWorkers("Never")).Job.Status)
+	if err != nil || !strings.Contains(string(text), `"restarts":0`) {
+		t.Errorf("%s, %v", text, err)
 	}
 }
 

@@ -116,10 +116,10 @@ type ReplicaStatus struct {
 // written as their indexes within a role, such as "0,3-7".
 type Progress struct {
 	// Restarts is the number of restarts that count against backoffLimit since the start
-	// or the last resume.
+	// or the last resume. It is written at 0 as well, for the column.
 	//
 	// +optional
-	Restarts int32 `json:"restarts,omitempty"`
+	Restarts int32 `json:"restarts"`
 
 	// Counted says, by pod UID, how many restarts of a present pod are in Restarts already;
 	// -1 marks a pod whose end is accounted for and that is being replaced.
