@@ -19,7 +19,7 @@ func printExplanation(s *screen, e explanation) {
 	}
 	s.plain(line)
 	s.plain("  " + e.verdict(s))
-	s.plain(fmt.Sprintf("  %s, %d needed, %d bound", plural(e.Members, "pod"), e.Floor, len(e.Bound)))
+	s.plain(fmt.Sprintf("  %s, %d bound", e.size(), len(e.Bound)))
 	if e.Trouble != "" {
 		s.plain("  its job: " + printable(e.Trouble))
 	}

@@ -109,9 +109,10 @@ type gangPlan struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
 	// Fits says whether the floor has its place.
-	Fits    bool `json:"fits"`
-	Floor   int  `json:"floor"`
-	Members int  `json:"members"`
+	Fits bool `json:"fits"`
+	// Floor is absent where no PodGroup says it.
+	Floor   int `json:"floor,omitempty"`
+	Members int `json:"members"`
 	// Level and Domain name the lowest domain that holds the whole gang; empty where it does not fit.
 	Level  string `json:"level"`
 	Domain string `json:"domain"`
@@ -223,9 +224,17 @@ func nobody(outcome kube.Outcome) string {
 	return "; nor would it once all were gone that may be evicted for it"
 }
 
+// knownFloor is how many members a gang needs; zero where no PodGroup says it.
+func knownFloor(s kube.Standing) int {
+	if s.Group == nil {
+		return 0
+	}
+	return s.Status.Floor
+}
+
 func newGangPlan(o *kube.Offline, s kube.Standing) gangPlan {
 	plan := gangPlan{
-		Namespace: s.Key.Namespace, Name: s.Key.Name, Fits: s.Fits(), Floor: s.Status.Floor,
+		Namespace: s.Key.Namespace, Name: s.Key.Name, Fits: s.Fits(), Floor: knownFloor(s),
 		Members: len(s.Places) + s.Status.Counts.Finished,
 		Domains: map[string]int{}, Assignments: []assignment{}, Victims: []victim{}, Missing: []shortage{},
 	}

@@ -92,6 +92,9 @@ func onTheWayOut(n int, does, do string) string {
 }
 
 func (p gangPlan) size() string {
+	if p.Floor == 0 {
+		return plural(p.Members, "pod")
+	}
 	return fmt.Sprintf("%s, %d needed", plural(p.Members, "pod"), p.Floor)
 }
 

@@ -66,9 +66,10 @@ type queueEntry struct {
 	Name      string `json:"name"`
 	State     string `json:"state"`
 	Priority  int32  `json:"priority"`
-	Floor     int    `json:"floor"`
-	Members   int    `json:"members"`
-	Bound     int    `json:"bound"`
+	// Floor is absent where no PodGroup says it.
+	Floor   int `json:"floor,omitempty"`
+	Members int `json:"members"`
+	Bound   int `json:"bound"`
 	// Queue is the one that the gang is charged to; absent where it is in none.
 	Queue string `json:"queue,omitempty"`
 	// AgeSeconds is null for a gang that has no creationTimestamp.
@@ -91,7 +92,7 @@ func queueEntries(o *kube.Offline, w *world, wanted func(gang.Key) bool, now tim
 		s, _ := o.Standing(key)
 		e := queueEntry{
 			Position: i + 1, Namespace: key.Namespace, Name: key.Name, State: string(before.Status.Phase),
-			Floor: s.Status.Floor, Members: len(s.Places) + s.Status.Counts.Finished, Bound: s.Status.Counts.Bound,
+			Floor: knownFloor(s), Members: len(s.Places) + s.Status.Counts.Finished, Bound: s.Status.Counts.Bound,
 			Reason: string(s.Reason.Code), Message: why(s), Reservation: reservationOf(o, w, key),
 		}
 		if len(s.Places) > 0 {
@@ -107,6 +108,14 @@ func queueEntries(o *kube.Offline, w *world, wanted func(gang.Key) bool, now tim
 		entries = append(entries, e)
 	}
 	return entries
+}
+
+// size is how many members there are, of how many that are needed.
+func (e queueEntry) size() string {
+	if e.Floor == 0 {
+		return strconv.Itoa(e.Members)
+	}
+	return fmt.Sprintf("%d of %d", e.Members, e.Floor)
 }
 
 // age in seconds; nil for what has not been created yet.
@@ -134,7 +143,7 @@ func printQueue(s *screen, entries []queueEntry) {
 	for _, e := range entries {
 		rows = append(rows, []string{
 			strconv.Itoa(e.Position), e.Namespace, e.Name, e.State, strconv.Itoa(int(e.Priority)),
-			fmt.Sprintf("%d of %d", e.Members, e.Floor), ageText(e.AgeSeconds), e.why(),
+			e.size(), ageText(e.AgeSeconds), e.why(),
 		})
 	}
 	const after = 3 // GANG

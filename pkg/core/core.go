@@ -122,6 +122,9 @@ func (c *Core) Step(now time.Time, event Event) []Effect {
 		c.unreserved(now, e)
 	case NodeGone:
 		c.nodeGone(e.Name)
+		c.reviewReserved(e.Name)
+	case NodeShrunk:
+		c.reviewReserved(e.Name)
 	case QueuesSeen:
 		c.queuesSeen(e)
 	case BudgetsRelaxed:

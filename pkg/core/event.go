@@ -121,6 +121,9 @@ type Unreserved struct {
 // NodeGone says that a node was deleted.
 type NodeGone struct{ Name string }
 
+// NodeShrunk says that a node has less to give than before.
+type NodeShrunk struct{ Name string }
+
 // Elected says that the shell acts on effects from now on; before, as a standby, it
 // only took in what happened. Heal time-outs start anew: nobody has tried yet.
 type Elected struct{}
@@ -165,6 +168,7 @@ func (Reserved) event()          {}
 func (Permit) event()            {}
 func (Unreserved) event()        {}
 func (NodeGone) event()          {}
+func (NodeShrunk) event()        {}
 func (Elected) event()           {}
 func (QueuesSeen) event()        {}
 func (BudgetsRelaxed) event()    {}

@@ -214,6 +214,17 @@ func (c *Core) unreserve(g *group) {
 	c.touched[g.key] = g
 }
 
+// reviewReserved has the gangs tried for which room is reserved on a node that has less of it
+// than before, or is gone: they have to look elsewhere.
+func (c *Core) reviewReserved(node string) {
+	for _, g := range c.holders {
+		if g.reservation.on(node) != nil {
+			g.changed()
+			c.activateLeader(g)
+		}
+	}
+}
+
 // adopt takes over the reservations that the API remembers from an earlier life.
 func (c *Core) adopt(now time.Time) {
 	for _, g := range c.order {

@@ -121,13 +121,15 @@ func (w *world) setNodes(t *testing.T, d *datadriven.TestData) {
 		words := strings.Fields(line)
 		n := cluster.Node{Name: words[0], Labels: map[string]string{"block": "b1"}}
 		n.Allocatable = n.Allocatable.Set(cluster.CPU, 64000).Set(cluster.Pods, 110).Set(w.gpu, 8)
-		gone := false
+		gone, shrunk := false, false
 		w.cordoned[n.Name] = false
 		for _, word := range words[1:] {
 			name, value, _ := strings.Cut(word, "=")
 			switch name {
 			case "gone":
 				gone = true
+			case "shrunk":
+				shrunk = true
 			case "cordoned":
 				w.cordoned[n.Name] = true
 			case "gpus":
@@ -144,6 +146,9 @@ func (w *world) setNodes(t *testing.T, d *datadriven.TestData) {
 			continue
 		}
 		w.nodes[n.Name] = n
+		if shrunk {
+			w.step(core.NodeShrunk{Name: n.Name})
+		}
 	}
 }
 

@@ -37,11 +37,7 @@ func (e *engine) start(ctx context.Context) error {
 	if _, err := factory.Policy().V1().PodDisruptionBudgets().Informer().AddEventHandler(e.budgetHandler()); err != nil {
 		return fmt.Errorf("watch PodDisruptionBudgets: %w", err)
 	}
-	nodes, err := factory.Core().V1().Nodes().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{DeleteFunc: func(o any) {
-		if node, ok := last(o).(*v1.Node); ok {
-			e.step(core.NodeGone{Name: node.Name})
-		}
-	}})
+	nodes, err := factory.Core().V1().Nodes().Informer().AddEventHandler(e.nodeHandler())
 	if err != nil {
 		return fmt.Errorf("watch nodes: %w", err)
 	}
@@ -148,6 +144,33 @@ func last(o any) any {
 		return unknown.Obj
 	}
 	return o
+}
+
+// nodeHandler tells of what the scheduler's own events do not wake for, or not whom it concerns.
+func (e *engine) nodeHandler() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(before, after any) {
+			old, node := before.(*v1.Node), after.(*v1.Node)
+			if shrunk(old.Status.Allocatable, node.Status.Allocatable) {
+				e.step(core.NodeShrunk{Name: node.Name})
+			}
+		},
+		DeleteFunc: func(o any) {
+			if node, ok := last(o).(*v1.Node); ok {
+				e.step(core.NodeGone{Name: node.Name})
+			}
+		},
+	}
+}
+
+// shrunk reports whether there is less of anything.
+func shrunk(old, now v1.ResourceList) bool {
+	for name, before := range old {
+		if after := now[name]; after.Cmp(before) < 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (e *engine) podHandler() cache.ResourceEventHandler {
