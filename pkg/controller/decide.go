@@ -68,9 +68,9 @@ type pass struct {
 	// fresh: the job starts or resumes in this pass; resized: its size in effect changes;
 	// yielded: it has just lost Workers to another gang;
 	// bounded: its range goes beyond the largest gang; ranged: its Workers start again because
-	// their range has changed, and for nothing else.
-	fresh, resized, yielded, bounded, ranged bool
-	terms                                    v1.Terms
+	// their range has changed, and for nothing else; failed: a program of it has.
+	fresh, resized, yielded, bounded, ranged, failed bool
+	terms                                            v1.Terms
 	// doomed are the pods that this plan deletes.
 	doomed map[types.UID]bool
 	plan   Plan

@@ -52,8 +52,10 @@ func (p *pass) reckon() *failure {
 	deaths := p.deaths()
 	for _, d := range deaths {
 		policy := p.job.Spec.PyTorchReplicaSpecs[d.role].RestartPolicy
+		blameless := p.blameless(d, policy)
+		p.failed = p.failed || !blameless
 		switch {
-		case p.blameless(d, policy):
+		case blameless:
 			p.incident(d.at, 0)
 		case p.consequence(d):
 		case d.restarts > 0 || policy == v1.RestartAlways || policy == v1.RestartOnFailure,
@@ -320,5 +322,9 @@ func (p *pass) restartMessage() string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, role))
 		}
 	}
-	return fmt.Sprintf("PyTorchJob %s is restarting because %s replica(s) failed.", p.job.Name, strings.Join(parts, " and "))
+	what := "were deleted, evicted or lost"
+	if p.failed {
+		what = "failed"
+	}
+	return fmt.Sprintf("PyTorchJob %s is restarting because %s replica(s) %s.", p.job.Name, strings.Join(parts, " and "), what)
 }

@@ -101,6 +101,13 @@ func TestFailurePolicies(t *testing.T) {
 				}
 				return
 			}
+			says := "1 Worker replica(s) were deleted, evicted or lost."
+			if test.counted > 0 {
+				says = "1 Worker replica(s) failed."
+			}
+			if got := condition(&w.Job.Status, v1.JobRestarting).Message; !strings.HasSuffix(got, says) {
+				t.Errorf("message %q, want %q", got, says)
+			}
 			if pod := w.find("worker-1"); pod != nil && pod.DeletionTimestamp != nil {
 				w.vanish("worker-1")
 			}
