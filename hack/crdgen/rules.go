@@ -56,6 +56,10 @@ func finishPyTorchJob(root *apiextensions.JSONSchemaProps) {
 	for _, part := range []string{"metadata", "spec"} { // what the template itself is for is said
 		silence(root, "spec.pytorchReplicaSpecs.*.template."+part)
 	}
+	at(root, "spec.pytorchReplicaSpecs.*.template.metadata", func(metadata *apiextensions.JSONSchemaProps) {
+		// null in what Go programs write, and so in manifests that somebody has saved
+		metadata.Properties["creationTimestamp"] = apiextensions.JSONSchemaProps{Type: "string", Format: "date-time", Nullable: true}
+	})
 	nameable(root)
 	bound(root)
 	rule(nameRules()...)(root)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
@@ -252,6 +253,36 @@ func TestMissedSuspension(t *testing.T) {
 	w.run().rest().wantState("Running")
 }
 
+// TestSameTemplates: what the definition takes from the owner of a running job as no change restarts nothing:
+// amounts in other words, and what of the template's metadata does not reach the pods.
+func TestSameTemplates(t *testing.T) {
+	limits := func(cpu, memory string) func(*v1.PyTorchJob) {
+		return func(j *v1.PyTorchJob) {
+			j.Spec.PyTorchReplicaSpecs[v1.Worker].Template.Spec.Containers[0].Resources.Limits = corev1.ResourceList{
+				corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)}
+		}
+	}
+	job := parseJob(t, masterAndWorkers("OnFailure"))
+	limits("1", "1Gi")(job)
+	w := newWorld(t, job).look().run().rest().wantState("Running")
+	uid := w.find("worker-0").UID
+	for _, same := range []func(*v1.PyTorchJob){
+		limits("1000m", "1024Mi"), limits("1e0", "1073741824"),
+		func(j *v1.PyTorchJob) { j.Spec.PyTorchReplicaSpecs[v1.Worker].Template.Name = "a" },
+		func(j *v1.PyTorchJob) {
+			j.Spec.PyTorchReplicaSpecs[v1.Worker].Template.CreationTimestamp = metav1.NewTime(w.Now)
+		},
+	} {
+		w.edit(same).rest().wantState("Running")
+		if w.find("worker-0").UID != uid {
+			t.Fatalf("restarted; events %v", w.heard)
+		}
+	}
+	if w.edit(limits("2", "1Gi")).rest(); w.find("worker-0").UID == uid {
+		t.Error("a real change was missed")
+	}
+}
+
 // TestTemplatesInOtherWords: an upgrade may write templates otherwise; that is no change.
 func TestTemplatesInOtherWords(t *testing.T) {
 	w := running(t, masterAndWorkers("OnFailure"))
@@ -260,6 +291,14 @@ func TestTemplatesInOtherWords(t *testing.T) {
 	w.Job.Status.Progress.Templates = "of-an-older-version"
 	if w.rest(); w.find("master-0").UID != uid {
 		t.Error("an upgrade took the pods of a running job")
+	}
+	if w.edit(limit(3)).rest(); w.find("master-0").UID != uid {
+		t.Error("a change after an upgrade took the pods of a running job")
+	}
+	w.Job = w.Job.DeepCopy()
+	w.Job.Status.Progress.Templates = hashedAs + "written otherwise"
+	if w.restarted().rest().edit(limit(4)).rest(); w.find("master-0").UID != uid {
+		t.Error("a change after another start took the pods of a running job")
 	}
 }
 

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
@@ -57,24 +59,53 @@ func (p *pass) resume() {
 // Templates are compared only when the job has changed: an upgrade may write them otherwise.
 func (p *pass) missedSuspension() bool {
 	seen := p.status.Progress
-	return seen.Templates != "" && seen.Generation != p.Job.Generation && !isTrue(p.status, v1.JobSuspended) &&
+	return strings.HasPrefix(seen.Templates, hashedAs) && seen.Generation != p.Job.Generation && !isTrue(p.status, v1.JobSuspended) &&
 		seen.Templates != hashTemplates(p.job)
 }
 
-// noteTemplates remembers what the job's pods are made from.
+// noteTemplates remembers what the job's pods are made from. A controller that has just started may be a
+// newer one, which writes the same templates in another way.
 func (p *pass) noteTemplates() {
 	seen := p.status.Progress
-	if seen.Templates == "" || seen.Generation != p.Job.Generation {
+	if seen.Templates == "" || seen.Generation != p.Job.Generation || p.First {
 		seen.Generation, seen.Templates = p.Job.Generation, hashTemplates(p.job)
 	}
 }
 
+// hashedAs begins a hash that is made as it is below. Others cannot be compared with one.
+const hashedAs = "2-"
+
+// hashTemplates is the same for templates that a started job may have one after the other: the rules of the
+// definition compare what reaches the pods, and quantities by their amounts (hack/crdgen, essence).
 func hashTemplates(job *v1.PyTorchJob) string {
 	hash := fnv.New64a()
 	for _, role := range v1.ReplicaTypes() {
-		if replicas := job.Spec.PyTorchReplicaSpecs[role]; replicas != nil {
-			_ = json.NewEncoder(hash).Encode(replicas.Template) // it was decoded from JSON
+		replicas := job.Spec.PyTorchReplicaSpecs[role]
+		if replicas == nil {
+			continue
+		}
+		template := replicas.Template.DeepCopy()
+		template.ObjectMeta = metav1.ObjectMeta{Labels: template.Labels, Annotations: template.Annotations, Finalizers: template.Finalizers}
+		for _, list := range amountsOf(&template.Spec) {
+			for name, amount := range list {
+				list[name] = *resource.NewDecimalQuantity(*amount.AsDec(), resource.DecimalSI)
+			}
+		}
+		_ = json.NewEncoder(hash).Encode(template) // it was decoded from JSON
+	}
+	return fmt.Sprintf("%s%x", hashedAs, hash.Sum64())
+}
+
+// amountsOf are all lists of quantities in a pod's spec.
+func amountsOf(spec *corev1.PodSpec) []corev1.ResourceList {
+	lists := []corev1.ResourceList{spec.Overhead}
+	if spec.Resources != nil {
+		lists = append(lists, spec.Resources.Limits, spec.Resources.Requests)
+	}
+	for _, containers := range [][]corev1.Container{spec.Containers, spec.InitContainers} {
+		for i := range containers {
+			lists = append(lists, containers[i].Resources.Limits, containers[i].Resources.Requests)
 		}
 	}
-	return fmt.Sprintf("%x", hash.Sum64())
+	return lists
 }

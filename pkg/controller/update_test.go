@@ -14,10 +14,11 @@ import (
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 )
 
-// byHand is a job as people write them: numbers without quotes, no replicas, nothing empty.
+// byHand is a job as people write them: numbers without quotes, no replicas, nothing empty but what a program
+// has left in a template.
 const byHand = `{metadata: {name: job}, spec: {pytorchReplicaSpecs: {
 	Master: {template: {spec: {containers: [{name: pytorch, image: a, resources: {limits: {nvidia.com/gpu: 1, cpu: 1000m}}}]}}},
-	Worker: {template: {spec: {nodeSelector: {pool: a}, containers: [{name: pytorch, image: a}]}}}}}}`
+	Worker: {template: {metadata: {creationTimestamp: null}, spec: {nodeSelector: {pool: a}, containers: [{name: pytorch, image: a}]}}}}}}`
 
 // applyText creates a job as text, which the Go type would put into other words.
 func (l *live) applyText(text string) {
