@@ -103,8 +103,12 @@ func decodeSubmission(text json.RawMessage) (*submission, error) {
 			return nil, fmt.Errorf("%s: %s", s.object.GetName(), oneLine(problem))
 		}
 	}
-	if s.object.GetName() == "" {
-		return nil, errors.New("metadata.name: must be given")
+	switch begin := s.job.GenerateName; {
+	case s.job.Name != "":
+	case begin != "":
+		s.job.Name = begin + "xxxxx" // as the apiserver will
+	default:
+		return nil, errors.New("metadata.name: must be given, or metadata.generateName")
 	}
 	return s, nil
 }
@@ -112,7 +116,7 @@ func decodeSubmission(text json.RawMessage) (*submission, error) {
 // check says what is wrong with the job, by field path.
 func (s *submission) check() error {
 	if faults := kubeflowv1.Validate(kubeflowv1.Effective(s.job)); len(faults) > 0 {
-		return fmt.Errorf("pytorchjob %s: %s", s.object.GetName(), oneLine(faults.ToAggregate()))
+		return fmt.Errorf("pytorchjob %s: %s", s.job.Name, oneLine(faults.ToAggregate()))
 	}
 	return nil
 }
