@@ -35,7 +35,7 @@ var elsewhere = []struct {
 		"p.status.Progress.Counted[string(pod.UID)] = restarts", "p.status.Progress.Counted[pod.Name] = restarts"}},
 	{"TestBackoff", defect{"one restart too many", "pkg/controller/restart.go", "p.status.Progress.Restarts > *limit", "p.status.Progress.Restarts > *limit+1"}},
 	{"TestIncident", defect{"what follows from a death counts again", "pkg/controller/restart.go", "case p.consequence(d):", "case false:"}},
-	{"TestFailurePolicies", defect{"a lost node counts as the program's failure", "pkg/controller/restart.go", "case p.blameless(d, policy):", "case false:"}},
+	{"TestFailurePolicies", defect{"a lost node counts as the program's failure", "pkg/controller/restart.go", "blameless := p.blameless(d, policy)", "blameless := false"}},
 	{"TestElasticMembership", defect{"worker-0 leaves first", "pkg/controller/decide.go", "name := v1.PodName(p.job.Name, role, index)",
 		"name := v1.PodName(p.job.Name, role, index+max(0, int32(len(p.Pods))-p.size(role)))"}},
 	{"TestSettled", defect{"expectations are ignored", "pkg/controller/notebook.go", "wait = max(wait, left)", "_ = left"}},
