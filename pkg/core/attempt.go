@@ -28,10 +28,10 @@ func (c *Core) attempt(now time.Time, e Attempt) {
 		c.emit(Refuse{e.UID, reason})
 		return
 	}
-	if m.held && m.outdated {
+	if then := c.disowned(m); then.Code != "" {
 		if c.doubtful(m, now) {
-			c.emit(Refuse{e.UID, Reason{GroupChanged, fmt.Sprintf("%s may be bound to %s, where it was sent before its gang asked for this topology; it is tried elsewhere unless that shows before %s",
-				m.Name, m.node, moment(m.doubted.Add(c.opts.WakeAfter)))}})
+			c.emit(Refuse{e.UID, Reason{then.Code, fmt.Sprintf("%s may be bound to %s, where it was sent before %s; it is tried elsewhere unless that shows before %s",
+				m.Name, m.node, then.Message, moment(m.doubted.Add(c.opts.WakeAfter)))}})
 			return
 		}
 		c.drop(m)

@@ -250,7 +250,7 @@ func sorted(groups map[gang.Key]*group) []*group {
 // Pinned returns the node that is held for a member, if one is.
 func (c *Core) Pinned(uid string) (node string, ok bool) {
 	m := c.members[uid]
-	if m == nil || !m.held || m.outdated {
+	if m == nil || !m.held || c.disowned(m).Code != "" {
 		return "", false
 	}
 	return m.node, true

@@ -48,15 +48,28 @@ func (c *Core) weigh(now time.Time, view *View) {
 	if view != nil {
 		s.see(view)
 	}
-	s.holders = append(s.holders[:0], s.lone...)
-	for _, g := range c.order {
-		if holds := &c.account(g).holds; len(holds.Amounts) > 0 {
-			s.holders = append(s.holders, *holds)
-		}
-	}
+	s.holders = c.holding(s.holders[:0])
 	s.usage = s.Tree.Usage(s.holders, s.total)
 	s.late = s.late.Advance(now, s.usage.Shares(), quota.DefaultHalfLife)
 	s.turns = s.usage.Turns(s.late)
+}
+
+// holding adds all who hold something to a list.
+func (c *Core) holding(list []quota.Holder) []quota.Holder {
+	list = append(list, c.shares.lone...)
+	for _, g := range c.order {
+		if holds := &c.account(g).holds; len(holds.Amounts) > 0 {
+			list = append(list, *holds)
+		}
+	}
+	return list
+}
+
+// overcharged reports whether a member's queue, or one above, holds more than its cap of
+// something that the member has.
+func (c *Core) overcharged(m *member) bool {
+	s := &c.shares
+	return s.Tree != nil && s.Tree.Usage(c.holding(nil), s.total).Exceeds(m.group.spec.Queue, s.Charge(m.Requests, m.Class, m.node))
 }
 
 // see takes in the cluster and the pods without a gang, where the view knows them.

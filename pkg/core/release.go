@@ -103,6 +103,18 @@ func (c *Core) doubtful(m *member, now time.Time) bool {
 	return !m.doubted.IsZero() && now.Sub(m.doubted) < c.opts.WakeAfter
 }
 
+// disowned says since when a member that may be on its way to be bound would not be sent to its
+// node again; the zero Reason where it would.
+func (c *Core) disowned(m *member) (since Reason) {
+	switch {
+	case m.held && m.outdated:
+		return Reason{GroupChanged, "its gang asked for this topology"}
+	case m.held && m.state == gang.Binding && c.overcharged(m):
+		return Reason{QuotaExceeded, "its queue held more than its cap"}
+	}
+	return Reason{}
+}
+
 // nodeGone gives back every gang that was about to use the node.
 func (c *Core) nodeGone(name string) {
 	for _, g := range c.order {

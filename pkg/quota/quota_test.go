@@ -83,6 +83,30 @@ func TestAdmission(t *testing.T) {
 	}
 }
 
+func TestExceeds(t *testing.T) {
+	tree := company(t)
+	u := tree.Usage([]Holder{held("a", "vision", 32, 0, 0), held("b", "speech", 17, 0, 0), held("c", "production", 100, 0, 0)}, gpus(64))
+	full := tree.Usage([]Holder{held("a", "vision", 32, 0, 0), held("b", "speech", 16, 0, 0)}, gpus(64))
+	for _, tt := range []struct {
+		usage *Usage
+		queue string
+		asked cluster.Resources
+		want  bool
+	}{
+		{u, "speech", gpus(1), true},
+		{u, "vision", gpus(1), true}, // no cap of its own, but research has 49 of 48
+		{u, "vision", cluster.Resources{cluster.CPU: 4000}, false},
+		{u, "production", gpus(1), false},
+		{u, Nobody, gpus(1), false},
+		{full, "speech", gpus(1), false},
+		{full, "vision", gpus(1), false},
+	} {
+		if got := tt.usage.Exceeds(tt.queue, tt.asked); got != tt.want {
+			t.Errorf("%s with %v: %t, want %t", tt.queue, tt.asked, got, tt.want)
+		}
+	}
+}
+
 func TestGuarantees(t *testing.T) {
 	tree := company(t)
 	u := tree.Usage([]Holder{held("a", "vision", 20, 0, 0), held("b", "speech", 10, 0, 0)}, gpus(64))

@@ -105,6 +105,20 @@ func (u *Usage) refuses(path []int, asked cluster.Resources, held []cluster.Reso
 	return Refusal{}, false
 }
 
+// Exceeds reports whether a queue, or one above it, holds more than its cap of something that
+// is among the amounts.
+func (u *Usage) Exceeds(queue string, amounts cluster.Resources) bool {
+	for _, i := range u.tree.path(queue) {
+		for r, amount := range amounts {
+			limit, capped := u.tree.nodes[i].Cap[r]
+			if amount > 0 && capped && u.used[i].Get(r) > limit {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // within reports whether a queue would stay within its guarantee with more of what is
 // asked for.
 func (u *Usage) within(i int, asked cluster.Resources) bool {

@@ -5,11 +5,11 @@ package mutation
 var ofQuota = []defect{
 	{"caps are not kept", "pkg/quota/usage.go", "if want > 0 && capped && (want > limit || used > limit-want) {", "if want > 0 && capped && limit < 0 {"},
 	{"the caps of queues above are not kept", "pkg/quota/usage.go", "\tfor _, i := range path {\n\t\tq :=", "\tfor _, i := range path[:min(1, len(path))] {\n\t\tq :="},
-	{"what is held is counted along", "quota.go", "append(s.holders[:0], s.lone...)", "append(s.holders, s.lone...)"},
+	{"what is held is counted along", "quota.go", "c.holding(s.holders[:0])", "c.holding(s.holders)"},
 	{"members count twice", "account.go", "h.Amounts = h.Amounts.Add(charged);", "h.Amounts = h.Amounts.Add(charged).Add(charged);"},
 	{"members that outlive their pod group count for nobody", "account.go", "\tif !g.known {\n\t\th.Queue", "\tif false {\n\t\th.Queue"},
 	{"what is on its way counts for nobody", "account.go", "\t\tif m.state == gang.Waiting {\n\t\t\tcontinue", "\t\tif m.state != gang.Bound {\n\t\t\tcontinue"},
-	{"pods without a gang count for nobody", "quota.go", "append(s.holders[:0], s.lone...)", "append(s.holders[:0], s.lone[:0]...)"},
+	{"pods without a gang count for nobody", "quota.go", "append(list, c.shares.lone...)", "append(list, c.shares.lone[:0]...)"},
 	{"who asks what may go changes what is held", "pkg/quota/balance.go", "positive(h.Amounts).Clone().Sub(positive(h.Promised))", "positive(h.Amounts).Sub(positive(h.Promised))"},
 	{"shares are taken back by what is asked, wherever it goes", "rights.go", "c.most(g.lacking(), f.view)", "c.asks(g.lacking())"},
 	{"who goes anyway still counts where shares are looked at", "pkg/quota/balance.go", "part = goes[k]", "part = Nothing"},
@@ -36,5 +36,6 @@ var ofQuota = []defect{
 	{"the one reservation changes queues for ever", "drain.go", " && now.Sub(other.reservation.Since) < settled", ""},
 	{"a gang is not tried when shares may be taken back", "heal.go", " || c.isDue(now, g)", ""},
 	{"a refusal stands when shares may be taken back", "attempt.go", "from.After(now) && from.Before(g.refusal.until)", "false"},
+	{"a member may still go where it was sent below a cap that was lowered since", "release.go", "m.state == gang.Binding && c.overcharged(m)", "m.state == gang.Held && c.overcharged(m)"},
 	{"who has borrowed is told that it was revoked", "preempt.go", "case f.mayRevoke(t.Claim):", "case t.Revocable && g.reservation != nil:"},
 }
