@@ -88,13 +88,7 @@ func (c *Core) roam(now time.Time, g *group, m *member, view View) {
 		g.forgive()
 	}
 	if !g.roaming && c.roaming != nil {
-		reason := Reason{OneByOne, fmt.Sprintf("gang %s is being placed pod by pod, and one gang is at a time", c.roaming.key)}
-		told := g.why
-		c.refuse(g, view, reason)
-		if told.Code != "" {
-			g.why = told // it lasts for a moment, and comes again and again
-		}
-		c.emit(Refuse{m.UID, reason})
+		c.emit(Refuse{m.UID, c.afterAnother(g, view)})
 		return
 	}
 	if g.stillRefused(c, now, view) {
@@ -156,6 +150,17 @@ func (c *Core) roam(now time.Time, g *group, m *member, view View) {
 	if g.counts().Placed() < g.floor() {
 		g.roaming, c.roaming, c.ahead = true, g, p.ahead(m, g.floor()-g.counts().Placed()-1)
 	}
+}
+
+// afterAnother refuses a gang while another is placed pod by pod.
+func (c *Core) afterAnother(g *group, view View) Reason {
+	reason := Reason{OneByOne, fmt.Sprintf("gang %s is being placed pod by pod, and one gang is at a time", c.roaming.key)}
+	told := g.why
+	c.refuse(g, view, reason)
+	if told.Code != "" {
+		g.why = told // it lasts for a moment, and comes again and again
+	}
+	return reason
 }
 
 // ahead is room for the first n by rank but one: where the plan has them, nobody else goes
