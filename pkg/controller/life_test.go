@@ -458,4 +458,12 @@ func TestGangSaysWhatItsJobSays(t *testing.T) {
 	if got, there := w.PodGroup.Labels[kube.QueueLabel]; there {
 		t.Errorf("the job names no queue any more, and the gang is in %q", got)
 	}
+	w.edit(func(j *v1.PyTorchJob) { j.Labels = map[string]string{kube.QueueLabel: "speech"} }).rest()
+	if got := w.PodGroup.Labels[kube.QueueLabel]; got != "speech" {
+		t.Errorf("queue %q, want speech, by the job's label", got)
+	}
+	w.edit(policy(func(p *v1.RunPolicy) { p.SchedulingPolicy = &v1.SchedulingPolicy{Queue: "vision"} })).rest()
+	if got := w.PodGroup.Labels[kube.QueueLabel]; got != "vision" {
+		t.Errorf("queue %q, want vision: the policy comes before the label", got)
+	}
 }

@@ -19,14 +19,22 @@ import (
 
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 	lockstepv1alpha1 "lockstep.dev/lockstep/pkg/apis/lockstep/v1alpha1"
+	"lockstep.dev/lockstep/pkg/kube"
 )
 
 // conditionQueueNotFound is True while the queue that the job names does not exist.
 const conditionQueueNotFound v1.JobConditionType = "QueueNotFound"
 
-// namedQueue is the queue that a job names; empty where it names none, or one that no
-// queue can be: that is told of by v1.Unsupported.
+// namedQueue is the queue that a job names, by its policy or else by its label; empty where it
+// names none. A policy's that no queue can be is told of by v1.Unsupported.
 func namedQueue(job *v1.PyTorchJob) string {
+	if name := policyQueue(job); name != "" {
+		return name
+	}
+	return job.Labels[kube.QueueLabel]
+}
+
+func policyQueue(job *v1.PyTorchJob) string {
 	policy := job.Spec.RunPolicy.SchedulingPolicy
 	if policy == nil || len(validation.IsValidLabelValue(policy.Queue)) > 0 {
 		return ""
@@ -40,8 +48,11 @@ func (p *pass) noteQueue() {
 		p.dropCondition(conditionQueueNotFound)
 		return
 	}
-	message := field.NotFound(field.NewPath("spec", "runPolicy", "schedulingPolicy", "queue"), namedQueue(p.job)).Error() +
-		": create this Queue, or the job anew with another"
+	path, mend := field.NewPath("metadata", "labels").Key(kube.QueueLabel), "correct the label"
+	if policyQueue(p.job) != "" {
+		path, mend = field.NewPath("spec", "runPolicy", "schedulingPolicy", "queue"), "the job anew with another"
+	}
+	message := field.NotFound(path, namedQueue(p.job)).Error() + ": create this Queue, or " + mend
 	if !isTrue(p.status, conditionQueueNotFound) {
 		p.tell(corev1.EventTypeWarning, string(conditionQueueNotFound), message)
 	}

@@ -45,3 +45,21 @@ func TestLiveQueueNotFound(t *testing.T) {
 		return c != nil, c
 	})
 }
+
+// By its label a job may be moved to another queue.
+func TestLiveQueueByLabel(t *testing.T) {
+	l := newLive(t)
+	name := l.namespace + "-vision"
+	l.must(l.create(`{metadata: {labels: {lockstep.dev/queue: ` + name + `}}, spec: {pytorchReplicaSpecs: {Worker: {}}}}`))
+	want := `metadata.labels[lockstep.dev/queue]: Not found: "` + name + `": create this Queue, or correct the label`
+	if got := l.awaitEvent("QueueNotFound"); got != want {
+		t.Errorf("event: %s\nwant:  %s", got, want)
+	}
+	job := l.awaitState(v1.JobCreated)
+	delete(job.Labels, kube.QueueLabel)
+	l.must(l.client.Update(l.ctx, job))
+	l.await("no condition", func() (bool, any) {
+		c := condition(&l.job().Status, conditionQueueNotFound)
+		return c == nil, c
+	})
+}
