@@ -124,6 +124,7 @@ var onceFailed = []uint64{
 	14007555, // what is guaranteed ends at a cap of nothing
 	19041015, // a node was refused to a gang, and where it would fit beside that is kept for another
 	20016655, // a gang is told again and again that another is tried
+	27031755, // a gang gets a node a second before the judges look
 	25057347, // a cap is lowered while it is not known whether a member was bound
 }
 
@@ -196,6 +197,7 @@ type sim struct {
 	calm     bool
 	reserves bool          // room is drained for gangs that have waited for long
 	prompted bool          // a change has just been made
+	lately   bool          // somebody got a node, or went, in the last seconds before the judges look
 	divided  bool          // there are queues
 	balances time.Duration // how long a gang waits before shares are taken back for it; 0 for ever
 	lots     *rand.Rand    // what is drawn for those

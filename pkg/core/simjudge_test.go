@@ -40,6 +40,7 @@ func (s *sim) settle() {
 		if s.drain(); !s.moved && !s.core.Holds() && len(s.assumed) == 0 && s.attempts == before && !s.backsOff() {
 			break
 		}
+		s.lately = s.lately || s.moved
 		s.pass(time.Second)
 	}
 }

@@ -300,7 +300,7 @@ func (s *sim) judgeQuota(j *job, waiting []simPod, n int, status core.Status) bo
 			continue
 		}
 		s.capped++
-		if s.prompted || strings.Contains(status.Reason.Message, rests) {
+		if s.prompted || s.lately || strings.Contains(status.Reason.Message, rests) {
 			return false // what is said may be a little old
 		}
 		want := fmt.Sprintf("queue %s may hold %d %s at most: it holds %d,", refusal.Queue, refusal.Cap, s.names.Name(refusal.Resource), refusal.Used)
