@@ -124,6 +124,7 @@ var onceFailed = []uint64{
 	14007555, // what is guaranteed ends at a cap of nothing
 	19041015, // a node was refused to a gang, and where it would fit beside that is kept for another
 	20016655, // a gang is told again and again that another is tried
+	28090795, // another scheduler binds a gang's pod within a queue, unseen as yet
 	27031755, // a gang gets a node a second before the judges look
 	25057347, // a cap is lowered while it is not known whether a member was bound
 }

@@ -163,7 +163,7 @@ func (c *Checker) judgeQueueAtBind(p *podState) {
 				continue
 			}
 			held := c.held(q, l, func(o *podState) bool {
-				return c.ours(o, "") && o.live() && c.world.pods[o.UID] == o && (o.Group != "" || !c.recent(o.boundAt)) && !c.recent(o.resized) && !c.recent(o.joined) && !c.regrouped(o)
+				return c.ours(o, "") && o.live() && c.world.pods[o.UID] == o && (o.Group != "" && c.ours(o, o.bind.By) || !c.recent(o.boundAt)) && !c.recent(o.resized) && !c.recent(o.joined) && !c.regrouped(o)
 			})
 			if held > l.Cap {
 				c.beyondCap(p, g, q, fmt.Sprintf("queue %s holds %d of at most %d %s since pod %s was bound", q.Name, held, l.Cap, c.named(l), p))
