@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/retry"
 )
 
 // turn is one scheduler's go: a namespace, the scheduler, and a watch that notes
@@ -89,13 +90,16 @@ func (t *turn) end(ctx context.Context) error {
 		t.player.Kill()
 	}
 	now := int64(0)
-	if err := t.client.CoreV1().Pods(t.namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{}); err != nil {
+	err := retry.OnError(retry.DefaultBackoff, apierrors.IsTimeout, func() error { // each deletes some thousands in a minute
+		return t.client.CoreV1().Pods(t.namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{})
+	})
+	if err != nil {
 		return err
 	}
 	if err := t.client.CoreV1().Namespaces().Delete(ctx, t.namespace, metav1.DeleteOptions{}); err != nil {
 		return err
 	}
-	err := t.poll(ctx, "the end of namespace "+t.namespace, func(ctx context.Context) (bool, error) {
+	err = t.poll(ctx, "the end of namespace "+t.namespace, func(ctx context.Context) (bool, error) {
 		_, err := t.client.CoreV1().Namespaces().Get(ctx, t.namespace, metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil
 	})
