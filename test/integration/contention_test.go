@@ -208,3 +208,42 @@ func TestLargeGangIsNotStarved(t *testing.T) {
 	w.deleteGang("large")
 	w.awaitPlaced("more", 1)
 }
+
+// A scheduler that dies while a gang waits for reserved room leaves it to the next one, which keeps the
+// room although somebody else came first while there was none.
+func TestReservationOutlastsItsScheduler(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 2)
+	w.withScheduler(devcluster.ProgramOptions{Config: reserveSoon(t)})
+	small := func(name string) gangSpec { return gangOf(name, 1, "4") }
+	running := []string{"s0", "s1", "s2", "s3"}
+	for _, name := range running {
+		w.create(small(name))
+	}
+	for _, name := range running {
+		w.awaitPlaced(name, 1)
+	}
+	w.create(gangOf("large", 2, "8"))
+	before := w.awaitReservation("large", "Draining")
+
+	env.cluster.Scheduler().Kill()
+	w.deleteGang("s0")
+	w.create(small("more"))
+	w.withScheduler(devcluster.ProgramOptions{}) // which would reserve nothing before ten minutes
+	message := ""
+	w.await("the reason why more waits", func() (bool, string) {
+		_, message = w.condition("more")
+		return strings.Contains(message, "reserved for "+w.namespace+"/large"), message
+	})
+	if after := w.awaitReservation("large", "Draining"); !slices.Equal(after, before) {
+		t.Errorf("reserved on %v, and by the scheduler before on %v", after, before)
+	}
+	for _, name := range running[1:] {
+		w.deleteGang(name)
+	}
+	w.awaitPlaced("large", 2)
+	if got := w.placed("more"); len(got) > 0 {
+		t.Errorf("more took reserved room: %v", got)
+	}
+	w.deleteGang("large")
+	w.awaitPlaced("more", 1)
+}
