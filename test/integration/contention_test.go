@@ -173,25 +173,31 @@ func configWith(t *testing.T, argument string) []byte {
 	return []byte(with)
 }
 
-// A large gang starts although small jobs never stop coming: once it has waited, room
-// is kept for it. Small jobs that end in time pass meanwhile.
-func TestLargeGangIsNotStarved(t *testing.T) {
-	w := newWorld(t, fakenodes.Shape{}, 2)
-	w.withScheduler(devcluster.ProgramOptions{Config: reserveSoon(t)})
-	small := func(name string) gangSpec { return gangOf(name, 1, "4") }
-	running := []string{"s0", "s1", "s2", "s3"}
+// awaitDrain fills two nodes with four small gangs, and has both reserved for a large one.
+func (w *world) awaitDrain() (running, nodes []string) {
+	w.t.Helper()
+	running = []string{"s0", "s1", "s2", "s3"}
 	for _, name := range running {
-		w.create(small(name))
+		w.create(gangOf(name, 1, "4"))
 	}
 	for _, name := range running {
 		w.awaitPlaced(name, 1)
 	}
 	w.create(gangOf("large", 2, "8"))
-	if nodes := w.awaitReservation("large", "Draining"); len(nodes) != 2 {
-		t.Fatalf("reserved on %v, want both nodes", nodes)
+	if nodes = w.awaitReservation("large", "Draining"); len(nodes) != 2 {
+		w.t.Fatalf("reserved on %v, want both nodes", nodes)
 	}
+	return running, nodes
+}
+
+// A large gang starts although small jobs never stop coming: once it has waited, room
+// is kept for it. Small jobs that end in time pass meanwhile.
+func TestLargeGangIsNotStarved(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 2)
+	w.withScheduler(devcluster.ProgramOptions{Config: reserveSoon(t)})
+	running, _ := w.awaitDrain()
 	// One ends and others come: they have to wait, but for the one that ends in time.
-	w.create(small("more"))
+	w.create(gangOf("more", 1, "4"))
 	w.deleteGang("s0")
 	message := ""
 	w.await("the reason why more waits", func() (bool, string) {
@@ -214,20 +220,11 @@ func TestLargeGangIsNotStarved(t *testing.T) {
 func TestReservationOutlastsItsScheduler(t *testing.T) {
 	w := newWorld(t, fakenodes.Shape{}, 2)
 	w.withScheduler(devcluster.ProgramOptions{Config: reserveSoon(t)})
-	small := func(name string) gangSpec { return gangOf(name, 1, "4") }
-	running := []string{"s0", "s1", "s2", "s3"}
-	for _, name := range running {
-		w.create(small(name))
-	}
-	for _, name := range running {
-		w.awaitPlaced(name, 1)
-	}
-	w.create(gangOf("large", 2, "8"))
-	before := w.awaitReservation("large", "Draining")
+	running, before := w.awaitDrain()
 
 	env.cluster.Scheduler().Kill()
 	w.deleteGang("s0")
-	w.create(small("more"))
+	w.create(gangOf("more", 1, "4"))
 	w.withScheduler(devcluster.ProgramOptions{}) // which would reserve nothing before ten minutes
 	message := ""
 	w.await("the reason why more waits", func() (bool, string) {
