@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	schedulingv1 "k8s.io/api/scheduling/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 const (
@@ -27,8 +24,7 @@ func measurePreemption(ctx context.Context, s Settings, report *Report) error {
 		return err
 	}
 	defer stage.close()
-	class := &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: urgent}, Value: 1000}
-	if _, err := stage.client.SchedulingV1().PriorityClasses().Create(ctx, class, metav1.CreateOptions{}); err != nil {
+	if err := stage.cluster.AddPriorityClass(ctx, urgent, 1000); err != nil {
 		return err
 	}
 	for _, shape := range s.Shapes {

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	v1 "k8s.io/api/core/v1"
-	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -22,9 +21,7 @@ import (
 func (w *world) priority(value int32) string {
 	w.t.Helper()
 	name := fmt.Sprintf("%s-%d", w.namespace, value)
-	class := &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: name}, Value: value}
-	_, err := env.client.SchedulingV1().PriorityClasses().Create(w.ctx, class, metav1.CreateOptions{})
-	w.must(err)
+	w.must(env.cluster.AddPriorityClass(w.ctx, name, value))
 	w.t.Cleanup(func() {
 		_ = env.client.SchedulingV1().PriorityClasses().Delete(w.ctx, name, metav1.DeleteOptions{})
 	})

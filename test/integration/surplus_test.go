@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	v1 "k8s.io/api/core/v1"
-	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -43,11 +42,7 @@ func TestSurplusGivesWayFirst(t *testing.T) {
 	controller, err := env.cluster.StartController(w.ctx, devcluster.ProgramOptions{})
 	w.must(err)
 	t.Cleanup(controller.Kill)
-	class := w.namespace
-	_, err = env.client.SchedulingV1().PriorityClasses().Create(w.ctx,
-		&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: class}, Value: 1000}, metav1.CreateOptions{})
-	w.must(err)
-	t.Cleanup(func() { _ = env.client.SchedulingV1().PriorityClasses().Delete(w.ctx, class, metav1.DeleteOptions{}) })
+	class := w.priority(1000)
 
 	notices := w.watchNotices()
 	manifest := filepath.Join(t.TempDir(), "job.yaml")
