@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -61,6 +62,25 @@ func TestMistakesAreOneLineThatSaysWhatAndWhere(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAnswerThatCannotBeWrittenIsAnError(t *testing.T) {
+	full := writerFunc(func([]byte) (int, error) { return 0, errors.New("no space left") })
+	for _, args := range [][]string{
+		{"topology", "-f", "../../examples"},
+		{"lint", "-f", "../../examples"},
+		{"plan", "-f", "../../examples", "-o", "json"},
+		{"devcluster", "status", "--data-dir", t.TempDir()}, // prints a no
+	} {
+		var errOut bytes.Buffer
+		if code := run(context.Background(), "lockstep", args, full, &errOut); code != exitError || !strings.HasSuffix(errOut.String(), ": no space left\n") {
+			t.Errorf("%q: exit code %d, %q", args, code, errOut.String())
+		}
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(data []byte) (int, error) { return f(data) }
 
 func TestEveryVerbHasHelpWithAnExample(t *testing.T) {
 	root := newRootCommand("lockstep")

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -45,9 +46,15 @@ func Main() int {
 func run(ctx context.Context, program string, args []string, out, errOut io.Writer) int {
 	root := newRootCommand(program)
 	root.SetArgs(args)
-	root.SetOut(out)
+	kept := &output{to: out}
+	root.SetOut(kept)
 	root.SetErr(errOut)
 	command, err := root.ExecuteContextC(ctx)
+	if err == nil || errors.Is(err, errNo) {
+		if failure := kept.failure(); failure != nil {
+			err = failure // half an answer is none
+		}
+	}
 	switch {
 	case err == nil:
 		return exitYes
@@ -57,6 +64,31 @@ func run(ctx context.Context, program string, args []string, out, errOut io.Writ
 		fmt.Fprintf(errOut, "%s: %v\n", command.CommandPath(), err)
 		return exitError
 	}
+}
+
+// output is a command's standard output. It remembers the first write that failed, so
+// that text, which is printed in many places, is lost no more silently than JSON.
+type output struct {
+	to io.Writer
+
+	mu  sync.Mutex
+	err error
+}
+
+func (o *output) Write(data []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, err := o.to.Write(data)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
+func (o *output) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
 }
 
 func newRootCommand(program string) *cobra.Command {

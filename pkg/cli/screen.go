@@ -30,6 +30,9 @@ func newScreen(out io.Writer, now func() time.Time) *screen {
 
 // wantsColour says whether out is a terminal whose user has not refused colours.
 func wantsColour(out io.Writer) bool {
+	if o, ok := out.(*output); ok {
+		out = o.to
+	}
 	file, ok := out.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
