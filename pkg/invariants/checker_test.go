@@ -102,6 +102,21 @@ func TestSuspicionsEnd(t *testing.T) {
 	}
 }
 
+// A gang that fits is not suspected any longer when it has its place.
+func TestSuspicionThatItFitsEnds(t *testing.T) {
+	s := placed()
+	suspected := s.suspects(t)
+	s.gangOf("next", 1, 0)
+	s.verdict("next", true)
+	if got := suspected(); !strings.Contains(got, "L1 podgroup/team/next") {
+		t.Errorf("suspected is %q while it waits", got)
+	}
+	s.place("next", "n1")
+	if got := suspected(); strings.Contains(got, "L1") {
+		t.Errorf("suspected is %q when it has its place", got)
+	}
+}
+
 // What is looked at once, later, is suspected as long as it is wrong: room that others have
 // made, until it is used.
 func TestExpectationsEnd(t *testing.T) {

@@ -15,6 +15,9 @@ func (g *gangState) waits(t tally) bool {
 // judgeReason is V1: a gang that waits says why, with numbers where it is about numbers.
 func (c *Checker) judgeReason(g *gangState) {
 	t := c.world.tally(g, c.member)
+	if !g.waits(t) {
+		c.clear("L1", g.object()) // nobody asks the planner about it any more
+	}
 	if !g.waits(t) || t.failed > 0 {
 		g.pending = time.Time{}
 		c.clear("V1", g.object())

@@ -30,7 +30,7 @@ func watchHistory(ctx context.Context, t *testing.T, namespace string) *history 
 	vocabulary := cluster.NewVocabulary()
 	// The machine is busy and schedulers are killed, so what is told has time.
 	h := &history{cancel: cancel, binds: map[gang.Key]int{}, bound: map[string]bool{}, checker: invariants.NewChecker(invariants.Options{
-		Vocabulary: vocabulary, Explain: patience, Settle: patience,
+		Vocabulary: vocabulary, Explain: patience, Settle: patience, Notice: patience,
 	})}
 	var err error
 	h.recording, err = recorder.Record(ctx, recorder.Options{
