@@ -113,9 +113,7 @@ func TestVolumesOfNodes(t *testing.T) {
 
 	w.create(w.withVolume(gangOf("more", 2, "1")))
 	w.localVolumes(w.nodes[2:3])
-	if message := w.awaitReason("more", "NodeRefused"); !strings.Contains(message, "persistent volumes") {
-		t.Errorf("the reason is %q; it should say that volumes are missing", message)
-	}
+	w.awaitSays("more", "NodeRefused", "persistent volumes")
 	if n := w.history.boundGangs()["more"]; n > 0 {
 		t.Errorf("%d members are bound, and the other has no volume", n)
 	}
@@ -168,9 +166,7 @@ func TestClaimsOfDevices(t *testing.T) {
 	w.create(changed(gangOf("first", 4, ""), claiming))
 	w.each(w.awaitPlaced("first", 4), v1.LabelHostname, 2, 2)
 	w.create(changed(gangOf("second", 4, ""), claiming)) // two devices are left
-	if message := w.awaitReason("second", "NodeRefused"); !strings.Contains(message, "claim") {
-		t.Errorf("the reason is %q; it should say that claims cannot be met", message)
-	}
+	w.awaitSays("second", "NodeRefused", "claim")
 	if n := w.history.boundGangs()["second"]; n > 0 {
 		t.Errorf("%d members are bound, and others have no device", n)
 	}
@@ -189,9 +185,7 @@ func TestMissingClaim(t *testing.T) {
 			}}}
 		}
 	}))
-	if got, want := w.awaitReason("train", "MemberStopped"), `train-worker-1: persistentvolumeclaim "corpus" not found`; got != want {
-		t.Errorf("the gang is told %q, want %q", got, want)
-	}
+	w.awaitMessage("train", "MemberStopped", `train-worker-1: persistentvolumeclaim "corpus" not found`)
 	w.create(gangOf("whole-node", 1, "8"))
 	w.awaitPlaced("whole-node", 1)
 	w.deleteGang("whole-node")

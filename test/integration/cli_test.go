@@ -64,14 +64,17 @@ func TestCommandLineAnswersAsTheSchedulerDoes(t *testing.T) {
 	w.create(gangOf("runs", 2, "8"))
 	placed := w.awaitPlaced("runs", 2)
 	w.create(gangOf("big", 3, "8"))
-	message := w.awaitReason("big", "DoesNotFit")
+	w.awaitReason("big", "DoesNotFit")
 
 	var big gangAnswer
-	w.lockstepJSON(&big, 0, "explain", "podgroup/big", "-n", w.namespace)
-	// What it may get later, the scheduler alone can say.
-	if !strings.HasPrefix(message, big.Message) || big.Reason != "DoesNotFit" || big.State != "Queued" || big.Fits {
-		t.Errorf("explain says %+v, the PodGroup DoesNotFit: %s", big, message)
-	}
+	w.await("explain to say what the PodGroup does", func() (bool, string) {
+		big = gangAnswer{}
+		w.lockstepJSON(&big, 0, "explain", "podgroup/big", "-n", w.namespace)
+		reason, message := w.condition("big")
+		// What it may get later, the scheduler alone can say.
+		return reason == "DoesNotFit" && big.Reason == reason && strings.HasPrefix(message, big.Message) && big.State == "Queued" && !big.Fits,
+			fmt.Sprintf("explain: %+v; the PodGroup: %s: %s", big, reason, message)
+	})
 	if len(big.Missing) == 0 || big.Missing[0].Resource != "nvidia.com/gpu" || big.Missing[0].Need != 24 || big.Missing[0].Free != 16 {
 		t.Fatalf("explain says that this is missing: %+v", big.Missing)
 	}
@@ -85,11 +88,13 @@ func TestCommandLineAnswersAsTheSchedulerDoes(t *testing.T) {
 		t.Errorf("explain says of a pod that is bound: %+v", sits)
 	}
 
-	var line struct{ Gangs []gangAnswer }
-	w.lockstepJSON(&line, 0, "queue", "-n", w.namespace)
-	if len(line.Gangs) != 1 || line.Gangs[0].Name != "big" || line.Gangs[0].Message != message {
-		t.Errorf("queue says %+v", line.Gangs)
-	}
+	w.await("queue to say what the PodGroup does", func() (bool, string) {
+		var line struct{ Gangs []gangAnswer }
+		w.lockstepJSON(&line, 0, "queue", "-n", w.namespace)
+		_, message := w.condition("big")
+		return len(line.Gangs) == 1 && line.Gangs[0].Name == "big" && line.Gangs[0].Message == message,
+			fmt.Sprintf("queue: %+v; the PodGroup: %s", line.Gangs, message)
+	})
 
 	var tree struct {
 		Domains []struct {

@@ -7,6 +7,7 @@ import (
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"lockstep.dev/lockstep/pkg/devcluster"
 	"lockstep.dev/lockstep/pkg/devcluster/fakenodes"
 	"lockstep.dev/lockstep/pkg/kube"
 )
@@ -121,6 +122,7 @@ func (w *world) racks() int {
 // TestSpreadOverRacks: maxSkew 1, so no rack has two pods more than another.
 func TestSpreadOverRacks(t *testing.T) {
 	w := newWorld(t, fakenodes.Shape{RackSize: 2}, 8)
+	w.withScheduler(devcluster.ProgramOptions{}) // it knows all racks from its start
 	w.create(changed(gangOf("spread", 8, "1"), func(p *v1.Pod) {
 		p.Spec.TopologySpreadConstraints = []v1.TopologySpreadConstraint{{
 			MaxSkew: 1, TopologyKey: rackLabel, WhenUnsatisfiable: v1.DoNotSchedule, LabelSelector: sibling("spread"),

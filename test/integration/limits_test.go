@@ -82,8 +82,11 @@ func TestFloorThatChangesInTheMiddle(t *testing.T) {
 	reached, goOn := make(chan struct{}, 64), make(chan struct{})
 	p.onBind(func(rw http.ResponseWriter, r *http.Request, forward http.Handler) {
 		reached <- struct{}{}
-		<-goOn
-		forward.ServeHTTP(rw, r)
+		select {
+		case <-goOn:
+			forward.ServeHTTP(rw, r)
+		case <-r.Context().Done():
+		}
 	})
 	w.withScheduler(devcluster.ProgramOptions{Kubeconfig: p.kubeconfig})
 	four := gangOf("grows", 4, "2")

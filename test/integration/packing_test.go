@@ -6,6 +6,7 @@ import (
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"lockstep.dev/lockstep/pkg/devcluster"
 	"lockstep.dev/lockstep/pkg/devcluster/fakenodes"
 	"lockstep.dev/lockstep/pkg/kube"
 )
@@ -14,6 +15,7 @@ import (
 // one rack, and a gang that needs all of a rack still finds one.
 func TestSinglePodsLeaveRacksWhole(t *testing.T) {
 	w := newWorld(t, fakenodes.Shape{RackSize: 8}, 24) // wherever the racks begin, two are whole
+	w.withScheduler(devcluster.ProgramOptions{})       // it knows all nodes from its start
 	pods := w.pods(gangOf("single", 20, "1"))
 	for _, pod := range pods {
 		delete(pod.Labels, kube.PodGroupLabel)

@@ -68,9 +68,7 @@ func TestQueues(t *testing.T) {
 		w.awaitPlaced(name, 1)
 	}
 	w.createIn(borrower, gangOf("above", 1, "8"))
-	if message := w.awaitReason("above", "QuotaExceeded"); !strings.Contains(message, "queue "+borrower+" may hold 24 nvidia.com/gpu at most") {
-		t.Errorf("the gang above the cap is told %q", message)
-	}
+	w.awaitSays("above", "QuotaExceeded", "queue "+borrower+" may hold 24 nvidia.com/gpu at most")
 
 	w.createIn(lender, gangOf("owner", 1, "8"))
 	w.awaitPlaced("owner", 1)
@@ -84,9 +82,7 @@ func TestQueues(t *testing.T) {
 
 	missing := w.namespace + "-late"
 	w.createIn(missing, gangOf("lost", 1, "1"))
-	if message := w.awaitReason("lost", "QueueNotFound"); !strings.Contains(message, `metadata.labels[`+kube.QueueLabel+`]: Not found: "`+missing+`"`) {
-		t.Errorf("a gang in a queue that does not exist is told %q", message)
-	}
+	w.awaitSays("lost", "QueueNotFound", `metadata.labels[`+kube.QueueLabel+`]: Not found: "`+missing+`"`)
 	w.queue("late", "", "")
 	w.awaitReason("lost", "DoesNotFit")
 }
@@ -117,9 +113,7 @@ func testBelowTheCap(t *testing.T, model string) {
 	if model != "" {
 		capped = "queue " + above + " may hold 16 nvidia.com/gpu of type " + model + " at most: it holds 16"
 	}
-	if message := w.awaitReason("waits", "QuotaExceeded"); !strings.Contains(message, capped) {
-		t.Errorf("the gang above the cap is told %q", message)
-	}
+	w.awaitSays("waits", "QuotaExceeded", capped)
 
 	w.createIn(owner, gangOf("owns", 1, "8"))
 	w.awaitPlaced("owns", 1)
@@ -130,9 +124,7 @@ func testBelowTheCap(t *testing.T, model string) {
 	if n := len(w.placed("waits")); n > 0 {
 		t.Errorf("%d pods of the borrowing gang took what came free below the cap", n)
 	}
-	if message := w.awaitReason("waits", "QuotaExceeded"); !strings.Contains(message, capped) {
-		t.Errorf("the gang above the cap is told %q", message)
-	}
+	w.awaitSays("waits", "QuotaExceeded", capped)
 }
 
 // What is wrong with a queue is said on the queue, and taken back once it is mended.

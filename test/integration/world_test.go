@@ -272,6 +272,17 @@ func (w *world) awaitReason(name string, reasons ...string) string {
 	return message
 }
 
+// awaitSays waits until a gang has a reason, in words that have these parts. What it is told at first
+// may be about less than was created: the scheduler hears of nodes, pods and queues by watches of their own.
+func (w *world) awaitSays(name, reason string, parts ...string) {
+	w.t.Helper()
+	w.await(fmt.Sprintf("%s: %s, with %q", name, reason, parts), func() (bool, string) {
+		got, message := w.condition(name)
+		lacks := func(part string) bool { return !strings.Contains(message, part) }
+		return got == reason && !slices.ContainsFunc(parts, lacks), got + ": " + message
+	})
+}
+
 // label returns a node's label.
 func (w *world) label(node, key string) string {
 	w.t.Helper()
