@@ -295,12 +295,12 @@ func (l *live) awaitPods(names ...string) map[string]*corev1.Pod {
 func (l *live) change(name string, edit func(*corev1.PodStatus)) {
 	l.t.Helper()
 	l.await("the status of "+name, func() (bool, any) {
-		pod := l.pods()[name]
-		if pod == nil {
-			return false, "there is no such pod"
+		pod := &corev1.Pod{}
+		err := l.client.Get(l.ctx, client.ObjectKey{Namespace: l.namespace, Name: l.name + "-" + name}, pod)
+		if err == nil {
+			edit(&pod.Status)
+			err = l.client.Status().Update(l.ctx, pod)
 		}
-		edit(&pod.Status)
-		err := l.client.Status().Update(l.ctx, pod)
 		return err == nil, err
 	})
 }

@@ -110,6 +110,13 @@ func TestLiveWorkersOnly(t *testing.T) {
 	l.awaitState(v1.JobSucceeded)
 }
 
+// evicted is the condition by which the scheduler says that it takes a pod away.
+func evicted(message string) corev1.PodCondition {
+	// The cluster's disruption controller takes one back that looks older than two minutes.
+	return corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
+		LastTransitionTime: metav1.Now(), Reason: corev1.PodReasonPreemptionByScheduler, Message: message}
+}
+
 // TestLiveEviction: E17. The program exits with 1 when it is told to go; its peer falls after it.
 func TestLiveEviction(t *testing.T) {
 	l := newLive(t)
@@ -119,8 +126,7 @@ func TestLiveEviction(t *testing.T) {
 	l.run(oneAndTwoPods...)
 	l.awaitState(v1.JobRunning)
 	l.change("worker-1", func(status *corev1.PodStatus) {
-		status.Conditions = append(status.Conditions, corev1.PodCondition{
-			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "PreemptionByScheduler"})
+		status.Conditions = append(status.Conditions, evicted(""))
 	})
 	l.must(l.client.Delete(l.ctx, l.pods()["worker-1"]))
 	l.awaitTerminating("worker-1")
@@ -189,9 +195,7 @@ func TestLiveYield(t *testing.T) {
 	l.awaitState(v1.JobRunning)
 	for _, name := range []string{"worker-3", "worker-2"} {
 		l.change(name, func(status *corev1.PodStatus) {
-			// The cluster's disruption controller takes one back that looks older than two minutes.
-			status.Conditions = append(status.Conditions, corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
-				LastTransitionTime: metav1.Now(), Reason: corev1.PodReasonPreemptionByScheduler, Message: "room for team/high"})
+			status.Conditions = append(status.Conditions, evicted("room for team/high"))
 		})
 		l.must(l.client.Delete(l.ctx, l.pods()[name], client.GracePeriodSeconds(60)))
 		l.exit(name, 1) // in its grace period

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -163,7 +164,7 @@ func TestLivePriorityClass(t *testing.T) {
 	}
 	l.must(l.client.Create(l.ctx, &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: class}, Value: 1000}))
 	t.Cleanup(func() {
-		_ = l.client.Delete(t.Context(), &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: class}})
+		_ = l.client.Delete(context.Background(), &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: class}})
 	})
 	l.awaitPods(oneAndTwoPods...)
 	l.await("no condition", func() (bool, any) {
@@ -187,15 +188,19 @@ func TestLiveFractionalGPU(t *testing.T) {
 	}
 }
 
-// twoPods makes a quota of two pods.
+// twoPods makes a quota of two pods. The apiserver hears of quotas by a watch of its own: this one
+// counts once a Secret, of which it allows none, is refused.
 func (l *live) twoPods() *corev1.ResourceQuota {
 	l.t.Helper()
 	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "two-pods", Namespace: l.namespace},
-		Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("2")}}}
+		Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{
+			corev1.ResourcePods: resource.MustParse("2"), corev1.ResourceSecrets: resource.MustParse("0"),
+		}}}
 	l.must(l.client.Create(l.ctx, quota))
 	l.await("the quota", func() (bool, any) {
-		l.must(l.client.Get(l.ctx, client.ObjectKeyFromObject(quota), quota))
-		return len(quota.Status.Hard) > 0, quota.Status
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "none", Namespace: l.namespace}}
+		err := l.client.Create(l.ctx, secret, client.DryRunAll)
+		return err != nil && strings.Contains(err.Error(), "exceeded quota"), err
 	})
 	return quota
 }
@@ -307,9 +312,12 @@ func TestLiveTimers(t *testing.T) {
 	}
 	t.Run("deadline", func(t *testing.T) {
 		l := newLive(t)
-		l.must(l.create(`{spec: {runPolicy: {activeDeadlineSeconds: 5}, pytorchReplicaSpecs: {Master: {}}}}`))
+		l.must(l.create(`{spec: {pytorchReplicaSpecs: {Master: {}}}}`))
 		l.awaitPods("master-0")
 		l.run("master-0")
+		l.awaitState(v1.JobRunning)
+		// Not before: a slow machine may take longer until the pod runs.
+		l.must(l.edit(policy(func(p *v1.RunPolicy) { p.ActiveDeadlineSeconds = new(int64(5)) })))
 		job := l.awaitState(v1.JobFailed)
 		if lasted := job.Status.CompletionTime.Sub(job.Status.StartTime.Time); lasted < 5*time.Second {
 			t.Errorf("failed after %v", lasted)

@@ -55,9 +55,8 @@ func TestLiveQueueByLabel(t *testing.T) {
 	if got := l.awaitEvent("QueueNotFound"); got != want {
 		t.Errorf("event: %s\nwant:  %s", got, want)
 	}
-	job := l.awaitState(v1.JobCreated)
-	delete(job.Labels, kube.QueueLabel)
-	l.must(l.client.Update(l.ctx, job))
+	l.awaitState(v1.JobCreated)
+	l.must(l.edit(func(j *v1.PyTorchJob) { delete(j.Labels, kube.QueueLabel) }))
 	l.await("no condition", func() (bool, any) {
 		c := condition(&l.job().Status, conditionQueueNotFound)
 		return c == nil, c

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -174,18 +175,14 @@ func (l *live) createGang(name string, pods int) {
 	}
 }
 
-// awaitVerdict waits until the job shows a decision, and returns its reason.
-func (l *live) awaitVerdict(job, verdict string) string {
+// awaitVerdict waits until the job shows a decision, for a reason that says this: the one
+// before it may have had the same name.
+func (l *live) awaitVerdict(job, verdict, says string) {
 	l.t.Helper()
-	var message string
-	l.await(fmt.Sprintf("verdict %s on %s", verdict, job), func() (bool, any) {
-		for _, c := range l.job(job).Status.Conditions {
-			if c.Type == "Autoscaled" && c.Reason == verdict {
-				message = c.Message
-				return true, nil
-			}
-		}
-		return false, l.job(job).Status.Conditions
+	l.await(fmt.Sprintf("verdict %s on %s: %s", verdict, job, says), func() (bool, any) {
+		conditions := l.job(job).Status.Conditions
+		return slices.ContainsFunc(conditions, func(c v1.JobCondition) bool {
+			return c.Type == "Autoscaled" && c.Reason == verdict && strings.Contains(c.Message, says)
+		}), conditions
 	})
-	return message
 }
