@@ -47,11 +47,16 @@ func runTests(m *testing.M) int {
 		return code
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-	err := goleak.Find(before,
-		// kwok's queues have no end: one goroutine for each, asleep.
-		goleak.IgnoreAnyFunction("sigs.k8s.io/kwok/pkg/utils/queue.(*weightDelayingQueue[...]).loopWorker"),
-		goleak.IgnoreTopFunction("k8s.io/klog/v2.(*flushDaemon).run.func1"),
-	)
+	// It gives them less than a second, in which a busy machine may not come to all.
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := await(ctx, nil, "goroutines go on", func(context.Context) error {
+		return goleak.Find(before,
+			// kwok's queues have no end: one goroutine for each, asleep.
+			goleak.IgnoreAnyFunction("sigs.k8s.io/kwok/pkg/utils/queue.(*weightDelayingQueue[...]).loopWorker"),
+			goleak.IgnoreTopFunction("k8s.io/klog/v2.(*flushDaemon).run.func1"),
+		)
+	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "after the clusters have stopped:", err)
 		return 1

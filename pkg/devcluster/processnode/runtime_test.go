@@ -303,8 +303,9 @@ func TestMissingThingsKeepAPodWaiting(t *testing.T) {
 }
 
 func TestReadinessProbe(t *testing.T) {
-	r := newRig(t, "", "")
-	pod := script("probed", `sleep 0.3; touch /tmp/ready; sleep 100`)
+	word := t.TempDir() // from the test to the pod
+	r := newRig(t, "", word)
+	pod := script("probed", `until [ -e /workspace/go ]; do sleep 0.05; done; touch /tmp/ready; sleep 100`)
 	pod.Spec.Containers[0].ReadinessProbe = &v1.Probe{
 		PeriodSeconds: 1, ProbeHandler: v1.ProbeHandler{Exec: &v1.ExecAction{Command: []string{"cat", "/tmp/ready"}}},
 	}
@@ -315,6 +316,9 @@ func TestReadinessProbe(t *testing.T) {
 	running := r.awaitPhase(pod, v1.PodRunning)
 	if isTrue(running.Conditions, v1.PodReady) {
 		t.Error("ready before the probe said so")
+	}
+	if err := os.WriteFile(filepath.Join(word, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	r.await(pod, "ready", func(s v1.PodStatus) bool { return isTrue(s.Conditions, v1.PodReady) })
 }
@@ -344,7 +348,7 @@ func TestForgetRemovesEverything(t *testing.T) {
 	r.awaitPhase(pod, v1.PodRunning)
 	r.Forget(pod.UID)
 	dir := filepath.Join(r.opts.DataDir, "pods", string(pod.UID))
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		_, err := os.Stat(dir)
 		if os.IsNotExist(err) && !r.Knows(pod.UID) {
 			return
