@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -29,14 +30,20 @@ import (
 // scene is a cluster that is recorded.
 type scene struct {
 	*testing.T
-	client *fake.Clientset
-	events chan invariants.Event
-	notes  []string
-	opts   recorder.Options
+	client  *fake.Clientset
+	watched chan struct{} // a value for each watch of pods that has begun
+	events  chan invariants.Event
+	notes   []string
+	opts    recorder.Options
 }
 
 func newScene(t *testing.T, objects ...runtime.Object) *scene {
-	s := &scene{T: t, client: fake.NewSimpleClientset(objects...), events: make(chan invariants.Event, 100)}
+	s := &scene{T: t, client: fake.NewSimpleClientset(objects...), watched: make(chan struct{}, 100), events: make(chan invariants.Event, 100)}
+	s.client.PrependWatchReactor("pods", func(action clienttesting.Action) (bool, watch.Interface, error) {
+		w, err := s.client.Tracker().Watch(action.GetResource(), action.GetNamespace())
+		s.watched <- struct{}{}
+		return true, w, err
+	})
 	kinds := map[schema.GroupVersionResource]string{
 		kube.PodGroups: "PodGroupList", kube.ElasticQuotas: "ElasticQuotaList", lockstepv1alpha1.Queues: "QueueList",
 		kubeflowv1.GroupVersion.WithResource(kubeflowv1.Plural): "PyTorchJobList",
@@ -117,6 +124,7 @@ func TestHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.want("node n1, listed", `pod u1 on "", listed`, "all is listed")
+	<-s.watched // what changes between the list and the watch, the fake does not tell
 
 	change := func(p *corev1.Pod) {
 		t.Helper()
