@@ -73,9 +73,11 @@ func start(t *testing.T, example string, change func(*v1.PyTorchJob)) *training 
 // enough ends the training after the epoch that runs.
 func (tr *training) enough() {
 	tr.t.Helper()
-	if err := os.WriteFile(filepath.Join(env.workspace, tr.name+"-enough"), nil, 0o644); err != nil { //nolint:gosec // pods run as another user
+	word := filepath.Join(env.workspace, tr.name+"-enough")
+	if err := os.WriteFile(word, nil, 0o644); err != nil { //nolint:gosec // pods run as another user
 		tr.t.Fatal(err)
 	}
+	tr.t.Cleanup(func() { _ = os.Remove(word) }) // with -count the next job has the same name
 }
 
 func (tr *training) job() *v1.PyTorchJob {
