@@ -11,8 +11,11 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
 	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel/model"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	schemavalidation "k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/cel/common"
 	"sigs.k8s.io/yaml"
 )
 
@@ -111,12 +114,18 @@ func newJudge(t *testing.T, name string) judge {
 	}
 	rules := cel.NewValidator(structure, true, celconfig.PerCallLimit)
 	return func(object, old map[string]any) string {
-		errs := schemavalidation.ValidateCustomResource(nil, object, validator)
 		var before any
+		var changed []cel.Option
+		errs := schemavalidation.ValidateCustomResource(nil, object, validator)
 		if old != nil {
 			before = old
+			defaulting.Default(object, structure) // of lists, which entry was which shows by keys that have defaults
+			defaulting.Default(old, structure)
+			correlated := common.NewCorrelatedObject(object, old, &model.Structural{Structural: structure})
+			errs = schemavalidation.ValidateCustomResourceUpdate(nil, object, old, validator, schemavalidation.WithRatcheting(correlated))
+			changed = append(changed, cel.WithRatcheting(correlated))
 		}
-		broken, _ := rules.Validate(t.Context(), nil, structure, object, before, celconfig.RuntimeCELCostBudget)
+		broken, _ := rules.Validate(t.Context(), nil, structure, object, before, celconfig.RuntimeCELCostBudget, changed...)
 		texts := make([]string, 0, len(errs)+len(broken))
 		for _, err := range append(errs, broken...) {
 			texts = append(texts, err.Error())

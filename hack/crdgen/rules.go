@@ -13,6 +13,30 @@ var (
 	invalid   = new(apiextensions.FieldValueInvalid)
 )
 
+// unlessStored lets a rule of the whole object pass where the stored one breaks it already: it was
+// stored under another definition. The apiserver does that by itself for a part that does not change, but
+// with every label, status and finalizer the whole object does: without this such an object could
+// be told nothing about itself, and not even be deleted in the foreground.
+func unlessStored(rule apiextensions.ValidationRule) apiextensions.ValidationRule {
+	optional := true
+	rule.Rule = "(" + rule.Rule + ") || (oldSelf.hasValue() && !(" + before(rule.Rule) + "))"
+	rule.OptionalOldSelf = &optional
+	return rule
+}
+
+// onCreate is a rule for what never changes, such as a name.
+func onCreate(rule apiextensions.ValidationRule) apiextensions.ValidationRule {
+	optional := true
+	rule.Rule = "oldSelf.hasValue() || " + rule.Rule
+	rule.OptionalOldSelf = &optional
+	return rule
+}
+
+// before is an expression of the stored object.
+func before(expression string) string {
+	return strings.ReplaceAll(expression, "self.", "oldSelf.value().")
+}
+
 // notNegative is for a map of resource quantities.
 var notNegative = apiextensions.ValidationRule{
 	Rule:    "self.all(name, !quantity(string(self[name])).isLessThan(quantity('0')))",
@@ -25,18 +49,18 @@ func finishPodGroup(root *apiextensions.JSONSchemaProps) {
 	conditions(root)
 	reservation(root)
 	rule(
-		apiextensions.ValidationRule{
+		onCreate(apiextensions.ValidationRule{
 			Rule:      "self.metadata.name.size() <= 63",
 			Message:   "must be no more than 63 characters: pods carry it as the value of a label",
 			FieldPath: ".metadata.name",
 			Reason:    invalid,
-		},
-		apiextensions.ValidationRule{
+		}),
+		unlessStored(apiextensions.ValidationRule{
 			Rule:      "has(self.spec) && has(self.spec.minMember)",
 			Message:   "must be at least 1",
 			FieldPath: ".spec.minMember",
 			Reason:    required,
-		},
+		}),
 	)(root)
 	at(root, "spec.minResources", maxProperties(64))
 	at(root, "spec.minResources.*", maxLength(32))
@@ -145,25 +169,25 @@ const (
 )
 
 func nameRules() []apiextensions.ValidationRule {
-	return []apiextensions.ValidationRule{{
+	return []apiextensions.ValidationRule{onCreate(apiextensions.ValidationRule{
 		Rule: "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
 		Message: "should match: a DNS-1035 label must consist of lower case alphanumeric characters or '-', " +
 			"start with an alphabetic character, and end with an alphanumeric character",
 		FieldPath: ".metadata.name",
 		Reason:    invalid,
-	}, {
+	}), unlessStored(apiextensions.ValidationRule{
 		Rule: "!has(self.spec) || !has(" + roles + ") || " + longest + " <= 63",
 		MessageExpression: "'must be no more than %d characters: its longest pod name would be %s-worker-%d, " +
 			"and pod names end at 63'.format([63 - " + longest + " + self.metadata.name.size(), self.metadata.name, " + most + " - 1])",
 		Message:   "is too long for the names of its pods, which end at 63 characters",
 		FieldPath: ".metadata.name",
 		Reason:    invalid,
-	}, {
+	}), unlessStored(apiextensions.ValidationRule{
 		Rule:      "has(self.spec) && has(" + roles + ") && " + roles + ".size() > 0",
 		Message:   "must be required",
 		FieldPath: ".spec.pytorchReplicaSpecs",
 		Reason:    required,
-	}}
+	})}
 }
 
 func roleRules() []apiextensions.ValidationRule {
@@ -177,7 +201,7 @@ func roleRules() []apiextensions.ValidationRule {
 }
 
 func specRules() []apiextensions.ValidationRule {
-	onCreate := true
+	optional := true
 	const (
 		roles     = "self.pytorchReplicaSpecs"
 		worker    = "self.?pytorchReplicaSpecs[?'Worker']"
@@ -236,22 +260,24 @@ func specRules() []apiextensions.ValidationRule {
 		MessageExpression: "'must be ≤ Worker.replicas (%d)'.format([" + replicas + "])",
 		FieldPath:         ".elasticPolicy.minReplicas",
 		Reason:            invalid,
-		OptionalOldSelf:   &onCreate,
+		OptionalOldSelf:   &optional,
 	}, {
 		Rule:              "oldSelf.hasValue() || !has(self.elasticPolicy) || " + most + " >= " + replicas,
 		Message:           "must be ≥ Worker.replicas",
 		MessageExpression: "'must be ≥ Worker.replicas (%d)'.format([" + replicas + "])",
 		FieldPath:         ".elasticPolicy.maxReplicas",
 		Reason:            invalid,
-		OptionalOldSelf:   &onCreate,
+		OptionalOldSelf:   &optional,
 	}, {
-		Rule: "(oldSelf.hasValue() && has(self.elasticPolicy)) || !" + available + ".hasValue() || " +
-			available + ".orValue(1) <= " + pods,
+		// Of an elastic job the number may go below it later. The name of the old object keeps the
+		// apiserver from seeing that nothing has changed, so that is said here (as unlessStored does).
+		Rule: "!" + available + ".hasValue() || " + available + ".orValue(1) <= " + pods + " || (oldSelf.hasValue() && (has(self.elasticPolicy) || " +
+			before(available) + ".orValue(1) > " + before(pods) + "))",
 		Message:           "must be ≤ the number of pods",
 		MessageExpression: "'must be ≤ the number of pods (%d)'.format([" + pods + "])",
 		FieldPath:         ".runPolicy.schedulingPolicy.minAvailable",
 		Reason:            invalid,
-		OptionalOldSelf:   &onCreate,
+		OptionalOldSelf:   &optional,
 	}, {
 		Rule:      orEmpty("self", "runPolicy", "managedBy") + " == " + orEmpty("oldSelf", "runPolicy", "managedBy"),
 		Message:   "field is immutable",

@@ -63,6 +63,9 @@ func job(t *testing.T, patch string) map[string]any {
 
 const noMaster = "spec: {pytorchReplicaSpecs: {Master: null}}"
 
+// neverStored are jobs that no definition lets in, or no client can read.
+var neverStored = map[string]bool{"a port that an int32 cannot hold": true, "a quantity that does not parse": true}
+
 // TestCreate: what the apiserver says when such a job is created.
 func TestCreate(t *testing.T) {
 	judge := newJudge(t, "kubeflow.org_pytorchjobs.yaml")
@@ -152,7 +155,31 @@ func TestCreate(t *testing.T) {
 		{"rdzvPort", "spec: {elasticPolicy: {rdzvPort: 70000}}", "spec.elasticPolicy.rdzvPort: Invalid value: 70000"},
 		{"maxRestarts", "spec: {elasticPolicy: {maxRestarts: -1}}", "spec.elasticPolicy.maxRestarts: Invalid value: -1"},
 	} {
-		t.Run(test.name, func(t *testing.T) { expect(t, judge(job(t, test.patch), nil), test.want) })
+		t.Run(test.name, func(t *testing.T) {
+			expect(t, judge(job(t, test.patch), nil), test.want)
+			if !neverStored[test.name] {
+				expectWritable(t, judge, func() map[string]any { return job(t, test.patch) })
+			}
+		})
+	}
+}
+
+// expectWritable: what was stored under another definition gets its labels, its finalizers and its
+// status, whatever ours would say of it: or it could not even be told, or deleted in the foreground.
+func expectWritable(t *testing.T, judge judge, stored func() map[string]any) {
+	t.Helper()
+	states := []string{"{}", "status: {startTime: '2026-01-01T00:00:00Z'}"}
+	if spec, _ := stored()["spec"].(map[string]any); spec["pytorchReplicaSpecs"] == nil {
+		states = states[:1] // nobody starts a job without roles
+	}
+	for _, status := range states {
+		old, object := stored(), stored()
+		merge(old, parse(t, status))
+		merge(object, parse(t, status))
+		merge(object, parse(t, "metadata: {labels: {a: b}, finalizers: [foregroundDeletion]}\nstatus: {conditions: []}"))
+		if got := judge(object, old); got != "" {
+			t.Errorf("stored with %s it cannot be written: %s", status, got)
+		}
 	}
 }
 
@@ -339,6 +366,9 @@ func TestPodGroup(t *testing.T) {
 		{"negative resources", "{metadata: {name: a}, spec: {minMember: 1, minResources: {cpu: '-1'}}}",
 			"spec.minResources: Invalid value: each quantity must be greater than or equal to 0"},
 	} {
-		t.Run(test.name, func(t *testing.T) { expect(t, judge(parse(t, test.object), nil), test.want) })
+		t.Run(test.name, func(t *testing.T) {
+			expect(t, judge(parse(t, test.object), nil), test.want)
+			expectWritable(t, judge, func() map[string]any { return parse(t, test.object) })
+		})
 	}
 }
