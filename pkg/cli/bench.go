@@ -93,6 +93,9 @@ func benchScenarios(name string, names []string) ([]bench.Scenario, error) {
 // complete reads the shapes.
 func (f *benchFlags) complete() error {
 	if f.gangs != 0 || f.size != 0 {
+		if f.gangs < 1 || f.size < 1 {
+			return fmt.Errorf("--gangs %d --size %d: both go together, and each is at least 1", f.gangs, f.size)
+		}
 		f.shapes = append(f.shapes, bench.Shape{Gangs: f.gangs, Size: f.size}.String())
 	}
 	for _, text := range f.shapes {

@@ -54,6 +54,7 @@ func TestMistakesAreOneLineThatSaysWhatAndWhere(t *testing.T) {
 		{[]string{"devcluster", "up", "--feature-gates", "X"}, `--feature-gates: "X" is not of the form NAME=true`},
 		{[]string{"devcluster", "up", "--workspace", "/no/such/dir", "--process-node"}, "--workspace=/no/such/dir"},
 		{[]string{"devcluster", "up", "--workspace", "."}, "--workspace needs --process-node"},
+		{[]string{"bench", "gang", "--gangs", "3"}, "--gangs 3 --size 0: both go together"},
 		{[]string{"devcluster", "status", "-o", "xml"}, `"xml" is neither text nor json`},
 	} {
 		code, out, errOut := invoke(test.args...)

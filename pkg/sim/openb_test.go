@@ -162,7 +162,7 @@ func TestBadTraces(t *testing.T) {
 		text string
 		want []string
 	}{
-		{nodes, "", []string{"line 1"}},
+		{nodes, "", []string{"line 1: it is missing", "columns"}},
 		{nodes, "sn,cpu_milli,gpu,model\nn,1,1,x\n", []string{"line 2", "memory_mib"}},
 		{nodes, "sn,cpu_milli,memory_mib,gpu,model\nn,1,1,1,x\nn,-1,1,1,x\n", []string{"line 3", "cpu_milli", "-1"}},
 		{pods, "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\np,1,1,99999999999999999999,1,\n", []string{"line 2", "num_gpu"}},

@@ -153,6 +153,9 @@ func readTable(r io.Reader, each func(row) error) error {
 	reader := csv.NewReader(r)
 	reader.ReuseRecord = true
 	header, err := reader.Read()
+	if errors.Is(err, io.EOF) {
+		return errors.New("line 1: it is missing; it is to name the columns")
+	}
 	if err != nil {
 		return fmt.Errorf("line 1: %w", err)
 	}
