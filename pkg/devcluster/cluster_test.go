@@ -2,6 +2,7 @@ package devcluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -230,7 +231,7 @@ func TestQuotaAndNamespaces(t *testing.T) {
 		_, err := c.Client().CoreV1().Secrets(namespace).Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "none"}},
 			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		if err == nil || !strings.Contains(err.Error(), "exceeded quota") {
-			return fmt.Errorf("a Secret got %v", err)
+			return errors.New("a Secret is not refused: " + fmt.Sprint(err))
 		}
 		return nil
 	})
