@@ -20,11 +20,13 @@ import (
 // beside the logs and not among them, because a start empties those.
 const supervisorLog = "supervisor.log"
 
-// detachedEnv tells the supervisor that it has no terminal to be stopped at.
+// detachedEnv tells the supervisor that it has no terminal: who started it says
+// that the cluster is ready, and how it is stopped.
 const detachedEnv = "LOCKSTEP_DEVCLUSTER_DETACHED"
 
 // upDetached runs this program again, in a session of its own, and returns when
-// the cluster is ready. What the other says until then is shown.
+// the cluster is ready, and says so itself: what the other says is shown until
+// then, and when it becomes ready its next line may not be written yet.
 func upDetached(ctx context.Context, s *screen, o upOptions) error {
 	if err := os.MkdirAll(o.cluster.DataDir, 0o700); err != nil {
 		return err
@@ -107,6 +109,7 @@ func followSupervisor(ctx context.Context, s *screen, o upOptions, supervisor *o
 			return err
 		}
 		if state.Ready && state.Supervisor == supervisor.Pid {
+			sayReady(s, o, state.Kubeconfig, "")
 			return nil
 		}
 	}

@@ -140,13 +140,9 @@ func up(ctx context.Context, s *screen, o upOptions) error {
 	if err != nil {
 		return err
 	}
-	s.say("%s: %s", s.good("ready"), describe(o.cluster))
-	s.plain("\n  export KUBECONFIG=" + cluster.KubeconfigPath() + "\n")
-	stop := "lockstep devcluster down" + dataDirHint(o.cluster.DataDir) + " stops it"
-	if os.Getenv(detachedEnv) == "" {
-		stop += "; so does Ctrl-C"
+	if os.Getenv(detachedEnv) == "" { // else who started this one says it
+		sayReady(s, o, cluster.KubeconfigPath(), "; so does Ctrl-C")
 	}
-	s.plain(stop + ".")
 
 	keepers, stopKeepers := context.WithCancel(ctx)
 	kept := keepPrograms(keepers, s, cluster)
@@ -158,6 +154,13 @@ func up(ctx context.Context, s *screen, o upOptions) error {
 	stopKeepers()
 	<-kept
 	return errors.Join(err, cluster.Stop())
+}
+
+// sayReady ends the start: what there is, how it is used, and how it ends.
+func sayReady(s *screen, o upOptions, kubeconfig, alsoStops string) {
+	s.say("%s: %s", s.good("ready"), describe(o.cluster))
+	s.plain("\n  export KUBECONFIG=" + kubeconfig + "\n")
+	s.plain("lockstep devcluster down" + dataDirHint(o.cluster.DataDir) + " stops it" + alsoStops + ".")
 }
 
 // describe says in one line what a cluster has.
