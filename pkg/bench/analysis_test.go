@@ -8,6 +8,8 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"lockstep.dev/lockstep/pkg/devcluster"
 )
 
 // Two racks have 128 free GPUs each, one has 60: four gangs of 64 can be in a rack
@@ -119,6 +121,18 @@ func TestUnknownPeer(t *testing.T) {
 			if _, err := contestants(settings.Peers); err != nil {
 				t.Errorf("%s: %v", s.Name, err)
 			}
+		}
+	}
+}
+
+// What does not fit on the nodes is refused before anything is started.
+func TestLoadThatDoesNotFitStartsNothing(t *testing.T) {
+	t.Setenv(devcluster.BinDirEnv, t.TempDir()) // nothing can be
+	for _, name := range []string{"gang", "latency", "singles", "starvation", "preemption"} {
+		scenario, _ := Find(name)
+		_, err := scenario.Measure(t.Context(), Settings{Nodes: 1, Shapes: []Shape{{1, 1}, {9, 1}}, GPUs: 1})
+		if err == nil || !strings.Contains(err.Error(), "9 gangs of 1 pods with 1 GPUs do not fit on 1 nodes of 8 GPUs") {
+			t.Errorf("%s: error %v does not say it", name, err)
 		}
 	}
 }

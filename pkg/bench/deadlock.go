@@ -14,8 +14,8 @@ const quiet = 20 * time.Second
 // each gets its first pod before any gets its second. What holds a part of a gang
 // meanwhile keeps all of them from starting.
 func measureDeadlock(ctx context.Context, s Settings, report *Report) error {
-	stage, err := newStage(ctx, s)
-	if err != nil {
+	stage := newStage(s)
+	if err := stage.start(ctx, s); err != nil {
 		return err
 	}
 	defer stage.close()

@@ -95,6 +95,19 @@ func (s *stage) check(l load) error {
 	return nil
 }
 
+// loads are those of shapes, each of which can be placed on the empty stage.
+func (s *stage) loads(shapes []Shape, of func(Shape) load) ([]load, error) {
+	var loads []load
+	for _, shape := range shapes {
+		l := of(shape)
+		if err := s.check(l); err != nil {
+			return nil, err
+		}
+		loads = append(loads, l)
+	}
+	return loads, nil
+}
+
 // pods of one gang.
 func (l load) pods(gang int) []place {
 	return l.gangByGang()[gang*l.Size : (gang+1)*l.Size]

@@ -38,8 +38,8 @@ func measureLocality(ctx context.Context, s Settings, report *Report) error {
 			report.locality(c, s.Nodes, seed)
 		}
 	}
-	stage, err := newStage(ctx, s)
-	if err != nil {
+	stage := newStage(s)
+	if err := stage.start(ctx, s); err != nil {
 		return err
 	}
 	defer stage.close()

@@ -19,20 +19,22 @@ const (
 // measurePreemption is the scenario "preemption": gangs of mixed sizes hold every GPU,
 // and more important gangs come, one after the other.
 func measurePreemption(ctx context.Context, s Settings, report *Report) error {
-	stage, err := newStage(ctx, s)
+	stage := newStage(s)
+	loads, err := stage.loads(s.Shapes, func(shape Shape) load {
+		return load{Shape: shape, gpus: s.GPUs, priority: urgent}
+	})
 	if err != nil {
+		return err
+	}
+	if err := stage.start(ctx, s); err != nil {
 		return err
 	}
 	defer stage.close()
 	if err := stage.cluster.AddPriorityClass(ctx, urgent, 1000); err != nil {
 		return err
 	}
-	for _, shape := range s.Shapes {
-		l := load{Shape: shape, gpus: s.GPUs, priority: urgent}
-		if err := stage.check(l); err != nil {
-			return err
-		}
-		name := fmt.Sprintf("%s pods of %d GPUs", shape, l.gpus)
+	for _, l := range loads {
+		name := fmt.Sprintf("%s pods of %d GPUs", l.Shape, l.gpus)
 		err := stage.take(ctx, s, report, name, func(ctx context.Context, t *turn) error { return t.preemption(ctx, l, report) })
 		if err != nil {
 			return err

@@ -27,8 +27,8 @@ func measureRecovery(ctx context.Context, s Settings, report *Report) error {
 	if s.Quick {
 		kills = 3
 	}
-	stage, err := newStage(ctx, s)
-	if err != nil {
+	stage := newStage(s)
+	if err := stage.start(ctx, s); err != nil {
 		return err
 	}
 	defer stage.close()

@@ -27,6 +27,26 @@ type Settings struct {
 	Log func(line string)
 }
 
+// Validate says what cannot be measured, whatever the scenario. The error begins with the
+// setting, which is also the name of its flag.
+func (s Settings) Validate() error {
+	for _, count := range []struct {
+		name  string
+		value int
+	}{{"nodes", s.Nodes}, {"gpus", s.GPUs}, {"repeat", s.Repeat}} {
+		if count.value < 0 {
+			return fmt.Errorf("%s=%d: must be 1 or more", count.name, count.value)
+		}
+	}
+	if s.GPUs > gpusPerNode {
+		return fmt.Errorf("gpus=%d: must be %d or less, the GPUs of a node", s.GPUs, gpusPerNode)
+	}
+	if _, err := contestants(s.Peers); err != nil {
+		return fmt.Errorf("peer: %w", err)
+	}
+	return nil
+}
+
 // Shape is a number of gangs of one size, written "64x16".
 type Shape struct{ Gangs, Size int }
 
@@ -71,10 +91,10 @@ func Find(name string) (Scenario, bool) {
 func (s Scenario) Measure(ctx context.Context, settings Settings) (*Report, error) {
 	settings = s.complete(settings)
 	report := &Report{Scenario: s.Name, Title: s.About, Settings: map[string]int{}}
+	if err := settings.Validate(); err != nil {
+		return report, err
+	}
 	for name, value := range map[string]int{"nodes": settings.Nodes, "gpus": settings.GPUs, "repeat": settings.Repeat} {
-		if value < 0 {
-			return report, fmt.Errorf("%s: %d: must be at least 1", name, value)
-		}
 		if value > 0 {
 			report.Settings[name] = value
 		}

@@ -37,33 +37,30 @@ type stage struct {
 	turns     int
 }
 
-// newStage starts a control plane with what the peers need switched on, and makes
-// nodes that nothing serves: no pod starts on them.
-func newStage(ctx context.Context, s Settings) (*stage, error) { return startStage(ctx, s, false) }
+// newStage is one that has not been started: it knows what its nodes will be like.
+func newStage(s Settings) *stage { return &stage{shape: stageShape(), nodes: s.Nodes, log: s.Log} }
 
-// newServedStage has nodes on which pods run, and end.
-func newServedStage(ctx context.Context, s Settings) (*stage, error) { return startStage(ctx, s, true) }
-
-func startStage(ctx context.Context, s Settings, served bool) (*stage, error) {
+// start starts a control plane with what the peers need switched on, and makes nodes. No
+// pod starts on them unless they are served.
+func (s *stage) start(ctx context.Context, settings Settings) error {
 	options := devcluster.Options{
-		Log: s.Log,
+		Log: s.log,
 		// It would write an event for every new node, beside the first turns, and take
 		// nodes that no kubelet speaks for to be lost.
 		ControllerManagerArgs: []string{"--controllers=-node-lifecycle-controller"},
 	}
-	if slices.Contains(s.Peers, Native) || slices.Contains(s.Peers, NativeTAS) {
+	if slices.Contains(settings.Peers, Native) || slices.Contains(settings.Peers, NativeTAS) {
 		options.FeatureGates, options.RuntimeConfig = nativeGates, nativeAPIs
 	}
-	cluster, err := devcluster.Start(ctx, options)
-	if err != nil {
-		return nil, err
+	var err error
+	if s.cluster, err = devcluster.Start(ctx, options); err != nil {
+		return err
 	}
-	st := &stage{cluster: cluster, shape: stageShape(), nodes: s.Nodes, served: served, log: s.Log}
-	if err := st.prepare(ctx); err != nil {
-		st.close()
-		return nil, err
+	if err := s.prepare(ctx); err != nil {
+		s.close()
+		return err
 	}
-	return st, nil
+	return nil
 }
 
 func (s *stage) prepare(ctx context.Context) error {

@@ -30,20 +30,23 @@ func measureStarvation(ctx context.Context, s Settings, report *Report) error {
 	if s.Quick {
 		c = starving{least: time.Second, most: 4 * time.Second, reserveAfter: 2 * time.Second, patience: 12 * time.Second}
 	}
-	stage, err := newServedStage(ctx, s)
+	stage := newStage(s)
+	stage.served = true
+	loads, err := stage.loads(s.Shapes, func(shape Shape) load {
+		return load{Shape: shape, gpus: cmp.Or(s.GPUs, max(1, gangGPUs/(shape.Gangs*shape.Size)))}
+	})
 	if err != nil {
+		return err
+	}
+	if err := stage.start(ctx, s); err != nil {
 		return err
 	}
 	defer stage.close()
 	stage.arguments = map[string]any{"reserveAfterSeconds": int(c.reserveAfter / time.Second)}
 	report.Settings["reserve_after_seconds"] = int(c.reserveAfter / time.Second)
 	report.Settings["patience_seconds"] = int(c.patience / time.Second)
-	for _, shape := range s.Shapes {
-		l := load{Shape: shape, gpus: cmp.Or(s.GPUs, max(1, gangGPUs/(shape.Gangs*shape.Size)))}
-		if err := stage.check(l); err != nil {
-			return err
-		}
-		name := fmt.Sprintf("%s pods of %d GPUs", shape, l.gpus)
+	for _, l := range loads {
+		name := fmt.Sprintf("%s pods of %d GPUs", l.Shape, l.gpus)
 		err := stage.take(ctx, s, report, name, func(ctx context.Context, t *turn) error {
 			started, err := t.starvation(ctx, l, c)
 			if err == nil && !started {

@@ -12,17 +12,19 @@ import (
 // Beside it the time from a gang's last create to its last bind, how far gangs are
 // spread, and what it costs.
 func measureGang(ctx context.Context, s Settings, report *Report) error {
-	stage, err := newStage(ctx, s)
+	stage := newStage(s)
+	loads, err := stage.loads(s.Shapes, func(shape Shape) load {
+		return stage.require(load{Shape: shape, gpus: s.GPUs})
+	})
 	if err != nil {
 		return err
 	}
+	if err := stage.start(ctx, s); err != nil {
+		return err
+	}
 	defer stage.close()
-	for _, shape := range s.Shapes {
-		l := stage.require(load{Shape: shape, gpus: s.GPUs})
-		if err := stage.check(l); err != nil {
-			return err
-		}
-		name := shape.String()
+	for _, l := range loads {
+		name := l.Shape.String()
 		if l.required != "" {
 			name += " in one " + l.required
 		}
@@ -38,17 +40,18 @@ func measureGang(ctx context.Context, s Settings, report *Report) error {
 
 // measureSingles is the scenario "singles": pods that are no gang's.
 func measureSingles(ctx context.Context, s Settings, report *Report) error {
-	stage, err := newStage(ctx, s)
+	stage := newStage(s)
+	loads, err := stage.loads(s.Shapes, func(shape Shape) load { return load{Shape: shape, gpus: s.GPUs} })
 	if err != nil {
 		return err
 	}
+	if err := stage.start(ctx, s); err != nil {
+		return err
+	}
 	defer stage.close()
-	for _, shape := range s.Shapes {
+	for _, l := range loads {
 		for _, gpus := range []int{s.GPUs, 0} {
-			l := load{Shape: shape, gpus: gpus}
-			if err := stage.check(l); err != nil {
-				return err
-			}
+			l.gpus = gpus
 			name := fmt.Sprintf("%d pods with %d GPUs", l.Gangs*l.Size, gpus)
 			err := stage.take(ctx, s, report, name, func(ctx context.Context, t *turn) error {
 				t.contestant.group, t.contestant.join = nil, nil
@@ -116,17 +119,19 @@ func (t *turn) recordSpread(outcomes []outcome) {
 
 // measureLatency is the scenario "latency": gangs come one at a time.
 func measureLatency(ctx context.Context, s Settings, report *Report) error {
-	stage, err := newStage(ctx, s)
+	stage := newStage(s)
+	loads, err := stage.loads(s.Shapes, func(shape Shape) load {
+		return stage.require(load{Shape: shape, gpus: s.GPUs})
+	})
 	if err != nil {
 		return err
 	}
+	if err := stage.start(ctx, s); err != nil {
+		return err
+	}
 	defer stage.close()
-	for _, shape := range s.Shapes {
-		l := stage.require(load{Shape: shape, gpus: s.GPUs})
-		if err := stage.check(l); err != nil {
-			return err
-		}
-		err := stage.take(ctx, s, report, shape.String()+", one at a time", func(ctx context.Context, t *turn) error {
+	for _, l := range loads {
+		err := stage.take(ctx, s, report, l.Shape.String()+", one at a time", func(ctx context.Context, t *turn) error {
 			if err := t.createGroups(ctx, l); err != nil {
 				return err
 			}

@@ -90,8 +90,11 @@ func benchScenarios(name string, names []string) ([]bench.Scenario, error) {
 	return []bench.Scenario{scenario}, nil
 }
 
-// complete reads the shapes.
+// complete checks the flags and reads the shapes.
 func (f *benchFlags) complete() error {
+	if err := f.settings.Validate(); err != nil {
+		return fmt.Errorf("--%w", err)
+	}
 	if f.gangs != 0 || f.size != 0 {
 		if f.gangs < 1 || f.size < 1 {
 			return fmt.Errorf("--gangs %d --size %d: both go together, and each is at least 1", f.gangs, f.size)
@@ -101,7 +104,7 @@ func (f *benchFlags) complete() error {
 	for _, text := range f.shapes {
 		shape, err := bench.ParseShape(text)
 		if err != nil {
-			return err
+			return fmt.Errorf("--shapes: %w", err)
 		}
 		f.settings.Shapes = append(f.settings.Shapes, shape)
 	}

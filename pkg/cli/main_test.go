@@ -55,6 +55,10 @@ func TestMistakesAreOneLineThatSaysWhatAndWhere(t *testing.T) {
 		{[]string{"devcluster", "up", "--workspace", "/no/such/dir", "--process-node"}, "--workspace=/no/such/dir"},
 		{[]string{"devcluster", "up", "--workspace", "."}, "--workspace needs --process-node"},
 		{[]string{"bench", "gang", "--gangs", "3"}, "--gangs 3 --size 0: both go together"},
+		{[]string{"bench", "gang", "--shapes", "3"}, `--shapes: shape "3": is to be GANGSxSIZE`},
+		{[]string{"bench", "gang", "--nodes", "-1"}, "--nodes=-1: must be 1 or more"},
+		{[]string{"bench", "gang", "--gpus", "9"}, "--gpus=9: must be 8 or less, the GPUs of a node"},
+		{[]string{"bench", "gang", "--peer", "ceiling,foo"}, `--peer: no peer "foo"; there are: none, lockstep-unreserved, ceiling`},
 		{[]string{"devcluster", "status", "-o", "xml"}, `"xml" is neither text nor json`},
 	} {
 		code, out, errOut := invoke(test.args...)
