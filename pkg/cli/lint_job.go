@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	kubeschedulerv1 "k8s.io/kube-scheduler/config/v1"
 	schedulingv1alpha1 "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
 	configv1alpha1 "lockstep.dev/lockstep/pkg/apis/config/v1alpha1"
@@ -112,19 +111,6 @@ func lintWishes(group *schedulingv1alpha1.PodGroup) []finding {
 		return []finding{fault(path, message)}
 	}
 	return nil
-}
-
-// lintScheduler looks into the arguments of our plugin.
-func lintScheduler(config *kubeschedulerv1.KubeSchedulerConfiguration) []finding {
-	var findings []finding
-	for i, profile := range config.Profiles {
-		for j, plugin := range profile.PluginConfig {
-			if plugin.Name == "Lockstep" {
-				findings = append(findings, lintRaw(plugin.Args, fmt.Sprintf("profiles[%d].pluginConfig[%d].args.", i, j))...)
-			}
-		}
-	}
-	return findings
 }
 
 func lintRaw(args runtime.RawExtension, prefix string) []finding {

@@ -4,6 +4,9 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	fwk "k8s.io/kube-scheduler/framework"
+	"k8s.io/kubernetes/pkg/scheduler/apis/config"
+	"k8s.io/kubernetes/pkg/scheduler/framework"
 
 	configv1alpha1 "lockstep.dev/lockstep/pkg/apis/config/v1alpha1"
 	"lockstep.dev/lockstep/pkg/topology"
@@ -28,4 +31,25 @@ func levels(args *configv1alpha1.LockstepArgs) []topology.Level {
 		out[i] = topology.Level{Name: level.Name, Key: level.Key}
 	}
 	return out
+}
+
+// checkProfile says where the plugins of a profile would not keep gangs whole.
+func checkProfile(handle fwk.Handle) error {
+	profile, ok := handle.(framework.Framework)
+	if !ok {
+		return nil // a test's
+	}
+	plugins, at := profile.ListPlugins(), map[string][]string{}
+	for point, set := range map[string]config.PluginSet{
+		"preEnqueue": plugins.PreEnqueue, "queueSort": plugins.QueueSort, "preFilter": plugins.PreFilter, "filter": plugins.Filter,
+		"postFilter": plugins.PostFilter, "reserve": plugins.Reserve, "permit": plugins.Permit, "bind": plugins.Bind,
+	} {
+		for _, plugin := range set.Enabled {
+			at[point] = append(at[point], plugin.Name)
+		}
+	}
+	if errs := configv1alpha1.ValidateProfile(at); len(errs) > 0 {
+		return fmt.Errorf("profile %s: %w", handle.ProfileName(), errs.ToAggregate())
+	}
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	fwk "k8s.io/kube-scheduler/framework"
 	"k8s.io/kubernetes/pkg/scheduler/framework"
 
+	configv1alpha1 "lockstep.dev/lockstep/pkg/apis/config/v1alpha1"
 	"lockstep.dev/lockstep/pkg/core"
 	"lockstep.dev/lockstep/pkg/gang"
 	"lockstep.dev/lockstep/pkg/kube"
@@ -19,7 +20,7 @@ import (
 )
 
 // Name of the plugin in the scheduler's configuration.
-const Name = "Lockstep"
+const Name = configv1alpha1.PluginName
 
 // Lockstep schedules the members of a gang together or not at all.
 type Lockstep struct {
@@ -91,7 +92,12 @@ func (p *Lockstep) queueKey(entity fwk.QueuedEntityInfo) queue.Key {
 
 // EventsToRegister names what may make a gang fit. The hint wakes only the
 // member that is tried for its gang; it wakes the others when it got a place.
+// It is what the scheduler asks first when a profile has all its plugins, and an error
+// ends the start.
 func (p *Lockstep) EventsToRegister(context.Context) ([]fwk.ClusterEventWithHint, error) {
+	if err := checkProfile(p.handle); err != nil {
+		return nil, err
+	}
 	nodeChanges := fwk.Add | fwk.UpdateNodeAllocatable | fwk.UpdateNodeLabel | fwk.UpdateNodeTaint
 	return []fwk.ClusterEventWithHint{
 		{Event: fwk.ClusterEvent{Resource: fwk.Node, ActionType: nodeChanges}, QueueingHintFn: p.hint},

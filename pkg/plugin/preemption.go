@@ -12,11 +12,12 @@ import (
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/feature"
 	"k8s.io/kubernetes/pkg/scheduler/framework/preemption"
 
+	configv1alpha1 "lockstep.dev/lockstep/pkg/apis/config/v1alpha1"
 	"lockstep.dev/lockstep/pkg/kube"
 )
 
 // PreemptionName is the name of the plugin that stands in for DefaultPreemption.
-const PreemptionName = "LockstepPodPreemption"
+const PreemptionName = configv1alpha1.PreemptionName
 
 // PodPreemption is the scheduler's own preemption for pods without a gang, with
 // one rule more: a member of a gang is no victim, because evicting it would leave
