@@ -44,7 +44,7 @@ func (r *Runtime) GetContainerLogs(ctx context.Context, namespace, name, contain
 		if w := have.state.Waiting; w != nil {
 			why = w.Reason
 		}
-		if have.state.Terminated != nil {
+		if have.over(attempt) {
 			return io.NopCloser(eof{}), nil // it ended before it could write
 		}
 		return nil, errdefs.InvalidInputf("container %q in pod %q is waiting to start: %s", container, name, why)
@@ -57,13 +57,16 @@ type eof struct{}
 func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
 // over reports whether an attempt has ended. One that writes already may not be said to
-// run yet.
+// run yet: until then the state is the end of the one before.
 func (f containerFacts) over(attempt int) bool {
-	if int(f.restarts) != attempt || f.state.Terminated != nil {
+	if int(f.restarts) != attempt {
 		return true
 	}
-	last := f.last.Terminated
-	return f.state.Running == nil && last != nil && strings.HasSuffix(last.ContainerID, "/"+strconv.Itoa(attempt))
+	end := f.state.Terminated
+	if end == nil && f.state.Running == nil {
+		end = f.last.Terminated
+	}
+	return end != nil && strings.HasSuffix(end.ContainerID, "/"+strconv.Itoa(attempt))
 }
 
 // attemptEnded gives a channel that is closed when the attempt has ended.

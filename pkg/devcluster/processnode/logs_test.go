@@ -69,12 +69,13 @@ func TestAttemptOver(t *testing.T) {
 		{"it has ended", containerFacts{state: ended("0")}, true},
 		{"it waits to be started again", containerFacts{state: waiting, last: ended("0")}, true},
 		{"the next one is being started", containerFacts{state: waiting, last: ended("0"), restarts: 1}, true},
+		{"the next one is being started at once", containerFacts{state: ended("0"), last: ended("0"), restarts: 1}, true},
 	} {
 		if got := c.facts.over(0); got != c.want {
 			t.Errorf("%s: over is %t", c.name, got)
 		}
-	}
-	if next := (containerFacts{state: waiting, last: ended("0"), restarts: 1}); next.over(1) {
-		t.Error("the second attempt is over before it has begun")
+		if c.facts.restarts == 1 && c.facts.over(1) {
+			t.Errorf("%s: it is over before it has begun", c.name)
+		}
 	}
 }
