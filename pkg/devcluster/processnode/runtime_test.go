@@ -48,7 +48,7 @@ while True:
 	client := `
 import os, socket
 for a in (os.environ["RED_ADDR"], os.environ["BLUE_ADDR"]):
-    print(socket.create_connection((a, 23456), 5).recv(99).decode())`
+    print(socket.create_connection((a, 23456)).recv(99).decode())`
 	eachMode(t, func(t *testing.T, r *rig) {
 		var servers []*v1.Pod
 		for _, name := range []string{"red", "blue"} {
@@ -143,14 +143,25 @@ func TestRestartOnFailure(t *testing.T) {
 	eachMode(t, func(t *testing.T, r *rig) {
 		pod := script("flaky", `n=$(cat $CHECKPOINT_DIR/n 2>/dev/null || echo 0); n=$((n+1)); echo $n > $CHECKPOINT_DIR/n; echo try $n; [ $n -ge 3 ]`)
 		pod.Spec.RestartPolicy = v1.RestartPolicyOnFailure
-		r.create(pod)
-		crash := r.await(pod, "in back-off", func(s v1.PodStatus) bool {
-			return len(s.ContainerStatuses) == 1 && s.ContainerStatuses[0].State.Waiting != nil && s.ContainerStatuses[0].State.Waiting.Reason == "CrashLoopBackOff"
+		backOff := make(chan v1.PodStatus, 1) // it lasts for a second, which a test that looks now and then may miss
+		r.NotifyPods(t.Context(), func(pod *v1.Pod) {
+			if s := pod.Status.ContainerStatuses; len(s) == 1 && s[0].State.Waiting != nil && s[0].State.Waiting.Reason == "CrashLoopBackOff" {
+				select {
+				case backOff <- pod.Status:
+				default:
+				}
+			}
 		})
-		if crash.Phase != v1.PodRunning || crash.ContainerStatuses[0].LastTerminationState.Terminated.ExitCode != 1 {
-			t.Errorf("status in back-off: %+v", crash)
-		}
+		r.create(pod)
 		end := r.awaitPhase(pod, v1.PodSucceeded)
+		select {
+		case crash := <-backOff:
+			if crash.Phase != v1.PodRunning || crash.ContainerStatuses[0].LastTerminationState.Terminated.ExitCode != 1 {
+				t.Errorf("status in back-off: %+v", crash)
+			}
+		default:
+			t.Error("it was never in back-off")
+		}
 		if n := end.ContainerStatuses[0].RestartCount; n != 2 {
 			t.Errorf("%d restarts, want 2", n)
 		}
@@ -188,7 +199,7 @@ func TestSameNameAgain(t *testing.T) {
 	first := script("job-worker-0", `trap '' TERM; echo first; while :; do sleep 0.05; done`)
 	r.create(first)
 	r.awaitLog(first, "first")
-	r.remove(first, 60)
+	r.remove(first, 3600)
 	second := script("job-worker-0", "echo second")
 	second.UID = "another-uid"
 	r.create(second)

@@ -73,12 +73,16 @@ func (l *logger) write(stream string, line []byte) {
 	_, _ = l.file.Write(record)
 }
 
-// drain waits until all output is in the log. A process that escaped its group may hold the pipe: it gets a moment.
+// drainLimit is far above what a busy machine takes to copy what a pipe holds.
+const drainLimit = time.Minute
+
+// drain waits until all output is in the log. Nobody holds the pipe by now but who got it handed over from
+// another container: that one is not waited for.
 func (l *logger) drain() {
 	done := make(chan struct{})
 	go func() { l.busy.Wait(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(2 * time.Second):
+	case <-time.After(drainLimit):
 	}
 }

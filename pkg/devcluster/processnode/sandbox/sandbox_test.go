@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// patience is how long a test waits for what must come.
+const patience = 2 * time.Minute
+
 // eachMode runs a test in every mode that works on this machine.
 func eachMode(t *testing.T, f func(t *testing.T, n *Node)) {
 	for _, mode := range candidates(os.Geteuid()) {
@@ -80,7 +83,7 @@ func await(t *testing.T, exit <-chan Exit) int {
 	select {
 	case e := <-exit:
 		return e.Code
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the container did not end")
 		return 0
 	}
@@ -102,7 +105,7 @@ func logText(t *testing.T, spec Spec) string {
 
 func awaitLog(t *testing.T, spec Spec, want string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if raw, _ := os.ReadFile(spec.Log); strings.Contains(string(raw), want) {
 			return
 		}
@@ -212,8 +215,10 @@ func TestTerminateThenKill(t *testing.T) {
 func TestSamePortTwice(t *testing.T) {
 	eachMode(t, func(t *testing.T, n *Node) {
 		address := map[string]string{"red": "10.231.0.2", "blue": "10.231.0.3", "client": "10.231.0.4"}
-		if !n.Mode().Isolated() {
-			address = map[string]string{"red": "127.77.0.2", "blue": "127.77.0.3", "client": "127.77.0.4"}
+		if !n.Mode().Isolated() { // the addresses are the machine's, where another run of this test may be
+			for i, name := range []string{"red", "blue", "client"} {
+				address[name] = fmt.Sprintf("127.77.%d.%d", os.Getpid()%256, 2+i)
+			}
 		}
 		for name, a := range address {
 			if err := n.AddNetwork(name, a); err != nil {
@@ -232,7 +237,7 @@ while True:
 				t.Fatal(err)
 			}
 			awaitLog(t, spec, "up")
-			if err := n.Probe(Probe{Address: address[name] + ":23456", Timeout: time.Second}); err != nil {
+			if err := n.Probe(Probe{Address: address[name] + ":23456", Timeout: patience}); err != nil {
 				t.Errorf("probe of %s: %v", name, err)
 			}
 		}
@@ -240,7 +245,7 @@ while True:
 		client.Argv = []string{"/usr/bin/python3", "-c", fmt.Sprintf(`
 import socket
 for a in (%q, %q):
-    print(socket.create_connection((a, 23456), 5).recv(99).decode())`, address["red"], address["blue"])}
+    print(socket.create_connection((a, 23456)).recv(99).decode())`, address["red"], address["blue"])}
 		exit, err := n.Run(client)
 		if err != nil {
 			t.Fatal(err)
@@ -277,7 +282,7 @@ func TestCallerKilled(t *testing.T) {
 		}
 		_ = caller.Process.Kill()
 		caller.Wait()
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 			left := processesWith(marker)
 			if len(left) == 0 {
 				return
