@@ -2,6 +2,7 @@ package devcluster
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -14,8 +15,8 @@ import (
 )
 
 const (
-	// stopGrace is how long a process may take to end after SIGTERM.
-	stopGrace = 10 * time.Second
+	// stopGrace is how long a process may take to end after SIGTERM, as on a node.
+	stopGrace = 30 * time.Second
 	// tailLines is how much of a log an error shows.
 	tailLines = 8
 )
@@ -30,6 +31,7 @@ type command struct {
 	dir  string   // working directory
 	// dieWithPipe: the program watches the death pipe.
 	dieWithPipe bool
+	grace       time.Duration // zero: stopGrace
 }
 
 // Process is a running (or ended) sub-process of a cluster. Its methods may be
@@ -38,6 +40,7 @@ type Process struct {
 	name     string
 	logPath  string
 	logStart int64 // size of the log before this process
+	grace    time.Duration
 	cmd      *exec.Cmd
 	done     chan struct{}
 	err      error       // set before done is closed
@@ -66,7 +69,7 @@ func (s *spawner) run(c command) (*Process, error) {
 	if err := s.start(cmd, c.dieWithPipe); err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
 	}
-	p := &Process{name: c.name, logPath: c.log, logStart: logStart, cmd: cmd, done: make(chan struct{})}
+	p := &Process{name: c.name, logPath: c.log, logStart: logStart, grace: cmp.Or(c.grace, stopGrace), cmd: cmd, done: make(chan struct{})}
 	go func() {
 		p.err = cmd.Wait()
 		close(p.done)
@@ -114,16 +117,16 @@ func (p *Process) Kill() {
 }
 
 // Stop asks the process to end (SIGTERM) and waits; one that does not within
-// ten seconds is killed, which the error says.
+// thirty seconds is killed, which the error says.
 func (p *Process) Stop() error {
 	p.expected.Store(true)
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
 		return nil
-	case <-time.After(stopGrace):
+	case <-time.After(p.grace):
 		p.Kill()
-		return fmt.Errorf("%s did not end within %v of SIGTERM and was killed; log: %s", p.name, stopGrace, p.logPath)
+		return fmt.Errorf("%s did not end within %v of SIGTERM and was killed; log: %s", p.name, p.grace, p.logPath)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func testCluster(t *testing.T) *Cluster {
@@ -79,12 +80,9 @@ func TestOneLogOfManyStartsBlamesTheRightOne(t *testing.T) {
 }
 
 func TestStopKillsWhatIgnoresSIGTERM(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for the grace period")
-	}
 	c := testCluster(t)
 	log := filepath.Join(t.TempDir(), "log")
-	p, err := c.spawner.run(command{name: "stubborn", path: "/bin/sh", log: log,
+	p, err := c.spawner.run(command{name: "stubborn", path: "/bin/sh", log: log, grace: 10 * time.Millisecond,
 		args: []string{"-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"}})
 	if err != nil {
 		t.Fatal(err)

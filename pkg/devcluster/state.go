@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// downGrace is how long Down waits for a supervisor that was asked to end.
-const downGrace = 60 * time.Second
+// downGrace is how long Down waits for a supervisor that was asked to end, which stops four kinds of
+// processes one after another.
+const downGrace = 5 * stopGrace
 
 // State is what a data directory says about its cluster.
 type State struct {
