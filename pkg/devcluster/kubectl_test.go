@@ -1,12 +1,15 @@
 package devcluster
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,29 +44,35 @@ func TestKubeconfigServesWhatKubectlNeeds(t *testing.T) {
 			t.Errorf("version %v, %v", version, err)
 		}
 	})
+	// What the apiserver tells of the kinds of a definition follows some time after it serves them.
 	t.Run("api-resources", func(t *testing.T) {
-		_, lists, err := client.Discovery().ServerGroupsAndResources()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var kinds []string
-		for _, list := range discovery.FilteredBy(discovery.SupportsAllVerbs{Verbs: []string{"list"}}, lists) {
-			for _, r := range list.APIResources {
-				kinds = append(kinds, r.Kind)
+		eventually(t, "the kinds", func(context.Context) error {
+			_, lists, err := client.Discovery().ServerGroupsAndResources()
+			if err != nil {
+				return err
 			}
-		}
-		all := " " + strings.Join(kinds, " ") + " "
-		for _, want := range []string{"Pod", "Node", "PodGroup", "PyTorchJob"} {
-			if !strings.Contains(all, " "+want+" ") {
-				t.Errorf("no kind %s", want)
+			var kinds []string
+			for _, list := range discovery.FilteredBy(discovery.SupportsAllVerbs{Verbs: []string{"list"}}, lists) {
+				for _, r := range list.APIResources {
+					kinds = append(kinds, r.Kind)
+				}
 			}
-		}
+			for _, want := range []string{"Pod", "Node", "PodGroup", "PyTorchJob"} {
+				if !slices.Contains(kinds, want) {
+					return fmt.Errorf("no kind %s", want)
+				}
+			}
+			return nil
+		})
 	})
 	t.Run("explain", func(t *testing.T) {
-		paths, err := client.Discovery().OpenAPIV3().Paths()
-		if err != nil || paths["apis/kubeflow.org/v1"] == nil {
-			t.Errorf("no schema of kubeflow.org/v1: %v", err)
-		}
+		eventually(t, "the schema of kubeflow.org/v1", func(context.Context) error {
+			paths, err := client.Discovery().OpenAPIV3().Paths()
+			if err == nil && paths["apis/kubeflow.org/v1"] == nil {
+				err = errors.New("there is none")
+			}
+			return err
+		})
 	})
 	t.Run("apply and get as a table", func(t *testing.T) {
 		manifest := fmt.Sprintf(`{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
