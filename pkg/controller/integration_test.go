@@ -329,7 +329,7 @@ func TestLiveTimers(t *testing.T) {
 		l.must(l.create(`{spec: {runPolicy: {ttlSecondsAfterFinished: 5}, pytorchReplicaSpecs: {Master: {restartPolicy: ExitCode}}}}`))
 		l.awaitPods("master-0")
 		l.exit("master-0", 1)
-		l.awaitState(v1.JobFailed)
+		l.awaitEvent(reasonFailed) // it outlives the job, which is there for 5 seconds
 		gone(l)
 	})
 	t.Run("ttl 0", func(t *testing.T) {

@@ -68,6 +68,7 @@ func TestReports(t *testing.T) {
 		return pods
 	}
 	s := newReports(nil)
+	s.client.Timeout = time.Minute // it is not about that
 	ask := func(n int) []autoscale.Sample { return s.of(t.Context(), job, workers(n), time.Now).samples() }
 	ask(2)
 	answer = "lockstep_steps_per_second 18"
