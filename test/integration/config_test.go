@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"lockstep.dev/lockstep/manifests"
 	"lockstep.dev/lockstep/pkg/devcluster"
@@ -65,7 +64,7 @@ func TestSchedulerRefusesAWrongConfiguration(t *testing.T) {
 				t.Fatalf("%q does not stand in the shipped configuration", tt.old)
 			}
 			before := env.cluster.Scheduler()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			p, err := env.cluster.StartScheduler(ctx, devcluster.ProgramOptions{Config: []byte(config)})
 			if err == nil {

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"lockstep.dev/lockstep/pkg/devcluster"
 	"lockstep.dev/lockstep/pkg/devcluster/fakenodes"
@@ -20,7 +19,7 @@ func (w *world) withScheduler(options devcluster.ProgramOptions) (back func()) {
 	w.t.Helper()
 	env.cluster.Scheduler().Kill()
 	start := func(options devcluster.ProgramOptions) {
-		ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
+		ctx, cancel := context.WithTimeout(w.ctx, patience)
 		defer cancel()
 		if _, err := env.cluster.StartScheduler(ctx, options); err != nil {
 			w.t.Fatal(err)
