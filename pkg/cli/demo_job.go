@@ -205,7 +205,7 @@ func (r *jobRun) followLog(ctx context.Context, pod *corev1.Pod) chan lossSeen {
 }
 
 // logGrace is how long the end of a log may lag behind the end of its pod.
-const logGrace = 10 * time.Second
+const logGrace = time.Minute
 
 // finishLog waits for the end of the Master's log.
 func (r *jobRun) finishLog(ctx context.Context) {

@@ -154,7 +154,7 @@ func yes(answer bool) error {
 }
 
 // lateGrace bounds the question where a job stands once the time is over.
-const lateGrace = 5 * time.Second
+const lateGrace = 30 * time.Second
 
 // late says where a job stands that has not come to its goal in time.
 func (w *jobWait) late(ctx context.Context, over error) error {
