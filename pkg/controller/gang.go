@@ -171,7 +171,8 @@ func (p *pass) obstacle() *Trouble {
 			"podgroups.scheduling.x-k8s.io %s/%s belongs to someone else: delete it, or give the job another name",
 			p.PodGroup.Namespace, p.PodGroup.Name)}
 	}
-	if p.Trouble == nil && p.autoscaled() && p.Rival == "" && p.HPA != nil && !p.owned(p.HPA) {
+	if p.autoscaled() && p.Rival == "" && p.HPA != nil && !p.owned(p.HPA) &&
+		(p.Trouble == nil || p.Trouble.taken == "HorizontalPodAutoscaler/"+p.HPA.Name) { // or ours was tried before theirs was heard of
 		return &Trouble{Reason: "AutoscalerConflict", Message: fmt.Sprintf(
 			"horizontalpodautoscalers.autoscaling %s/%s belongs to someone else: delete it, or give the job another name",
 			p.HPA.Namespace, p.HPA.Name)}

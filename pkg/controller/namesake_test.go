@@ -110,7 +110,11 @@ func TestForeignAutoscalerOfOurName(t *testing.T) {
 	if c := condition(&w.Job.Status, v1.JobCreateFailed); c == nil || c.Reason != "AutoscalerConflict" || w.told("AutoscalerConflict") != 1 {
 		t.Errorf("condition %+v, events %v", c, w.heard)
 	}
-	w.HPA = nil
+	w.Trouble = &Trouble{Reason: "FailedCreateHorizontalPodAutoscaler", taken: "HorizontalPodAutoscaler/job"} // ours was tried before theirs was heard of
+	if w.rest(); condition(&w.Job.Status, v1.JobCreateFailed).Reason != "AutoscalerConflict" {
+		t.Errorf("conditions %v", w.Job.Status.Conditions)
+	}
+	w.HPA, w.Trouble = nil, nil
 	if w.rest(); w.HPA == nil || condition(&w.Job.Status, v1.JobCreateFailed) != nil {
 		t.Errorf("autoscaler %v, conditions %v", w.HPA, w.Job.Status.Conditions)
 	}
