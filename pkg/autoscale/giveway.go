@@ -30,6 +30,10 @@ func (r *round) giveWay(pending []Pending) {
 	}
 }
 
+// borrows is for how long the gang of an elastic job waits before others give it of what they
+// asked for: they are slower for as long as it runs then, and nobody knows how long that is.
+const borrows = time.Hour
+
 // makeWay shrinks jobs for a gang that does not fit: by their surplus, or, where that is
 // not enough for the gang of an elastic job, to the share that it starts with itself.
 func (r *round) makeWay(gang Pending) bool {
@@ -39,7 +43,7 @@ func (r *round) makeWay(gang Pending) bool {
 	if r.fitsAtLows(gang, nil) {
 		return r.shrinkFor(gang, nil)
 	}
-	if gang.Floor >= gang.Asked {
+	if gang.Floor >= gang.Asked || gang.Waited < borrows {
 		return false
 	}
 	for _, i := range r.free() {

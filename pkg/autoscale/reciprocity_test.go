@@ -65,7 +65,7 @@ func TestElasticJobsMakeWayForEachOther(t *testing.T) {
 		},
 		{
 			name: "nor one that has only come", jobs: []autoscale.Job{asked(old("a", 1, 8, 8), 8)},
-			gang: func(g *autoscale.Pending) { g.Waited = time.Minute },
+			gang: func(g *autoscale.Pending) { g.Waited = 59 * time.Minute },
 			want: []string{"a 8 Enough"},
 		},
 		{
