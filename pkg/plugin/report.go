@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 
@@ -30,13 +31,14 @@ type reporter struct {
 	engine *engine
 	queue  workqueue.TypedRateLimitingInterface[gang.Key]
 
-	mu    sync.Mutex
-	event map[gang.Key]core.Reason // the last reason that an event told
-	told  map[gang.Key][]string    // UIDs of the outsiders that events have told of
+	mu      sync.Mutex
+	event   map[gang.Key]core.Reason // the last reason that an event told
+	told    map[gang.Key][]string    // UIDs of the outsiders that events have told of
+	written map[gang.Key]*group      // what was written last, until the cache has it
 }
 
 func newReporter(e *engine) *reporter {
-	return &reporter{engine: e, event: map[gang.Key]core.Reason{}, told: map[gang.Key][]string{}, queue: workqueue.NewTypedRateLimitingQueue(
+	return &reporter{engine: e, event: map[gang.Key]core.Reason{}, told: map[gang.Key][]string{}, written: map[gang.Key]*group{}, queue: workqueue.NewTypedRateLimitingQueue(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[gang.Key](100*time.Millisecond, 30*time.Second))}
 }
 
@@ -93,9 +95,11 @@ func (r *reporter) write(ctx context.Context, key gang.Key) error {
 		r.mu.Lock()
 		delete(r.event, key)
 		delete(r.told, key)
+		delete(r.written, key)
 		r.mu.Unlock()
 		return nil
 	}
+	g = r.latest(key, g)
 	if status.Passing() {
 		// It lasts for moments, and the core does not tell of it; nor would it tell that
 		// the gang is again what it was before.
@@ -113,15 +117,38 @@ func (r *reporter) write(ctx context.Context, key gang.Key) error {
 	if err != nil {
 		return fmt.Errorf("status of PodGroup %s: %w", key, err)
 	}
-	_, err = e.dynamic.Resource(kube.PodGroups).Namespace(key.Namespace).
+	written, err := e.dynamic.Resource(kube.PodGroups).Namespace(key.Namespace).
 		Patch(ctx, key.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil // gone, or created again: another life
 	}
-	if err == nil {
-		observeWait(g, queue, status, now.Time)
+	if err != nil {
+		return err
 	}
-	return err
+	observeWait(g, queue, status, now.Time)
+	if last, err := decodeGroup(written); err == nil { // else it is waited for
+		r.mu.Lock()
+		r.written[key] = last.(*group)
+		r.mu.Unlock()
+	}
+	return nil
+}
+
+// latest is a PodGroup of the cache with the status that was written last: its watch may
+// not have shown that yet, and what has changed since is to be told once.
+func (r *reporter) latest(key gang.Key, cached *group) *group {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := r.written[key]
+	if last == nil {
+		return cached
+	}
+	order, err := resourceversion.CompareResourceVersion(cached.ResourceVersion, last.ResourceVersion)
+	if err == nil && order < 0 && cached.UID == last.UID {
+		return &group{PodGroup: cached.PodGroup, status: last.status}
+	}
+	delete(r.written, key)
+	return cached
 }
 
 // running counts a gang's members that run; it needs e.mu.
