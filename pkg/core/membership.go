@@ -139,9 +139,17 @@ func (c *Core) updated(m *member, e MemberSeen) {
 	g.remove(m)
 	m.Member, m.barred = e.Member, e.Barred
 	g.insert(m)
-	if m.state == gang.Held && (before.Class != m.Class || !equal(before.Requests, m.Requests)) {
+	if before.Class == m.Class && equal(before.Requests, m.Requests) {
+		return
+	}
+	switch m.state {
+	case gang.Held:
 		c.drop(m) // it was planned as another
 		c.activateLeader(g)
+	case gang.Waiting: // resized, or it tolerates more: it was refused as another
+		g.trial = trial{}
+		c.activateLeader(g)
+	case gang.Reserved, gang.Binding, gang.Bound:
 	}
 }
 

@@ -6,9 +6,13 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/tools/cache"
 	fwk "k8s.io/kube-scheduler/framework"
+	"k8s.io/kubernetes/pkg/scheduler/apis/config"
 	"k8s.io/kubernetes/pkg/scheduler/framework"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/feature"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/noderesources"
 
 	configv1alpha1 "lockstep.dev/lockstep/pkg/apis/config/v1alpha1"
 	"lockstep.dev/lockstep/pkg/cluster"
@@ -158,5 +162,37 @@ func TestPermitWaitsForTheFloor(t *testing.T) {
 	}
 	if status := permit(members[1]); !status.IsSuccess() {
 		t.Errorf("the last one waits: %v", status)
+	}
+}
+
+// What makes room by the scheduler's own account wakes gangs: a pod that ends or is resized
+// to less, a node that comes or grows. A member's own resize is the core's to notice.
+func TestWhateverMakesRoomWakesGangs(t *testing.T) {
+	args := &config.NodeResourcesFitArgs{ScoringStrategy: &config.ScoringStrategy{
+		Type: config.LeastAllocated, Resources: []config.ResourceSpec{{Name: "cpu", Weight: 1}},
+	}}
+	features := feature.NewSchedulerFeaturesFromGates(utilfeature.DefaultFeatureGate)
+	features.EnableDRAExtendedResource = false // asks the handle for more than a test has
+	fit, err := noderesources.NewFit(t.Context(), args, &nobodyWaits{}, features)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := fit.(fwk.EnqueueExtensions).EventsToRegister(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := pluginOn()
+	ours, err := p.EventsToRegister(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[fwk.EventResource]fwk.ActionType{}
+	for _, e := range ours {
+		seen[e.Event.Resource] |= e.Event.ActionType
+	}
+	for _, e := range theirs {
+		if of := e.Event; (of.Resource == fwk.Node || of.Resource == fwk.AssignedPod) && of.ActionType&^seen[of.Resource] != 0 {
+			t.Errorf("%v of %v wakes no gang", of.ActionType&^seen[of.Resource], of.Resource)
+		}
 	}
 }
