@@ -112,7 +112,7 @@ func (v *verification) sum(end summary) string {
 	text += fmt.Sprintf(": %s, %s and %s on %s, %s", plural(end.Gangs, "gang"), plural(end.Jobs, "job"), plural(end.Pods, "pod"),
 		plural(end.Nodes, "node"), plural(end.Events, "event"))
 	if end.Suspicions > 0 {
-		text += fmt.Sprintf("; %d more things are not as they should be and may still be mended in time", end.Suspicions)
+		text += "; not as it should be, and may still be mended in time: " + plural(end.Suspicions, "more thing")
 	}
 	return text
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep.dev/lockstep/pkg/cluster"
 	"lockstep.dev/lockstep/pkg/invariants"
 )
 
@@ -48,6 +49,16 @@ var broken = []struct {
 		s.bind("job-0", "n1")
 		s.tell("job", "MemberLost", "1 of 2 members are bound and the others do not exist")
 		s.pass(7 * time.Minute)
+		return s
+	}},
+	{"a node is filled beyond its processors", "S2", "node n1: 4.5 of 4 cpu are taken since team/more-0 was bound there", func() *scene {
+		s := placed()
+		s.node("n1", "r1", 8, func(n *invariants.Node) { n.Allocatable = n.Allocatable.Set(cluster.CPU, 4000) })
+		s.pass(time.Minute)
+		s.group("more", 1, nil)
+		s.pod("more", 0, 1, func(p *invariants.Pod) { p.Requests = p.Requests.Set(cluster.CPU, 4500) })
+		s.bind("more-0", "n1")
+		s.tell("more", "Placed", "")
 		return s
 	}},
 	{"a node is filled beyond what it has", "S2", "node n1: 9 of 8 nvidia.com/gpu are taken since team/more-0 was bound there", func() *scene {

@@ -3,6 +3,7 @@ package invariants
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"lockstep.dev/lockstep/pkg/cluster"
@@ -53,17 +54,25 @@ func (c *Checker) judgeFull(n *nodeState) {
 		return
 	}
 	c.broken("S2", []string{last.object(), "node/" + n.Name}, n.evidence(),
-		"node %s: %s; either it has shrunk since %s was bound as the last, or that was one too many", n.Name, over, last)
+		"node %s: %s; either it has shrunk or pods there have grown since %s was bound as the last, or that was one too many", n.Name, over, last)
 }
 
 // over names the first resource of which more is used than there is; empty if none is.
 func (c *Checker) over(used cluster.Resources, have func(i int) int64, asked cluster.Resources) string {
 	for i, amount := range asked {
 		if amount > 0 && used.Get(i) > have(i) {
-			return fmt.Sprintf("%d of %d %s are taken", used.Get(i), have(i), c.opts.Vocabulary.Name(i))
+			return fmt.Sprintf("%s of %s %s are taken", exactly(i, used.Get(i)), exactly(i, have(i)), c.opts.Vocabulary.Name(i))
 		}
 	}
 	return ""
+}
+
+// exactly writes an amount to the last unit: cores, bytes, plain numbers.
+func exactly(resource int, n int64) string {
+	if resource == cluster.CPU {
+		return strconv.FormatFloat(float64(n)/1000, 'f', -1, 64)
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 // evidence is the node and the binds of all that takes room on it.

@@ -36,7 +36,7 @@ func (c *Checker) judgeQuota(q *quotaState) {
 	object := "quota/" + quotaKey(&q.Quota)
 	for i, amount := range q.Used {
 		if amount < 0 {
-			c.broken("S8", []string{object}, []Event{q.event}, "quota %s says that %d %s are in use", quotaKey(&q.Quota), amount, c.opts.Vocabulary.Name(i))
+			c.broken("S8", []string{object}, []Event{q.event}, "quota %s says that %s %s are in use", quotaKey(&q.Quota), exactly(i, amount), c.opts.Vocabulary.Name(i))
 			return
 		}
 	}
@@ -56,7 +56,7 @@ func (c *Checker) wrongSum(q *quotaState) string {
 	used := c.inUse(q.Namespace)
 	for i, amount := range q.Used {
 		if amount != used.Get(i) {
-			return fmt.Sprintf("that %d %s are in use, and pods use %d", amount, c.opts.Vocabulary.Name(i), used.Get(i))
+			return fmt.Sprintf("that %s %s are in use, and pods use %s", exactly(i, amount), c.opts.Vocabulary.Name(i), exactly(i, used.Get(i)))
 		}
 	}
 	return ""
