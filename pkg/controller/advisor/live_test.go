@@ -3,6 +3,7 @@ package advisor
 import (
 	"strings"
 	"testing"
+	"time"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -77,9 +78,10 @@ func TestLive(t *testing.T) {
 
 // TestLiveKeepsWhatWasAsked: what a job has beyond the size that it was made with goes to gangs
 // that wait, and no more of it, however often the recommender has written its size since. More
-// goes to another job that agrees to be small.
+// goes to another job that agrees to be small, once that has waited for an hour.
 func TestLiveKeepsWhatWasAsked(t *testing.T) {
-	l := newLive(t)
+	clock := &program{}
+	l := newLiveWith(t, Options{now: clock.now})
 	l.create(strings.Replace(elasticJob, "replicas: 2", "replicas: 4", 1))
 	l.awaitBound("job", 6)
 	if asked := l.job("job").Status.Progress.Asked; asked == nil || *asked != 4 {
@@ -96,6 +98,11 @@ func TestLiveKeepsWhatWasAsked(t *testing.T) {
 
 	l.must(l.client.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace(namespace), client.MatchingLabels{controller.LabelPodGroup: "second"}))
 	l.create(strings.NewReplacer("name: job", "name: other", "replicas: 2", "replicas: 4").Replace(elasticJob))
+	l.awaitVerdict("job", "Reserved", "gang default/other waits")
+	if got := *l.job("job").Spec.PyTorchReplicaSpecs[v1.Worker].Replicas; got != 4 {
+		t.Errorf("Worker.replicas is %d", got)
+	}
+	clock.save(0, time.Hour)
 	l.awaitBound("other", 2)
 	l.awaitBound("job", 2)
 }
