@@ -143,11 +143,12 @@ func (c *Core) propose(now time.Time, g *group, view View) proposal {
 	case p.rejection != nil && p.rejection.Kind == placement.NoNodes && p.capped(p.waiting):
 		p.reason = Reason{QuotaExceeded, "no other nodes may run the pods; " + c.full(c.shares.usage, g, p.waiting, view).said}
 	case p.rejection != nil:
-		if (g.misses > 0 || len(p.ruledOut)+len(p.full) > 0) && p.rejection.Kind == placement.Impossible {
-			p.rejection.Kind = placement.DoesNotFit // on the nodes that were not refused
+		taken := p.portsTaken(p.waiting)
+		if (g.misses > 0 || len(p.ruledOut)+len(p.full)+taken > 0) && p.rejection.Kind == placement.Impossible {
+			p.rejection.Kind = placement.DoesNotFit // on the nodes that are left
 		}
 		p.reason = explain(p.rejection, p.problem, c.opts.Vocabulary)
-		p.reason.Message = sentence([]string{p.reason.Message, c.full(c.shares.usage, g, p.waiting, view).said, contention})
+		p.reason.Message = sentence([]string{p.reason.Message, portsInUse(taken, len(view.Nodes)), c.full(c.shares.usage, g, p.waiting, view).said, contention})
 	case p.fits < len(p.waiting):
 		p.reason = p.slicing.incomplete(g, view, p.waiting[p.fits:])
 	default:

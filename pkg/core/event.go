@@ -86,6 +86,9 @@ type View struct {
 	Attributes uint64
 	// Eligible says whether a member of the class may run on the node, resources apart.
 	Eligible func(class string, node int) bool
+	// PortsTaken says whether it may not only because a host port that it wants is in use
+	// there. Nil where nothing is known of that.
+	PortsTaken func(class string, node int) bool
 	// Others lists the pods on nodes that are no members, or members on their way out.
 	// It is asked when a gang does not fit. Nil where nobody is evicted nor waited for; those of
 	// the last view that had some go on counting in their queues.

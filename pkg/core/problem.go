@@ -106,6 +106,27 @@ func (p problem) isFull(node int) bool {
 	return len(p.full) > 0 && p.full[p.kind(p.view.Nodes[node].Name)]
 }
 
+// portsTaken is the number of nodes that some member may not run on only because a host port
+// that it wants is in use there.
+func (p problem) portsTaken(members []*member) int {
+	if p.view.PortsTaken == nil {
+		return 0
+	}
+	var classes []string
+	for _, m := range members {
+		if !slices.Contains(classes, m.Class) {
+			classes = append(classes, m.Class)
+		}
+	}
+	nodes := 0
+	for node := range p.view.Nodes {
+		if slices.ContainsFunc(classes, func(class string) bool { return p.view.PortsTaken(class, node) }) {
+			nodes++
+		}
+	}
+	return nodes
+}
+
 // capped reports whether there are nodes that the members could go to, but for the caps of their queue.
 func (p problem) capped(members []*member) bool {
 	return slices.ContainsFunc(members, func(m *member) bool {

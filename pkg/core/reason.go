@@ -98,6 +98,14 @@ func explain(r *placement.Rejection, p problem, names *cluster.Vocabulary) Reaso
 	return reason
 }
 
+// portsInUse says on how many nodes nothing but a host port is lacking.
+func portsInUse(taken, nodes int) string {
+	if taken == 0 {
+		return ""
+	}
+	return fmt.Sprintf("on %d of %s a host port is in use that the gang wants", taken, count(nodes, "node"))
+}
+
 // noNodes says that no node may run members of a gang, whatever room it has.
 func noNodes(nodes, members int) string {
 	they := "the pod"

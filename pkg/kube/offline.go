@@ -145,7 +145,7 @@ func (o *Offline) takeNodes(l Listing, levels []topology.Level) {
 	}
 	o.objects = l.Nodes
 	tree := topology.Build(levels, nodes)
-	o.view = core.View{Nodes: nodes, Tree: tree, Index: placement.NewIndex(nodes, tree), Epoch: 1, Eligible: o.eligible}
+	o.view = core.View{Nodes: nodes, Tree: tree, Index: placement.NewIndex(nodes, tree), Epoch: 1, Eligible: o.eligible, PortsTaken: o.portsTaken}
 }
 
 func (o *Offline) takePorts(node int, pod *v1.Pod) {
@@ -186,6 +186,11 @@ func (o *Offline) step(event core.Event) { o.core.Step(o.now, event) }
 // eligible says whether a class may run on a node, resources apart.
 func (o *Offline) eligible(class string, node int) bool {
 	return o.admits(class)[node] && PortsFree(HostPorts(o.classes[class]), o.ports[node])
+}
+
+// portsTaken says whether it may not only because a host port that it wants is in use there.
+func (o *Offline) portsTaken(class string, node int) bool {
+	return o.admits(class)[node] && !PortsFree(HostPorts(o.classes[class]), o.ports[node])
 }
 
 // admits says of each node whether a class may run there, but for what is taken there.

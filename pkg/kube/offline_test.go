@@ -100,6 +100,35 @@ func TestOfflineTakesOffWhatRuns(t *testing.T) {
 	}
 }
 
+// A gang that could start if others gave a host port back is not told that it never can.
+func TestOfflineWhereHostPortsAreTaken(t *testing.T) {
+	port := hostPort("", 29500)
+	for _, tt := range []struct {
+		name  string
+		nodes []*v1.Node
+		code  core.Code
+		says  string
+	}{
+		{"some are", []*v1.Node{newNode("a", 8), newNode("b", 8), newNode("c", 8)}, "DoesNotFit", "on 2 of 3 nodes a host port is in use that the gang wants"},
+		{"all are", []*v1.Node{newNode("a", 8), newNode("b", 8)}, "NoEligibleNodes", "on 2 of 2 nodes a host port is in use that the gang wants"},
+		{"none is, where it could run", []*v1.Node{newNode("c", 8)}, "Impossible", ""},
+	} {
+		o := NewOffline(Listing{
+			Nodes:     tt.nodes,
+			PodGroups: []*v1alpha1.PodGroup{newGroup("holds", 2, 1), newGroup("wants", 2, 2)},
+			Pods: []*v1.Pod{
+				newPod("holds", 0, 1, port, on("a")), newPod("holds", 1, 1, port, on("b")), newPod("wants", 0, 1, port), newPod("wants", 1, 1, port),
+			},
+		}, nil, isLockstep)
+		key := gang.Key{Namespace: "ns", Name: "wants"}
+		o.Try(key)
+		s, _ := o.Standing(key)
+		if got := s.Reason; got.Code != tt.code || strings.Contains(got.Message, "host port") != (tt.says != "") || !strings.Contains(got.Message, tt.says) {
+			t.Errorf("%s: %v, want %s with %q", tt.name, got, tt.code, tt.says)
+		}
+	}
+}
+
 // A pod that is being made smaller still has what it had.
 func TestOccupiedWhileResized(t *testing.T) {
 	pod := newPod("x", 0, 2)

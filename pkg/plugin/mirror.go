@@ -168,9 +168,17 @@ func (m *mirror) view(podOf func(class string) *v1.Pod) core.View {
 		Nodes: m.nodes, Tree: m.tree, Index: m.index, Epoch: m.epoch, Attributes: m.attributes,
 		Eligible: func(class string, node int) bool {
 			a := m.admitted(class, podOf)
-			return a.admits[node] && (len(a.ports) == 0 || kube.PortsFree(a.ports, m.infos[node].GetUsedPorts()))
+			return a.admits[node] && !m.portsTaken(a, node)
+		},
+		PortsTaken: func(class string, node int) bool {
+			a := m.admitted(class, podOf)
+			return a.admits[node] && m.portsTaken(a, node)
 		},
 	}
+}
+
+func (m *mirror) portsTaken(a *admissions, node int) bool {
+	return len(a.ports) > 0 && !kube.PortsFree(a.ports, m.infos[node].GetUsedPorts())
 }
 
 func (m *mirror) admitted(class string, podOf func(class string) *v1.Pod) *admissions {

@@ -87,7 +87,7 @@ func TestHostPorts(t *testing.T) {
 	w.create(changed(gangOf("ports", 4, "1"), port))
 	w.each(w.awaitPlaced("ports", 4), v1.LabelHostname, 4, 1)
 	w.create(changed(gangOf("late", 2, "1"), port))
-	w.awaitReason("late", "NoEligibleNodes", "DoesNotFit", "Impossible")
+	w.awaitSays("late", "NoEligibleNodes", "on 5 of 5 nodes a host port is in use that the gang wants")
 	w.deleteGang("ports")
 	w.awaitPlaced("late", 2)
 }
