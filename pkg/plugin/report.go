@@ -179,6 +179,9 @@ func (r *reporter) tell(g *group, status core.Status) {
 	}
 	same := before.Code == reason.Code
 	r.event[key] = reason
+	if !told && reason.Code == core.WaitingForMembers {
+		r.event[key] = before // so it may be for a scheduler that has just started and not seen them all
+	}
 	r.mu.Unlock()
 	if same || reason.Code == "" || reason.Code == core.WaitingForMembers {
 		return
