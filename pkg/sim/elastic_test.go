@@ -85,8 +85,8 @@ func TestElasticStartsSmall(t *testing.T) {
 	}
 }
 
-// TestElasticJobsShare: a job that can start with one of its two Workers does not wait until
-// another such has ended, which has both nodes: each has one of them then.
+// TestElasticJobsShare: a job that can start with one of its two Workers waits for an hour, and
+// not until another such has ended, which has both nodes: each has one of them then.
 func TestElasticJobsShare(t *testing.T) {
 	first, second := job("first", 0, 7200, 2, 8), job("second", 1000, 7200, 2, 8)
 	first.MinWorkers, second.MinWorkers = 1, 1
@@ -95,7 +95,7 @@ func TestElasticJobsShare(t *testing.T) {
 		change func()
 		least  int64 // that the second waits
 	}{
-		{"as important", func() {}, 210},
+		{"as important", func() {}, 3660},
 		{"less important", func() { first.Priority = 1 }, 6200},
 	} {
 		tt.change()
