@@ -59,7 +59,7 @@ func newSimulateCommand() *cobra.Command {
 The same files and the same seed give the same result on every machine.`,
 		Example: `  lockstep simulate --nodes nodes.csv --jobs pods.csv --policy lockstep,fgd,best-fit --seeds 10
   lockstep simulate --nodes cluster.csv --jobs gangs.csv --policy all --report report.html
-  lockstep simulate --nodes cluster.csv --jobs gangs.csv --elastic trace --loads 0.7,0.95,1.2`,
+  lockstep simulate --nodes cluster.csv --jobs gangs.csv --elastic trace --loads 0.7,0.95,1.2 --seeds 8`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			flags.stopped = command.Context().Err
@@ -90,7 +90,7 @@ The same files and the same seed give the same result on every machine.`,
 	f.StringSliceVar(&flags.policies, "policy", []string{"lockstep"}, "one or more of "+strings.Join(sim.Policies, ", ")+", or all")
 	f.Float64Var(&flags.arrive, "arrive", 1.3, "how much GPU single pods ask for together, times the cluster's")
 	f.Int64Var(&flags.seed, "seed", 42, "makes the order in which single pods arrive, and random choices")
-	f.IntVar(&flags.seeds, "seeds", 1, "how many runs with seeds from --seed on, for single pods")
+	f.IntVar(&flags.seeds, "seeds", 1, "how many runs with seeds from --seed on, for single pods and with --elastic; there the first is the trace as it is, and in each other one all jobs are submitted up to a minute later")
 	f.DurationVar(&flags.patience, "patience", time.Hour, "how long a gang lets younger ones start before it while it does not fit; lockstep has --reserve-after")
 	f.DurationVar(&flags.reserveAfter, "reserve-after", 10*time.Minute, "how long a gang waits before lockstep reserves room for it; 0: it never does")
 	f.DurationVar(&flags.reclaimAfter, "reclaim-after", 10*time.Minute, "with --queues: how long a gang waits before lockstep ends those for it that other queues run beyond their fair share; 0: it never does")

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"lockstep.dev/lockstep/pkg/autoscale"
@@ -14,9 +16,19 @@ import (
 type elasticResult struct {
 	Trace string `json:"trace"` // "elastic"
 	// Which jobs are elastic: "trace" as the trace says, "all" of several Workers.
-	Which string               `json:"which"`
-	Terms elasticTerms         `json:"terms"`
-	Loads []*sim.ElasticReport `json:"loads"`
+	Which string        `json:"which"`
+	Terms elasticTerms  `json:"terms"`
+	Loads []elasticLoad `json:"loads"`
+}
+
+// elasticLoad is one load: the trace as it is and, where it is replayed several times, how much
+// the runs differ.
+type elasticLoad struct {
+	*sim.ElasticReport
+	Ratios *spread `json:"goodput_ratios,omitempty"`
+	// OthersPercent is how much longer all other jobs take beside elastic ones; 0: there are none.
+	OthersPercent *spread              `json:"others_longer_percent,omitempty"`
+	Runs          []*sim.ElasticReport `json:"runs,omitempty"`
 }
 
 // elasticTerms are what a change of size costs.
@@ -41,19 +53,40 @@ func (f *simulateFlags) simulateElastic(nodes []cluster.Node, levels []topology.
 	}
 	options.Recommender = autoscale.WaterFilling{}
 	result := &elasticResult{
-		Trace: "elastic", Which: f.elastic, Loads: make([]*sim.ElasticReport, len(f.loads)),
+		Trace: "elastic", Which: f.elastic,
 		Terms: elasticTerms{options.Costs.RestartSeconds, options.Costs.CheckpointSeconds, options.Costs.GraceSeconds},
 	}
-	err = each(len(f.loads), func(i int) (err error) {
-		result.Loads[i], err = sim.CompareElastic(nodes, levels, jobs, sim.ElasticOptions{
-			Load: f.loads[i], All: f.elastic == "all", Replay: options,
-		})
+	runs := make([]*sim.ElasticReport, len(f.loads)*f.seeds)
+	err = each(len(runs), func(i int) (err error) {
+		load, nth := f.loads[i/f.seeds], i%f.seeds
+		run := sim.ElasticOptions{Load: load, All: f.elastic == "all", Shaken: nth > 0, Replay: options}
+		run.Replay.Seed += int64(nth)
+		runs[i], err = sim.CompareElastic(nodes, levels, jobs, run)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	for of := range slices.Chunk(runs, f.seeds) {
+		result.Loads = append(result.Loads, sumUpElastic(of))
+	}
 	return result, nil
+}
+
+// sumUpElastic takes the first run as it is, and of several how much they differ.
+func sumUpElastic(runs []*sim.ElasticReport) elasticLoad {
+	if len(runs) == 1 {
+		return elasticLoad{ElasticReport: runs[0]}
+	}
+	ratios, others := make([]float64, len(runs)), make([]float64, len(runs))
+	for i, r := range runs {
+		ratios[i] = r.GoodputRatio
+		if alone := r.Fixed.OthersMeanSeconds; alone > 0 {
+			others[i] = 100 * (r.Elastic.OthersMeanSeconds/alone - 1)
+		}
+	}
+	ratio, other := spreadOf(ratios), spreadOf(others)
+	return elasticLoad{ElasticReport: runs[0], Ratios: &ratio, OthersPercent: &other, Runs: runs}
 }
 
 func (r *elasticResult) tables() []reportTable {
@@ -73,13 +106,33 @@ func (r *elasticResult) tables() []reportTable {
 			load, fmt.Sprint(z.Total), fmt.Sprint(z.Grown), fmt.Sprint(z.GaveWay), fmt.Sprint(z.Total - z.Grown - z.GaveWay), fixed(z.LostGPUHours),
 		})
 	}
-	return []reportTable{{"Elastic jobs and the same jobs at the size that they ask for", goodput}, {"What the changes of size cost", resizes}}
+	tables := []reportTable{{"Elastic jobs and the same jobs at the size that they ask for", goodput}, {"What the changes of size cost", resizes}}
+	if runs := r.runs(); runs != nil {
+		tables = append(tables, reportTable{"How much is chance: the same, and with submissions up to a minute later", runs})
+	}
+	return tables
+}
+
+// runs says how much the runs of a load differ; nil: there is one of each.
+func (r *elasticResult) runs() [][]string {
+	if r.Loads[0].Ratios == nil {
+		return nil
+	}
+	rows := [][]string{{"LOAD", "RUNS", "OVER FIXED", "STANDARD ERROR", "LEAST", "MOST", "OTHERS TAKE LONGER %"}}
+	for _, l := range r.Loads {
+		n := len(l.Runs)
+		rows = append(rows, []string{
+			fixed(l.Load), fmt.Sprint(n), fixed(l.Ratios.Mean), fixed(l.Ratios.SD / math.Sqrt(float64(n))),
+			fixed(l.Ratios.Min), fixed(l.Ratios.Max), fixed(l.OthersPercent.Mean),
+		})
+	}
+	return rows
 }
 
 func (r *elasticResult) page() reportPage {
 	goodput := chart{Title: "Goodput of elastic jobs", X: "load", Y: "%"}
 	others := chart{Title: "Mean time of all other jobs", X: "load", Y: "hours from submission to end"}
-	size := func(name string, figures func(*sim.ElasticReport) sim.ElasticFigures) {
+	size := func(name string, figures func(elasticLoad) sim.ElasticFigures) {
 		g, o := series{Name: name}, series{Name: name}
 		for _, l := range r.Loads {
 			g.Points = append(g.Points, point{l.Load, figures(l).GoodputPercent})
@@ -87,8 +140,8 @@ func (r *elasticResult) page() reportPage {
 		}
 		goodput.Series, others.Series = append(goodput.Series, g), append(others.Series, o)
 	}
-	size("fixed", func(l *sim.ElasticReport) sim.ElasticFigures { return l.Fixed })
-	size("elastic", func(l *sim.ElasticReport) sim.ElasticFigures { return l.Elastic })
+	size("fixed", func(l elasticLoad) sim.ElasticFigures { return l.Fixed })
+	size("elastic", func(l elasticLoad) sim.ElasticFigures { return l.Elastic })
 	return reportPage{
 		Title: "Elastic jobs",
 		Intro: fmt.Sprintf("Each trace is replayed twice: with jobs that change their size, and with all at the size that they ask for. "+

@@ -83,6 +83,42 @@ func TestSimulateElastic(t *testing.T) {
 	}
 }
 
+// TestSimulateElasticSeeds: the first run is the trace as it is, and the figures of a load are its
+// own as without further runs; those come beside them.
+func TestSimulateElasticSeeds(t *testing.T) {
+	// The second waits for the first: for how long depends on when it comes.
+	waits := strings.ReplaceAll(elasticList, "y,80000,3600,1,1,1", "w,1000,3600,2,2,2,8,1000,10,0\ny,80000,3600,1,1,1")
+	result := func(args ...string) elasticLoad {
+		t.Helper()
+		code, out, errOut := simulated(t, gangNode, waits, append([]string{"--elastic", "trace", "--loads", "1", "-o", "json"}, args...)...)
+		if code != exitYes {
+			t.Fatalf("exit code %d: %s", code, errOut)
+		}
+		var got elasticResult
+		if err := json.Unmarshal([]byte(out), &got); err != nil {
+			t.Fatal(err)
+		}
+		return got.Loads[0]
+	}
+	one, three := result(), result("--seeds", "3")
+	if one.Ratios != nil || one.Runs != nil || len(three.Runs) != 3 || three.Ratios.Min > three.Ratios.Mean || three.Ratios.Mean > three.Ratios.Max {
+		t.Errorf("one run %+v, three %+v, of which the ratios %+v", one, three, three.Ratios)
+	}
+	if *one.ElasticReport != *three.ElasticReport || *three.Runs[0] != *one.ElasticReport {
+		t.Errorf("the first of three runs is %+v; the only one was %+v", three.Runs[0], one.ElasticReport)
+	}
+	if *three.Runs[1] == *three.Runs[0] || *three.Runs[2] == *three.Runs[1] {
+		t.Errorf("runs with different seeds are the same: %+v", three.Runs[1])
+	}
+	alone := strings.Split(elasticList, "y,")[0]
+	for _, jobs := range []string{elasticList, alone} {
+		code, out, errOut := simulated(t, gangNode, jobs, "--elastic", "trace", "--loads", "0.3", "--seeds", "3")
+		if code != exitYes || !strings.Contains(out, "STANDARD ERROR") || strings.Contains(out, "NaN") {
+			t.Errorf("exit code %d: %s%s", code, out, errOut)
+		}
+	}
+}
+
 func TestSimulateStarvation(t *testing.T) {
 	var out, errOut bytes.Buffer
 	code := run(t.Context(), "lockstep", []string{"simulate", "starvation", "--hours", "6", "--load", "1.05"}, &out, &errOut)

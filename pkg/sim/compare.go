@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 
 	"lockstep.dev/lockstep/pkg/cluster"
@@ -13,6 +15,9 @@ type ElasticOptions struct {
 	// Load is the GPU time that the jobs ask for, over what there is while they arrive:
 	// their arrivals are drawn together or apart until it is that. 0 leaves them.
 	Load float64
+	// Shaken has every job submitted up to a minute later, drawn by the replay's Seed. All that
+	// follows comes differently then, and several seeds tell how much of a figure is chance.
+	Shaken bool
 	// All lets every job of two Workers or more run with half and twice as many as it
 	// asks for, whatever the trace says.
 	All bool
@@ -58,6 +63,9 @@ func CompareElastic(nodes []cluster.Node, levels []topology.Level, jobs []Job, o
 	}
 	if !slices.ContainsFunc(jobs, func(j Job) bool { return j.Elastic() }) {
 		return nil, fmt.Errorf("no job is elastic: in none is min_workers below max_workers")
+	}
+	if options.Shaken {
+		jobs = shaken(jobs, options.Replay.Seed)
 	}
 	jobs = stretched(nodes, jobs, options.Load)
 	report := &ElasticReport{Load: options.Load}
@@ -105,6 +113,17 @@ func stretched(nodes []cluster.Node, jobs []Job, load float64) []Job {
 	for i := range jobs {
 		jobs[i].SubmitSeconds = first + int64(factor*float64(jobs[i].SubmitSeconds-first))
 	}
+	return jobs
+}
+
+// shaken are the jobs, each submitted up to a minute later, in the order in which they come then.
+func shaken(jobs []Job, seed int64) []Job {
+	jobs = slices.Clone(jobs)
+	draw := rand.New(rand.NewPCG(uint64(seed), 0))
+	for i := range jobs {
+		jobs[i].SubmitSeconds += draw.Int64N(60)
+	}
+	slices.SortStableFunc(jobs, func(a, b Job) int { return cmp.Compare(a.SubmitSeconds, b.SubmitSeconds) })
 	return jobs
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -155,6 +156,32 @@ func TestCompareElastic(t *testing.T) {
 	_, err = Replay(nodes, levels, []Job{elastic("e", 0, 1)}, ReplayOptions{Policy: "fgd", Recommender: autoscale.WaterFilling{}})
 	if err == nil || !strings.Contains(err.Error(), `"fgd"`) {
 		t.Errorf("error %v: other policies change no sizes", err)
+	}
+}
+
+// TestShaken: the same seed has every job submitted as much later, by less than a minute, and in order.
+func TestShaken(t *testing.T) {
+	jobs := make([]Job, 100)
+	for i := range jobs {
+		jobs[i] = job(fmt.Sprint(i), int64(20*i), 10, 1, 1)
+	}
+	got := shaken(jobs, 7)
+	moved := 0
+	for i, j := range got {
+		n, _ := strconv.Atoi(j.Name)
+		later := j.SubmitSeconds - jobs[n].SubmitSeconds
+		if later < 0 || later >= 60 {
+			t.Errorf("job %d comes %d s later", n, later)
+		}
+		if later > 0 {
+			moved++
+		}
+		if i > 0 && j.SubmitSeconds < got[i-1].SubmitSeconds {
+			t.Errorf("job %d comes before the one ahead of it", n)
+		}
+	}
+	if moved < 80 || !reflect.DeepEqual(got, shaken(jobs, 7)) || reflect.DeepEqual(got, shaken(jobs, 8)) {
+		t.Errorf("%d of 100 moved; the same seed gives the same, and another one other submissions", moved)
 	}
 }
 
