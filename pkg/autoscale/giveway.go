@@ -30,10 +30,6 @@ func (r *round) giveWay(pending []Pending) {
 	}
 }
 
-// borrows is for how long the gang of an elastic job waits before others give it of what they
-// asked for: they are slower for as long as it runs then, and nobody knows how long that is.
-const borrows = time.Hour
-
 // makeWay shrinks jobs for a gang that does not fit: by their surplus, or, where that is
 // not enough for the gang of an elastic job, to the share that it starts with itself.
 func (r *round) makeWay(gang Pending) bool {
@@ -43,7 +39,7 @@ func (r *round) makeWay(gang Pending) bool {
 	if r.fitsAtLows(gang, nil) {
 		return r.shrinkFor(gang, nil)
 	}
-	if gang.Floor >= gang.Asked || gang.Waited < borrows {
+	if gang.Floor >= gang.Asked {
 		return false
 	}
 	for _, i := range r.free() {
@@ -123,7 +119,34 @@ func (r *round) worth(gang Pending, before []int) bool {
 			longest = max(longest, restart)
 		}
 	}
-	return gang.Waited >= longest || float64(gang.GPUs)*gang.Waited.Seconds() >= cost
+	waited := float64(gang.GPUs) * gang.Waited.Seconds()
+	return (gang.Waited >= longest || waited >= cost) && r.worthLending(gang, before)
+}
+
+// Jobs give of what they asked for when the gang of another has waited for a share of what they
+// are expected to lose by it, or for so long.
+const (
+	lends  = 0.25
+	atMost = 3 * time.Hour
+)
+
+// worthLending reports whether the gang has waited for long enough that jobs give it of what they
+// asked for. That makes them slower for as long as they still run, unless something comes free
+// for them; so it is weighed like a restart, both in GPU time at the sizes asked for.
+func (r *round) worthLending(gang Pending, before []int) bool {
+	lost := 0.0
+	for i, v := range r.vessels {
+		asked := v.asked()
+		if from := min(before[i], asked); r.place[i] < from {
+			slower := (v.speed[from] - v.speed[r.place[i]]) / v.speed[asked]
+			lost += slower * float64(v.Asked*v.unit()) * v.remaining().Seconds()
+		}
+	}
+	if lost == 0 || gang.Waited >= atMost {
+		return true
+	}
+	wants := float64(gang.GPUs) * float64(gang.Asked) / float64(max(1, gang.Floor))
+	return wants*gang.Waited.Seconds() >= lends*lost
 }
 
 // cheapest is the step down that costs the least utility per GPU, of surplus before what was

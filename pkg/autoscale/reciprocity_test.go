@@ -64,9 +64,41 @@ func TestElasticJobsMakeWayForEachOther(t *testing.T) {
 			want: []string{"a 8 Enough"},
 		},
 		{
+			// 4 Workers are 48 % slower than 8: that loses 86 of 180 minutes, a quarter of which is 21.5.
 			name: "nor one that has only come", jobs: []autoscale.Job{asked(old("a", 1, 8, 8), 8)},
-			gang: func(g *autoscale.Pending) { g.Waited = 59 * time.Minute },
+			gang: func(g *autoscale.Pending) { g.Waited = 21 * time.Minute },
 			want: []string{"a 8 Enough"},
+		},
+		{
+			name: "but one that has waited for a quarter of what they lose", jobs: []autoscale.Job{asked(old("a", 1, 8, 8), 8)},
+			gang: func(g *autoscale.Pending) { g.Waited = 22 * time.Minute },
+			want: []string{"a 4 GiveWay"},
+		},
+		{
+			name: "sooner where they end soon", jobs: []autoscale.Job{with(asked(old("a", 1, 8, 8), 8), func(j *autoscale.Job) { j.Remaining = 30 * time.Minute })},
+			gang: func(g *autoscale.Pending) { g.Waited = 4 * time.Minute },
+			want: []string{"a 4 GiveWay"},
+		},
+		{
+			name: "later where they run for weeks", jobs: []autoscale.Job{with(asked(old("a", 1, 8, 8), 8), func(j *autoscale.Job) { j.Age = 500 * time.Hour })},
+			gang: func(g *autoscale.Pending) { g.Waited = 3*time.Hour - time.Minute },
+			want: []string{"a 8 Enough"},
+		},
+		{
+			name: "for three hours at most", jobs: []autoscale.Job{with(asked(old("a", 1, 8, 8), 8), func(j *autoscale.Job) { j.Age = 500 * time.Hour })},
+			gang: func(g *autoscale.Pending) { g.Waited = 3 * time.Hour },
+			want: []string{"a 4 GiveWay"},
+		},
+		{
+			name: "a gang that asks for twice as much waits half as long", jobs: []autoscale.Job{asked(old("a", 1, 8, 8), 8)},
+			gang: func(g *autoscale.Pending) { g.Asked, g.Waited = 16, 11*time.Minute },
+			want: []string{"a 4 GiveWay"},
+		},
+		{
+			name: "surplus does not count as lost",
+			jobs: []autoscale.Job{asked(old("a", 1, 8, 8), 4)},
+			gang: func(g *autoscale.Pending) { g.Waited = 4 * time.Minute },
+			want: []string{"a 4 GiveWay"},
 		},
 		{
 			name: "a job that has changed a short while ago keeps what it asked for",

@@ -86,18 +86,21 @@ func TestElasticStartsSmall(t *testing.T) {
 	}
 }
 
-// TestElasticJobsShare: a job that can start with one of its two Workers waits for an hour, and
-// not until another such has ended, which has both nodes: each has one of them then.
+// TestElasticJobsShare: a job that can start with one of its two Workers waits until that has cost
+// a quarter of what another such is expected to lose, which has both nodes, and not until it has
+// ended: each has one of them then.
 func TestElasticJobsShare(t *testing.T) {
-	first, second := job("first", 0, 7200, 2, 8), job("second", 1000, 7200, 2, 8)
+	first, second := job("first", 0, 72000, 2, 8), job("second", 10000, 7200, 2, 8)
 	first.MinWorkers, second.MinWorkers = 1, 1
+	// One Worker is 47 % slower than two, for as long again as the job has run: 12 % of 10,000 s and
+	// the wait.
 	for _, tt := range []struct {
 		name   string
 		change func()
 		least  int64 // that the second waits
 	}{
-		{"as important", func() {}, 3660},
-		{"less important", func() { first.Priority = 1 }, 6200},
+		{"as important", func() {}, 1348 + 60},
+		{"less important", func() { first.Priority = 1 }, 62000},
 	} {
 		tt.change()
 		rep := elasticReplay(t, 1, first, second).record.report()
