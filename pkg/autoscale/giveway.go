@@ -145,7 +145,8 @@ func (r *round) worthLending(gang Pending, before []int) bool {
 	if lost == 0 || gang.Waited >= atMost {
 		return true
 	}
-	wants := float64(gang.GPUs) * float64(gang.Asked) / float64(max(1, gang.Floor))
+	floor := max(1, gang.Floor)
+	wants := float64(max(gang.GPUs, floor)) * float64(gang.Asked) / float64(floor) // GPUs, or Workers without any
 	return wants*gang.Waited.Seconds() >= lends*lost
 }
 

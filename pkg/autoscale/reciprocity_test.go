@@ -95,6 +95,11 @@ func TestElasticJobsMakeWayForEachOther(t *testing.T) {
 			want: []string{"a 4 GiveWay"},
 		},
 		{
+			name: "without GPUs Workers count", jobs: []autoscale.Job{with(asked(old("a", 1, 8, 8), 8), func(j *autoscale.Job) { j.GPUs = 0; j.NodeGPUs = 0 })},
+			gang: func(g *autoscale.Pending) { g.GPUs, g.Waited = 0, 22*time.Minute },
+			want: []string{"a 4 GiveWay"},
+		},
+		{
 			name: "surplus does not count as lost",
 			jobs: []autoscale.Job{asked(old("a", 1, 8, 8), 4)},
 			gang: func(g *autoscale.Pending) { g.Waited = 4 * time.Minute },
@@ -124,7 +129,7 @@ func TestElasticJobsMakeWayForEachOther(t *testing.T) {
 			}
 			room := &pool{idle: tt.idle, unit: map[string]int{}, need: map[string]int{}}
 			for _, j := range tt.jobs {
-				room.unit[j.Name] = j.GPUs
+				room.unit[j.Name] = max(1, j.GPUs)
 			}
 			for i := range s.Pending {
 				s.Pending[i].Waited = cmp.Or(s.Pending[i].Waited, time.Hour)

@@ -78,7 +78,7 @@ func TestLive(t *testing.T) {
 
 // TestLiveKeepsWhatWasAsked: what a job has beyond the size that it was made with goes to gangs
 // that wait, and no more of it, however often the recommender has written its size since. More
-// goes to another job that agrees to be small, once that has waited for an hour.
+// goes to another job that agrees to be small, once that has waited for long enough.
 func TestLiveKeepsWhatWasAsked(t *testing.T) {
 	clock := &program{}
 	l := newLiveWith(t, Options{now: clock.now})
@@ -98,7 +98,7 @@ func TestLiveKeepsWhatWasAsked(t *testing.T) {
 
 	l.must(l.client.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace(namespace), client.MatchingLabels{controller.LabelPodGroup: "second"}))
 	l.create(strings.NewReplacer("name: job", "name: other", "replicas: 2", "replicas: 4").Replace(elasticJob))
-	clock.save(0, time.Hour)
+	clock.save(0, 3*time.Hour)
 	l.awaitBound("other", 2)
 	l.awaitBound("job", 2)
 }
