@@ -110,7 +110,7 @@ func TestSimulateElasticSeeds(t *testing.T) {
 	if *three.Runs[1] == *three.Runs[0] || *three.Runs[2] == *three.Runs[1] {
 		t.Errorf("runs with different seeds are the same: %+v", three.Runs[1])
 	}
-	alone := strings.Split(elasticList, "y,")[0]
+	alone, _, _ := strings.Cut(elasticList, "y,")
 	for _, jobs := range []string{elasticList, alone} {
 		code, out, errOut := simulated(t, gangNode, jobs, "--elastic", "trace", "--loads", "0.3", "--seeds", "3")
 		if code != exitYes || !strings.Contains(out, "STANDARD ERROR") || strings.Contains(out, "NaN") {
