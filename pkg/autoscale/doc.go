@@ -14,7 +14,8 @@
 //     longer than their restarts cost. What was asked for is given back only to the gang
 //     of another elastic job, no less important, that starts with a part of what it asked
 //     for: down to the same part, where no gang before it would take the room, and once
-//     waiting has cost it a share of the work that the others are expected to lose.
+//     waiting has cost it a share of the work that the others are expected to lose, or
+//     three hours have passed.
 //  2. Idle room goes to growth when no gang waits for more than there is; while one
 //     does, jobs that started with less than they asked for may still come to have that.
 //     It is handed out like water that fills vessels: again and again to the job whose

@@ -124,10 +124,10 @@ func (r *round) worth(gang Pending, before []int) bool {
 }
 
 // Jobs give of what they asked for when the gang of another has waited for a share of what they
-// are expected to lose by it, or for so long.
+// are expected to lose by it, or for the longest such wait.
 const (
-	lends  = 0.25
-	atMost = 3 * time.Hour
+	lendingShare    = 0.25
+	longestLoanWait = 3 * time.Hour
 )
 
 // worthLending reports whether the gang has waited for long enough that jobs give it of what they
@@ -142,12 +142,12 @@ func (r *round) worthLending(gang Pending, before []int) bool {
 			lost += slower * float64(v.Asked*v.unit()) * v.remaining().Seconds()
 		}
 	}
-	if lost == 0 || gang.Waited >= atMost {
+	if lost == 0 || gang.Waited >= longestLoanWait {
 		return true
 	}
 	floor := max(1, gang.Floor)
 	wants := float64(max(gang.GPUs, floor)) * float64(gang.Asked) / float64(floor) // GPUs, or Workers without any
-	return wants*gang.Waited.Seconds() >= lends*lost
+	return wants*gang.Waited.Seconds() >= lendingShare*lost
 }
 
 // cheapest is the step down that costs the least utility per GPU, of surplus before what was
