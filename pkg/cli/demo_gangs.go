@@ -15,15 +15,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	schedulingv1alpha1 "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
 	"lockstep.dev/lockstep/pkg/devcluster/fakenodes"
 )
 
 const (
-	gangSize   = 12 // pods, each with all GPUs of a node: more than half of the nodes
-	runFor     = "4s"
-	runForNote = "fake.lockstep.dev/run-for"
+	gangSize = 12   // pods, each with all GPUs of a node: more than half of the nodes
+	runFor   = "4s" // at least: the first runs on until the other has said why it waits
 )
 
 var podGroupResource = schedulingv1alpha1.SchemeGroupVersion.WithResource("podgroups")
@@ -51,8 +51,9 @@ func (d *demo) twoGangs(ctx context.Context) ([]*result, error) {
 // gangRace is the demo's view of the two gangs.
 type gangRace struct {
 	*demo
-	boards map[string]*board
-	order  []*board // in which they became whole
+	boards  map[string]*board
+	order   []*board // in which they became whole
+	endings int      // of those, how many have been told to end
 }
 
 func (r *gangRace) create(ctx context.Context) error {
@@ -96,7 +97,6 @@ func gangPod(gang string, index int) *corev1.Pod {
 				schedulingv1alpha1.PodGroupLabel: gang,
 				appsv1.PodIndexLabel:             strconv.Itoa(index), // its rank
 			},
-			Annotations: map[string]string{runForNote: runFor},
 		},
 		Spec: corev1.PodSpec{
 			SchedulerName: schedulerName,
@@ -131,10 +131,40 @@ func (r *gangRace) watch(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := r.end(ctx); err != nil {
+			return err
+		}
 		if len(r.order) == len(r.boards) && !r.order[0].ended.IsZero() && !r.order[1].ended.IsZero() {
 			return nil
 		}
 	}
+}
+
+// end lets the next gang's work end that is not needed any longer: the first's when
+// the other has said why it waits, however slow the machine, and then the other's.
+func (r *gangRace) end(ctx context.Context) error {
+	if r.endings == len(r.order) || r.endings == 0 && !r.somebodyWaits() {
+		return nil
+	}
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, fakenodes.RunForAnnotation, runFor)
+	for _, m := range r.order[r.endings].sorted() {
+		_, err := r.core.CoreV1().Pods(namespace).Patch(ctx, m.name, types.MergePatchType, patch, metav1.PatchOptions{})
+		if err != nil {
+			return fmt.Errorf("let pod %s end: %w", m.name, err)
+		}
+	}
+	r.endings++
+	return nil
+}
+
+// somebodyWaits reports whether a gang that is not whole has said why.
+func (r *gangRace) somebodyWaits() bool {
+	for _, b := range r.boards {
+		if b.bound.IsZero() && len(b.reasons) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // tell prints a change, and fails where it breaks the promise of a gang.
