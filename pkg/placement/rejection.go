@@ -258,17 +258,25 @@ func missingIn(req Request, slots func(class int) int64) Missing {
 }
 
 // together bounds the members that fit into a domain beside each other, by the sum of
-// what is free there: the smallest go first.
+// what they could use there: the smallest go first. Of one class the slots say as much.
 func (x *Index) together(req Request, d int) int {
 	most := req.Size()
+	if len(req.Classes) == 1 {
+		return most
+	}
 	order := make([]int, len(req.Classes))
 	for resource := range req.Total() {
+		grain := int64(0)
 		for c := range order {
 			order[c] = c
+			grain = gcd(grain, req.Classes[c].Requests.Get(resource))
+		}
+		if grain == 0 {
+			continue
 		}
 		each := func(c int) int64 { return req.Classes[c].Requests.Get(resource) }
 		slices.SortFunc(order, func(a, b int) int { return cmp.Compare(each(a), each(b)) })
-		n, free := 0, x.free.of(resource, d)
+		n, free := 0, x.usable(req, d, resource, grain)
 		for _, c := range order {
 			fits := req.Classes[c].Count
 			if each(c) > 0 {

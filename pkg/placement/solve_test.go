@@ -227,21 +227,27 @@ func TestRejectionOfClassesTogether(t *testing.T) {
 }
 
 // TestRejectionCountsAllClasses: a Master beside its Workers asks for GPUs as well, and no
-// GPU is counted for both.
+// GPU is counted for both, nor one of a node that may run neither.
 func TestRejectionCountsAllClasses(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		free       []int64
+		barred     int // node that may run none of them
 		need, used int64
+		placeable  int
 	}{
-		{"nothing is free", []int64{0, 0}, 32, 0},
-		{"either of two classes would fit", []int64{8, 0}, 32, 8},
-		{"borders of nodes are in the way", []int64{8, 7, 7}, 32, 8},
+		{"nothing is free", []int64{0, 0}, -1, 32, 0, 0},
+		{"either of two classes would fit", []int64{8, 0}, -1, 32, 8, 1},
+		{"borders of nodes are in the way", []int64{8, 7, 7}, -1, 32, 8, 1},
+		{"a node may not run them", []int64{8, 8, 8}, 2, 32, 16, 2},
 	} {
 		nodes := racks("a", tt.free)
-		_, r := Solve(Request{Classes: []Class{class(1, 2, 8), class(3, 1, 8)}}, nodes, topology.Build(levels, nodes))
-		if m := r.Missing[0]; m.Resource != gpu || m.Need != tt.need || m.Free != tt.used {
-			t.Errorf("%s: missing %+v, want %d GPUs needed, %d usable", tt.name, m, tt.need, tt.used)
+		master, workers := class(1, 2, 8), class(3, 1, 8)
+		master.Eligible = func(node int) bool { return node != tt.barred }
+		workers.Eligible = master.Eligible
+		_, r := Solve(Request{Classes: []Class{master, workers}}, nodes, topology.Build(levels, nodes))
+		if m := r.Missing[0]; m.Resource != gpu || m.Need != tt.need || m.Free != tt.used || m.Placeable != tt.placeable {
+			t.Errorf("%s: missing %+v, want %d GPUs needed, %d usable, room for %d", tt.name, m, tt.need, tt.used, tt.placeable)
 		}
 	}
 }
