@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ type member struct {
 	name, node string
 	phase      corev1.PodPhase
 	failure    string // why it failed, or is not starting
+	fell       string // the container whose end with an error was told last, by ID and time
 }
 
 // news is one thing that a report changed.
@@ -39,6 +41,7 @@ const (
 	memberRunning
 	memberEnded
 	memberFailed
+	memberFell // its program has ended with an error, and may start again
 	gangWhole  // the last member was bound
 	gangRuns   // the last member was running
 	gangEnded  // the last member has succeeded
@@ -74,6 +77,10 @@ func (b *board) see(pod *corev1.Pod, at time.Time) []news {
 		changes = append(changes, b.phaseNews(m, at)...)
 	}
 	m.failure = failureOf(pod)
+	if id, _ := fall(pod); id != "" && id != m.fell {
+		m.fell = id
+		changes = append(changes, memberFell)
+	}
 	if reason := unschedulableReason(pod); b.reason(reason) {
 		changes = append(changes, gangReason)
 	}
@@ -172,7 +179,7 @@ func failureOf(pod *corev1.Pod) string {
 	if pod.Status.Phase == corev1.PodFailed {
 		for _, c := range pod.Status.ContainerStatuses {
 			if t := c.State.Terminated; t != nil {
-				return cmp.Or(t.Message, pod.Status.Message, t.Reason)
+				return endOf(t, pod.Status.Message)
 			}
 		}
 		return cmp.Or(pod.Status.Message, pod.Status.Reason)
@@ -183,6 +190,33 @@ func failureOf(pod *corev1.Pod) string {
 		}
 	}
 	return ""
+}
+
+// fall is the last end with an error of a container of a pod that goes on: which, and how it ended.
+func fall(pod *corev1.Pod) (id, how string) {
+	if pod.Status.Phase == corev1.PodFailed || pod.DeletionTimestamp != nil {
+		return "", ""
+	}
+	for _, c := range pod.Status.ContainerStatuses {
+		for _, t := range []*corev1.ContainerStateTerminated{c.State.Terminated, c.LastTerminationState.Terminated} {
+			if t != nil && t.ExitCode != 0 {
+				return t.ContainerID + " " + t.FinishedAt.String(), endOf(t, "")
+			}
+		}
+	}
+	return "", ""
+}
+
+// endOf is how a container has ended: its exit code, and what it, or the kubelet, has left to say.
+func endOf(t *corev1.ContainerStateTerminated, more string) string {
+	text := fmt.Sprintf("exit code %d", t.ExitCode)
+	if t.Reason != "" && t.Reason != "Error" {
+		text += " (" + t.Reason + ")"
+	}
+	if said := cmp.Or(t.Message, more); said != "" {
+		text += ": " + said
+	}
+	return text
 }
 
 // lastReason is the current answer to "why does it wait".

@@ -63,8 +63,12 @@ func TestFailureNamesWhatTheContainerSaid(t *testing.T) {
 		t.Errorf("without containers: got %q", got)
 	}
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{
-		Terminated: &corev1.ContainerStateTerminated{Reason: "Error", Message: "exit code 3"}}}}
-	if got := failureOf(pod); got != "exit code 3" {
+		Terminated: &corev1.ContainerStateTerminated{Reason: "Error", ExitCode: 3, Message: "no data"}}}}
+	if got := failureOf(pod); got != "exit code 3: no data" {
 		t.Errorf("with one: got %q", got)
+	}
+	pod.Status.ContainerStatuses[0].State.Terminated = &corev1.ContainerStateTerminated{Reason: "OOMKilled", ExitCode: 137}
+	if got := failureOf(pod); got != "exit code 137 (OOMKilled)" {
+		t.Errorf("with one that says nothing: got %q", got)
 	}
 }

@@ -71,7 +71,7 @@ scheduler itself has written on the PodGroup stands beside it.`,
 			tellNotes(command, append(queueNotes(offline), foreignNotes(w, key, look.schedulerName)...))
 			e := explainGang(offline, w, key, time.Now)
 			if job != nil {
-				e.Size, e.Trouble = job.size, job.trouble
+				e.Size, e.Trouble, e.Machines = job.size, job.trouble, job.machines
 			}
 			if output == outputJSON {
 				return printJSON(command.OutOrStdout(), e)
@@ -99,8 +99,8 @@ type jobStanding struct {
 	Message   string `json:"message"`
 
 	text string
-	// size is what the cluster's recommender has decided; empty where it does not size the job.
-	size string
+	// size is what there is to say of an elastic job's, machines what has become of those that were asked for.
+	size, machines string
 	// idle: it is suspended, cannot be run, or has ended.
 	idle bool
 	// trouble is what the controller could not make of it.
@@ -126,7 +126,7 @@ func (i *inspection) jobNamed(ctx context.Context, kind, name string) (*jobStand
 	state, standing := stateOf(job), j.standing(ctx, job)
 	s := &jobStanding{
 		Namespace: j.namespace, Name: name, State: string(state.Type), Message: standing,
-		text: j.name(name) + " " + standing, size: autoscaledSize(job),
+		text: j.name(name) + " " + standing, size: sizeStanding(job, time.Now()), machines: unmetMachines(job),
 		idle: ended(state.Type) || state.Type == kubeflowv1.JobSuspended || state.Type == kubeflowv1.JobInvalid,
 	}
 	for _, c := range job.Status.Conditions {
@@ -247,8 +247,11 @@ type explanation struct {
 	AgeSeconds *int64   `json:"age_seconds"`
 	// Queue is the one that the gang is charged to; absent where it is in none.
 	Queue string `json:"queue,omitempty"`
-	// Size is what the cluster's recommender says of the job's; absent where it does not size it.
+	// Size is what the cluster's recommender says of the job's, and why another number of Workers runs than was
+	// asked for; absent where there is nothing to say.
 	Size string `json:"size,omitempty"`
+	// Machines is what has become of those that the job has asked cluster autoscalers for; absent once they are there.
+	Machines string `json:"machines,omitempty"`
 	// Topology is the closeness that the gang asks for; absent where it asks for none.
 	Topology *topologyWish `json:"topology,omitempty"`
 	// Reservation is room that is kept for the gang; absent where none is.

@@ -29,6 +29,9 @@ func printExplanation(s *screen, e explanation) {
 	if e.Size != "" {
 		s.plain("  " + printable(e.Size))
 	}
+	if e.Machines != "" {
+		s.plain("  " + printable(e.Machines))
+	}
 	if e.Topology != nil {
 		s.plain("  asks for " + e.Topology.String())
 	}

@@ -118,19 +118,62 @@ func (j *jobs) standing(ctx context.Context, job *kubeflowv1.PyTorchJob) string 
 	}
 	if waits := j.gangWaits(ctx, job.Name); waits != "" && !ended(state.Type) {
 		add("its gang waits: " + waits)
+		if machines := unmetMachines(job); machines != "" {
+			add(machines)
+		}
 	}
 	return text
+}
+
+// messageOf is the message of a job's condition that has a status; empty where there is none.
+func messageOf(job *kubeflowv1.PyTorchJob, kind kubeflowv1.JobConditionType, status corev1.ConditionStatus) string {
+	for _, c := range job.Status.Conditions {
+		if c.Type == kind && c.Status == status {
+			return c.Message
+		}
+	}
+	return ""
+}
+
+// unmetMachines is what has become of the machines that were asked for, as long as they are not there.
+func unmetMachines(job *kubeflowv1.PyTorchJob) string {
+	return messageOf(job, "Provisioned", corev1.ConditionFalse)
+}
+
+// sizeStanding is what there is to say of an elastic job's size: what the cluster's recommender has decided, and why
+// another number of Workers runs than was asked for.
+func sizeStanding(job *kubeflowv1.PyTorchJob, now time.Time) string {
+	text := autoscaledSize(job)
+	clamped := messageOf(job, "ScaleClamped", corev1.ConditionTrue)
+	if clamped == "" {
+		clamped = coolDown(job, now)
+	}
+	if text != "" && clamped != "" {
+		text += "; "
+	}
+	return text + clamped
+}
+
+// coolDown says when an elastic job takes the size that it was asked for, while it may not yet.
+func coolDown(job *kubeflowv1.PyTorchJob, now time.Time) string {
+	workers, progress := job.Spec.PyTorchReplicaSpecs[kubeflowv1.Worker], job.Status.Progress
+	if job.Spec.ElasticPolicy == nil || workers == nil || workers.Replicas == nil ||
+		progress == nil || progress.Workers == nil || progress.LastResize == nil || *progress.Workers == *workers.Replicas {
+		return ""
+	}
+	terms, _ := kubeflowv1.ReadTerms(job.Annotations)
+	next := progress.LastResize.Add(terms.Cooldown)
+	if !now.Before(next) {
+		return ""
+	}
+	return fmt.Sprintf("Worker.replicas is %d: %d are run until %s, as the size changes at most once in %s (%s)",
+		*workers.Replicas, *progress.Workers, next.UTC().Format(time.RFC3339), terms.Cooldown, kubeflowv1.AnnotationResizeCooldown)
 }
 
 // autoscaledSize is what the cluster's recommender has decided on a job's size, and what the job has
 // told of its checkpoints.
 func autoscaledSize(job *kubeflowv1.PyTorchJob) string {
-	text := ""
-	for _, c := range job.Status.Conditions {
-		if c.Type == "Autoscaled" && c.Status == corev1.ConditionTrue {
-			text = c.Message
-		}
-	}
+	text := messageOf(job, "Autoscaled", corev1.ConditionTrue)
 	progress := job.Status.Progress
 	if text == "" || progress == nil || progress.Checkpoint == nil {
 		return text

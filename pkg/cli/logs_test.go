@@ -116,9 +116,53 @@ func TestExplainTheSize(t *testing.T) {
 	}}
 	const says = "  stays at 2 Workers: it grows to 4 right after its next checkpoint; its last checkpoint is of 2026-01-01T12:00:00Z, one every 5m0s\n"
 	var b strings.Builder
-	printExplanation(newScreen(&b, time.Now), explanation{Size: autoscaledSize(job)})
+	printExplanation(newScreen(&b, time.Now), explanation{Size: sizeStanding(job, time.Now())})
 	if !strings.Contains(b.String(), says) {
 		t.Errorf("%s; want %q", b.String(), says)
+	}
+}
+
+// TestExplainAnotherSize: where other than the asked number of Workers runs explain says why, in the controller's
+// words or, of a cool-down, in its own.
+func TestExplainAnotherSize(t *testing.T) {
+	start := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	job := mnist("Running", "It runs.")
+	job.Annotations = map[string]string{kubeflowv1.AnnotationResizeCooldown: "10m"}
+	job.Spec.ElasticPolicy = &kubeflowv1.ElasticPolicy{}
+	job.Spec.PyTorchReplicaSpecs = map[kubeflowv1.ReplicaType]*kubeflowv1.ReplicaSpec{kubeflowv1.Worker: {Replicas: new(int32(4))}}
+	job.Status.Progress = &kubeflowv1.Progress{Workers: new(int32(8)), LastResize: &metav1.Time{Time: start}}
+	for minutes, want := range map[int]string{
+		9:  "Worker.replicas is 4: 8 are run until 2026-01-01T12:10:00Z, as the size changes at most once in 10m0s (lockstep.dev/resize-cooldown)",
+		10: "",
+	} {
+		if got := sizeStanding(job, start.Add(time.Duration(minutes)*time.Minute)); got != want {
+			t.Errorf("after %d minutes: %q, want %q", minutes, got, want)
+		}
+	}
+	job.Status.Conditions = append([]kubeflowv1.JobCondition{
+		{Type: "ScaleClamped", Status: corev1.ConditionTrue, Message: "8 are enough"}}, job.Status.Conditions...)
+	if got := sizeStanding(job, start); got != "8 are enough" {
+		t.Errorf("what the controller says is left out: %q", got)
+	}
+}
+
+// TestExplainMachines: while a gang waits, what has become of the machines that were asked for it is said.
+func TestExplainMachines(t *testing.T) {
+	a := newAPIServer(t)
+	job := mnist("Created", "It is created.")
+	job.Status.Conditions = append([]kubeflowv1.JobCondition{
+		{Type: "Provisioned", Status: corev1.ConditionFalse, Message: "Failed is True: no capacity"}}, job.Status.Conditions...)
+	a.put(job)
+	pod := jobPod("master", 0, 0, "")
+	pod.Labels["scheduling.x-k8s.io/pod-group"], pod.Spec.SchedulerName = "mnist", "lockstep"
+	a.put(pod)
+	a.put(waitingGang("no room"))
+	a.do(func() { a.refuses = "/api/v1/pods" }) // those of all namespaces, so that this one's are asked for
+	if _, out, errOut := a.invoke("explain", "mnist"); !strings.Contains(out, "\n  Failed is True: no capacity\n") {
+		t.Errorf("output %q, error %q", out, errOut)
+	}
+	if _, _, errOut := a.invoke("wait", "mnist", "--timeout", "1ms"); !strings.HasSuffix(errOut, "its gang waits: no room; Failed is True: no capacity\n") {
+		t.Errorf("error %q", errOut)
 	}
 }
 

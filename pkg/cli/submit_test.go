@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -83,6 +84,14 @@ func TestSubmitFollowsTheJobToItsEnd(t *testing.T) {
 		{"it fails", []step{
 			{"created\n", func(a *apiserver) { a.put(mnist("Failed", "It ran into a wall.")) }},
 		}, exitNo, "job mnist: Failed: It ran into a wall.\n", ""},
+		{"its programs fail and start again", []step{
+			{"created\n", func(a *apiserver) { a.put(fallen(jobPod("worker", 0, 0, "Running"), 3)) }},
+			{"pod mnist-worker-0 has failed: exit code 3: no data\n", func(a *apiserver) {
+				a.put(fallen(jobPod("worker", 0, 1, "Running"), 3)) // the same end, seen again
+				a.put(fallen(jobPod("worker", 0, 1, "Running"), 4))
+			}},
+			{"pod mnist-worker-0 has failed: exit code 4: no data\n", func(a *apiserver) { a.put(mnist("Failed", "It ran into a wall.")) }},
+		}, exitNo, "job mnist: Failed: It ran into a wall.\n", ""},
 		{"it is warned of and deleted", []step{
 			{"created\n", func(a *apiserver) {
 				a.put(warning("old", "Old", metav1.NewTime(logStart)))
@@ -108,8 +117,19 @@ func TestSubmitFollowsTheJobToItsEnd(t *testing.T) {
 			if strings.Contains(f.out.String(), "Old") || strings.Count(f.out.String(), "warning") > 1 {
 				t.Errorf("warnings of before, or more than once: %q", f.out.String())
 			}
+			if strings.Count(f.out.String(), "exit code 3") > 1 {
+				t.Errorf("one end is told more than once: %q", f.out.String())
+			}
 		})
 	}
+}
+
+// fallen is the pod after its program has ended with an exit code.
+func fallen(pod *corev1.Pod, code int32) *corev1.Pod {
+	pod.Status.ContainerStatuses[0].LastTerminationState.Terminated = &corev1.ContainerStateTerminated{
+		ContainerID: fmt.Sprintf("attempt://%d", code), ExitCode: code, Reason: "Error", Message: "no data",
+	}
+	return pod
 }
 
 // warning is an event about mnist.

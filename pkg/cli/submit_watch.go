@@ -101,6 +101,9 @@ func (w *jobWatch) tellPod(r report) {
 			s.say("gang %s %s: %s", s.name(w.board.name), s.wait("waits"), printable(w.board.lastReason()))
 		case memberFailed:
 			s.say("pod %s has %s: %s", s.name(pod.Name), s.bad("failed"), printable(failureOf(pod)))
+		case memberFell:
+			_, how := fall(pod)
+			s.say("pod %s has %s: %s", s.name(pod.Name), s.bad("failed"), printable(how))
 		case memberBound:
 			w.tellMember("pod %s -> %s", s.name(pod.Name), pod.Spec.NodeName)
 		case memberRunning:

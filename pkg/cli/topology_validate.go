@@ -74,14 +74,14 @@ func printTopologyReport(s *screen, levels []topology.Level, report topology.Rep
 		s.plain(fmt.Sprintf("%s lacks %s: it is of no use to gangs that require such a level", s.bad("node "+u.Node), strings.Join(missing, ", ")))
 	}
 	if more := len(report.Unlabelled) - maxListed; more > 0 {
-		s.plain(fmt.Sprintf("and %s more lack labels", plural(more, "node")))
+		s.plain(fmt.Sprintf("and %s lack labels", plural(more, "more node")))
 	}
 	for _, r := range report.Reused {
 		s.plain(fmt.Sprintf("%s stands in %s: if that is one %s its outer labels differ, else give the two different names",
 			s.bad(r.Level+" "+r.Value), strings.Join(r.Paths, " and in "), r.Level))
 	}
 	for _, level := range report.Idle {
-		s.plain(fmt.Sprintf("%s tells nothing apart; it does no harm", s.wait("level "+level)))
+		s.plain(fmt.Sprintf("%s tells nothing apart that the levels beside it do not; it does no harm", s.wait("level "+level)))
 	}
 	if report.Good() {
 		s.plain(s.good("the labels make a tree"))
