@@ -92,22 +92,33 @@ func (p *pass) explainSize(wanted, target int32) {
 	if stored := p.Job.Spec.PyTorchReplicaSpecs[v1.Worker]; stored.Replicas != nil {
 		asked = *stored.Replicas
 	}
+	run := p.runText(target)
 	switch grant := p.status.Progress.Granted; {
 	case grant != nil && target < wanted:
-		p.noteClamp("CapacityShrunk", fmt.Sprintf("Worker.replicas is %d: %d are run, because %s; more are asked for again at %s",
-			asked, target, grant.Reason, p.grantEnds().UTC().Format(time.RFC3339)))
+		p.noteClamp("CapacityShrunk", fmt.Sprintf("Worker.replicas is %d: %s, because %s; more are asked for again at %s",
+			asked, run, grant.Reason, p.grantEnds().UTC().Format(time.RFC3339)))
 	case asked > wanted && p.bounded:
-		p.noteClamp("MaxGangSize", fmt.Sprintf("Worker.replicas is %d: %d are run, because no job has more than %d pods (--max-gang-size)",
-			asked, target, p.MaxGangSize))
+		p.noteClamp("MaxGangSize", fmt.Sprintf("Worker.replicas is %d: %s, because no job has more than %d pods (--max-gang-size)",
+			asked, run, p.MaxGangSize))
 	case asked != wanted:
-		p.noteClamp("OutOfRange", fmt.Sprintf("Worker.replicas is %d, outside of %d to %d: %d are run",
-			asked, *elastic.MinReplicas, *elastic.MaxReplicas, target))
+		p.noteClamp("OutOfRange", fmt.Sprintf("Worker.replicas is %d, outside of %d to %d: %s",
+			asked, *elastic.MinReplicas, *elastic.MaxReplicas, run))
 	case target != wanted:
-		p.noteClamp("SizeNotAllowed", fmt.Sprintf("Worker.replicas is %d, which the annotations of the job do not allow: %d are run",
-			asked, target))
+		p.noteClamp("SizeNotAllowed", fmt.Sprintf("Worker.replicas is %d, which the annotations of the job do not allow: %s",
+			asked, run))
 	default:
 		p.dropCondition(conditionScaleClamped)
 	}
+}
+
+// runText says how many Workers are run, and where that waits for the cool-down, from when on.
+func (p *pass) runText(target int32) string {
+	progress := p.status.Progress
+	if target == *progress.Workers || progress.LastResize == nil {
+		return fmt.Sprintf("%d are run", target)
+	}
+	return fmt.Sprintf("%d are run from %s on (%s), %d until then", target,
+		progress.LastResize.Add(p.terms.Cooldown).UTC().Format(time.RFC3339), v1.AnnotationResizeCooldown, *progress.Workers)
 }
 
 func (p *pass) noteClamp(reason, message string) {

@@ -143,6 +143,14 @@ func TestElasticTerms(t *testing.T) {
 	if !w.last.Wake.Equal(due) {
 		t.Errorf("wakes at %v, want %v", w.last.Wake, due)
 	}
+	scaleTo(3)(w)
+	w.look().wantPods("worker-0 worker-1 worker-2 worker-3")
+	want := "Worker.replicas is 3, which the annotations of the job do not allow: 2 are run from " +
+		due.UTC().Format(time.RFC3339) + " on (lockstep.dev/resize-cooldown), 4 until then"
+	if c := condition(&w.Job.Status, conditionScaleClamped); c == nil || c.Message != want {
+		t.Errorf("in the cool-down: conditions %+v, want %q", w.Job.Status.Conditions, want)
+	}
+	scaleTo(1)(w)
 	w.Now = due
 	w.lookNow().rest().wantPods("worker-0")
 	w.edit(annotate(v1.AnnotationMaxResizes, "2")).wait(time.Hour)
