@@ -32,7 +32,7 @@ func TestGrowthAwaitsACheckpoint(t *testing.T) {
 		{
 			name: "nearly all is saved", jobs: []autoscale.Job{reports(old("a", 2, 2, 4), 20*time.Second, 5*time.Minute, 0)}, idle: 2,
 			want:   []string{"a 4 Grow"},
-			reason: "30m0s with them are counted on for a restart of 2m20s",
+			reason: "30m0s at that size are counted on for a restart of 2m20s",
 		},
 		{
 			name: "one was written since", jobs: []autoscale.Job{reports(old("a", 2, 2, 3), 4*time.Minute, 5*time.Minute, 4*time.Minute)}, idle: 1,

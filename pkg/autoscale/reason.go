@@ -37,9 +37,12 @@ func (r *round) reason(i int, v *vessel, target int) (Verdict, string) {
 			target, span(v.Checkpoint.Age), span(v.Checkpoint.Every))
 	case target > v.Current:
 		more := (target - v.Current) * v.unit()
-		source := "are idle"
-		if more == 1 {
-			source = "is idle"
+		source := fmt.Sprintf("the %s for that are idle", count(more, v.GPUs))
+		switch {
+		case v.GPUs == 0:
+			source = "the room for that is idle"
+		case more == 1:
+			source = "the GPU for that is idle"
 		}
 		if r.took {
 			source += " or of less use to other jobs"
@@ -48,8 +51,8 @@ func (r *round) reason(i int, v *vessel, target int) (Verdict, string) {
 		if target == v.Asked {
 			size += ", which were asked for"
 		}
-		return Grow, fmt.Sprintf("grows from %d to %s, %s faster: %s %s, and %s with them are counted on for a restart of %s",
-			v.Current, size, percent(v.gain(r.place[i])), count(more, v.GPUs), source,
+		return Grow, fmt.Sprintf("grows from %d to %s, %s faster: %s, and %s at that size are counted on for a restart of %s",
+			v.Current, size, percent(v.gain(r.place[i])), source,
 			span(v.counted(target)), span(v.costNow()))
 	case !v.wants() && v.unworthy == 0:
 		return Enough, stays + "more are not allowed, or would not make it faster"

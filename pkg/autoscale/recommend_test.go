@@ -40,7 +40,11 @@ func TestRecommend(t *testing.T) {
 		{
 			name: "idle GPUs are used", jobs: []autoscale.Job{old("a", 2, 2, 8)}, idle: 4,
 			want:   []string{"a 6 Grow"},
-			reason: "grows from 2 to 6 Workers, 187 % faster: 4 GPUs are idle, and 30m0s with them are counted on for a restart of 2m0s",
+			reason: "grows from 2 to 6 Workers, 187 % faster: the 4 GPUs for that are idle, and 30m0s at that size are counted on for a restart of 2m0s",
+		},
+		{
+			name: "of many idle GPUs those are told that are used", jobs: []autoscale.Job{old("a", 2, 2, 3)}, idle: 40,
+			want: []string{"a 3 Grow"}, reason: "faster: the GPU for that is idle, and",
 		},
 		{
 			name: "what is idle is shared out evenly", jobs: []autoscale.Job{old("a", 1, 2, 8), old("b", 1, 2, 8)}, idle: 4,
@@ -95,7 +99,7 @@ func TestRecommend(t *testing.T) {
 			name: "a job that started small gets what it lacks, and no more, while a gang waits for what there is not",
 			jobs: []autoscale.Job{asked(old("a", 2, 2, 8), 4), asked(old("b", 2, 4, 8), 4)},
 			idle: 6, pending: map[string]int{"team/x": 9}, want: []string{"a 4 Grow", "b 4 Reserved"},
-			reason: "grows from 2 to 4 Workers, which were asked for, 96 % faster: 2 GPUs are idle",
+			reason: "grows from 2 to 4 Workers, which were asked for, 96 % faster: the 2 GPUs for that are idle",
 		},
 		{
 			name: "but not what a gang can start with", jobs: []autoscale.Job{asked(old("a", 2, 2, 8), 4)},
@@ -182,7 +186,7 @@ func TestRecommend(t *testing.T) {
 		},
 		{
 			name: "a job without GPUs", jobs: []autoscale.Job{with(old("a", 1, 1, 2), func(j *autoscale.Job) { j.GPUs = 0 })},
-			want: []string{"a 2 Grow"}, reason: "1 Worker is idle",
+			want: []string{"a 2 Grow"}, reason: "faster: the room for that is idle, and",
 		},
 	}
 	for _, tt := range tests {
