@@ -1,6 +1,7 @@
 package processnode
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -45,6 +46,15 @@ func findImage(table []Image, reference string) (Image, bool) {
 		}
 	}
 	return Image{}, false
+}
+
+// patterns lists what the table knows.
+func patterns(table []Image) string {
+	var list []string
+	for _, image := range table {
+		list = append(list, image.Pattern)
+	}
+	return cmp.Or(strings.Join(list, ", "), "which is empty")
 }
 
 // glob matches * with any text.

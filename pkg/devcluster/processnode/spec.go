@@ -73,7 +73,8 @@ func (c *container) image() Image {
 	if !ok && !c.warned {
 		c.warned = true
 		c.p.event(v1.EventTypeWarning, "ImageNotMapped", fmt.Sprintf(
-			"image %s is not in the process node's table: container %s runs its command from this machine's own PATH", c.c.Image, c.c.Name))
+			"image %s is not in the process node's table (%s): container %s runs its command from this machine's own PATH",
+			c.c.Image, patterns(c.p.r.images()), c.c.Name))
 	}
 	return image
 }
