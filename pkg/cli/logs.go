@@ -203,10 +203,25 @@ func (r *logReader) printAll(ctx context.Context) error {
 			printed++
 		}
 	}
+	if r.all && ended(stateOf(r.job).Type) {
+		r.noteDeleted(len(pods))
+	}
 	if printed == 0 {
 		return fmt.Errorf("%s: no rank has a log that can be read; it %s", r.name(r.job.Name), r.standing(ctx, r.job))
 	}
 	return nil
+}
+
+// noteDeleted says that a job that has ended has fewer pods than ranks.
+func (r *logReader) noteDeleted(pods int) {
+	effective := kubeflowv1.Effective(r.job)
+	ranks := kubeflowv1.Pods(effective)
+	if p := r.job.Status.Progress; effective.Spec.ElasticPolicy != nil && p != nil && p.Workers != nil {
+		ranks += *p.Workers - *effective.Spec.PyTorchReplicaSpecs[kubeflowv1.Worker].Replicas
+	}
+	if gone := int(ranks) - pods; gone > 0 {
+		r.note("%d of %d ranks have no pod any more, and no log: they were deleted when or after the job ended (cleanPodPolicy)", gone, ranks)
+	}
 }
 
 func (r *logReader) print(ctx context.Context, pod *corev1.Pod, rank int) error {

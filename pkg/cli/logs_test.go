@@ -64,7 +64,7 @@ func TestLogsOfFakeNodes(t *testing.T) {
 	}
 }
 
-// TestJobsByTheirKind: what kubectl prints is a name as well.
+// TestJobsByTheirKind: what kubectl prints is a name as well. Of ranks whose pods are gone that is said.
 func TestJobsByTheirKind(t *testing.T) {
 	a := newAPIServer(t)
 	a.put(mnist("Succeeded", "It is done."))
@@ -72,6 +72,8 @@ func TestJobsByTheirKind(t *testing.T) {
 	a.do(func() { a.logs["mnist-master-0"] = &containerLog{lines: []string{"loss"}, ended: true} })
 	for _, test := range []struct{ args, out, errOut string }{
 		{"logs pytorchjob/mnist", "loss\n", ""},
+		{"logs mnist --all-ranks", "[0] loss\n",
+			"note: 2 of 3 ranks have no pod any more, and no log: they were deleted when or after the job ended (cleanPodPolicy)\n"},
 		{"wait pytorchjobs.kubeflow.org/mnist", "pytorchjob team-a/mnist Succeeded: It is done.\n", ""},
 		{"logs pod/mnist-master-0", "", "lockstep logs: \"pod/mnist-master-0\": is a pod, not a pytorchjob\n"},
 		{"wait job/mnist", "", "lockstep wait: \"job/mnist\": the kind is none of podgroup, pytorchjob, pod\n"},
