@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -185,13 +186,15 @@ func explain(job *v1.PyTorchJob, object client.Object, err error) *Trouble {
 	trouble.quota = apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota")
 	pod, isPod := object.(*corev1.Pod)
 	if !isPod {
+		if causes := fieldCauses(err, "spec.", "spec.elasticPolicy."); kindOf(object) == "HorizontalPodAutoscaler" && causes != "" {
+			trouble.Message = causes // its fields are the policy's
+		}
 		return trouble
 	}
 	path := "spec.pytorchReplicaSpecs[Worker].template."
 	if pod.Labels[LabelReplicaType] == "master" {
 		path = "spec.pytorchReplicaSpecs[Master].template."
 	}
-	var status apierrors.APIStatus
 	switch {
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "no PriorityClass with name"):
 		where := path + "spec.priorityClassName"
@@ -200,16 +203,24 @@ func explain(job *v1.PyTorchJob, object client.Object, err error) *Trouble {
 		}
 		trouble.Reason = "PriorityClassNotFound"
 		trouble.Message = fmt.Sprintf("%s: no PriorityClass with name %q was found", where, pod.Spec.PriorityClassName)
-	case apierrors.IsInvalid(err) && errors.As(err, &status) && status.Status().Details != nil:
-		var causes []string
-		for _, cause := range status.Status().Details.Causes {
-			causes = append(causes, path+cause.Field+": "+cause.Message)
-		}
-		if len(causes) > 0 {
-			trouble.Message = strings.Join(causes, "; ")
-		}
+	default:
+		trouble.Message = cmp.Or(fieldCauses(err, "", path), trouble.Message)
 	}
 	return trouble
+}
+
+// fieldCauses is what the apiserver says of each wrong field, with the path of the job's field in place of
+// that of the object; empty where it speaks of no field.
+func fieldCauses(err error, of, path string) string {
+	var status apierrors.APIStatus
+	if !apierrors.IsInvalid(err) || !errors.As(err, &status) || status.Status().Details == nil {
+		return ""
+	}
+	var causes []string
+	for _, cause := range status.Status().Details.Causes {
+		causes = append(causes, path+strings.TrimPrefix(cause.Field, of)+": "+cause.Message)
+	}
+	return strings.Join(causes, "; ")
 }
 
 func templateOf(job *v1.PyTorchJob, pod *corev1.Pod) *corev1.PodTemplateSpec {

@@ -209,6 +209,9 @@ func TestLiveOddInput(t *testing.T) {
 		{"lost restarts", `{spec: {elasticPolicy: {metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]},
 			pytorchReplicaSpecs: {Worker: {}}}}`, "NoTorchRestarts",
 			"spec.elasticPolicy.maxRestarts: is 0 while spec.elasticPolicy.metrics resize the job: one lost peer ends it"},
+		{"metric without a source", "{spec: {elasticPolicy: {maxRestarts: 3, metrics: [{type: Resource}]}, pytorchReplicaSpecs: {Worker: {}}}}",
+			"FailedCreateHorizontalPodAutoscaler",
+			"spec.elasticPolicy.metrics[0].resource: Required value: must populate information for the given metric source"},
 		{"unreadable annotation", `{metadata: {annotations: {lockstep.dev/world-sizes: many}}, spec: {elasticPolicy: {}, pytorchReplicaSpecs: {Worker: {}}}}`,
 			"InvalidAnnotation", `metadata.annotations[lockstep.dev/world-sizes]: "many" has no effect: must be numbers of Workers, such as "2,4,8"`},
 	} {
