@@ -145,7 +145,8 @@ func bound(root *apiextensions.JSONSchemaProps) {
 	at(root, "spec.elasticPolicy.rdzvPort", between(1, 65535))
 	at(root, "spec.elasticPolicy.rdzvId", maxLength(253))
 
-	at(root, "spec.pytorchReplicaSpecs", maxProperties(2))
+	// There are two; of one more it is the rule about their names that should speak.
+	at(root, "spec.pytorchReplicaSpecs", maxProperties(8))
 	// The number is stored, because /scale reads it there.
 	at(root, "spec.pytorchReplicaSpecs.*.replicas", atLeast(1))
 	at(root, "spec.pytorchReplicaSpecs.*.replicas", defaultsTo("1"))

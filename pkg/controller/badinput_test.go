@@ -40,6 +40,8 @@ func TestLiveBadInput(t *testing.T) {
 			`spec.pytorchReplicaSpecs: Invalid value: Unsupported value: ["Chief"]: supported values: "Master", "Worker"`},
 		{"2 Unicode role", roles("Мaster: {" + train + "}"),
 			`spec.pytorchReplicaSpecs: Invalid value: Unsupported value: ["Мaster"]: supported values: "Master", "Worker"`},
+		{"2 a third role", roles("Master: {" + train + "}, Worker: {" + train + "}, Chief: {" + train + "}"),
+			`spec.pytorchReplicaSpecs: Invalid value: Unsupported value: ["Chief"]: supported values: "Master", "Worker"`},
 		{"3 null role", roles("Worker: null"),
 			`spec.pytorchReplicaSpecs[Worker]: Required value: must be required`},
 		{"3 null role of the two", roles("Master: {" + train + "}, Worker: null"),
