@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	kubeflow "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 )
 
 var (
@@ -221,6 +223,10 @@ func specRules() []apiextensions.ValidationRule {
 			Reason:    required,
 		}
 	}
+	// scheduler is what a role's template names; naming ours is as good as naming none.
+	scheduler := func(role string) string {
+		return orElse(kubeflow.SchedulerName, roles+"['"+role+"']", "template", "spec", "schedulerName")
+	}
 	return []apiextensions.ValidationRule{notNull("Master"), notNull("Worker"), {
 		Rule:      "self.?pytorchReplicaSpecs[?'Master'].?replicas.orValue(1) == 1",
 		Message:   "must be 1",
@@ -233,8 +239,7 @@ func specRules() []apiextensions.ValidationRule {
 		Reason:    forbidden,
 	}, {
 		Rule: "!has(" + roles + ") || !('Master' in " + roles + " && 'Worker' in " + roles + ") || " +
-			orEmpty(roles+"['Master']", "template", "spec", "schedulerName") + " == " +
-			orEmpty(roles+"['Worker']", "template", "spec", "schedulerName"),
+			scheduler("Master") + " == " + scheduler("Worker"),
 		Message:   "must be the Master's: one scheduler places the whole job",
 		FieldPath: ".pytorchReplicaSpecs['Worker'].template.spec.schedulerName",
 		Reason:    forbidden,
@@ -354,11 +359,17 @@ func sameKey(role string) string {
 }
 
 // orEmpty is a string field, "" where it or one of its parents is absent.
-func orEmpty(object string, path ...string) string {
+func orEmpty(object string, path ...string) string { return orElse("", object, path...) }
+
+// orElse is a string field, the other value where it is empty or absent.
+func orElse(otherwise, object string, path ...string) string {
 	var present []string
 	for _, name := range path {
 		object += "." + name
 		present = append(present, "has("+object+")")
 	}
-	return fmt.Sprintf("(%s ? %s : '')", strings.Join(present, " && "), object)
+	if otherwise != "" {
+		present = append(present, object+" != ''")
+	}
+	return fmt.Sprintf("(%s ? %s : '%s')", strings.Join(present, " && "), object, otherwise)
 }

@@ -121,6 +121,7 @@ func TestCreate(t *testing.T) {
 		{"port", pod + "[{name: pytorch, image: a, ports: [{containerPort: 70000}]}]}}}}}", "should be less than or equal to 65535"},
 		{"two schedulers", "spec: {pytorchReplicaSpecs: {Worker: {template: {spec: {schedulerName: other}}}}}",
 			"spec.pytorchReplicaSpecs[Worker].template.spec.schedulerName: Forbidden: must be the Master's"},
+		{"one scheduler, named once", "spec: {pytorchReplicaSpecs: {Worker: {template: {spec: {schedulerName: lockstep}}}}}", ""},
 		{"restartPolicy", "spec: {pytorchReplicaSpecs: {Worker: {restartPolicy: Maybe}}}",
 			`spec.pytorchReplicaSpecs.Worker.restartPolicy: Unsupported value: "Maybe"`},
 		{"cleanPodPolicy", "spec: {runPolicy: {cleanPodPolicy: Sometimes}}",

@@ -124,7 +124,7 @@ func (s *submission) check() error {
 // notes are what is legal in the job, yet probably not what its author meant.
 func (s *submission) notes() []string {
 	var notes []string
-	for _, notice := range append(kubeflowv1.Warnings(s.job), kubeflowv1.Unsupported(s.job)...) {
+	for _, notice := range append(kubeflowv1.Warnings(s.job, kubeflowv1.SchedulerName), kubeflowv1.Unsupported(s.job)...) {
 		notes = append(notes, notice.Message)
 	}
 	for _, fault := range kubeflowv1.ValidateSize(kubeflowv1.Effective(s.job), controller.DefaultSettings().MaxGangSize) {

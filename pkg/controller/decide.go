@@ -168,7 +168,7 @@ func (p *pass) accept() {
 
 // warn tells once what will not be as the author may think.
 func (p *pass) warn() {
-	notices := append(v1.Warnings(p.Job), v1.Unsupported(p.Job)...)
+	notices := append(v1.Warnings(p.Job, p.SchedulerName), v1.Unsupported(p.Job)...)
 	for _, notice := range append(notices, p.overriddenEnv()...) {
 		p.tell(corev1.EventTypeWarning, notice.Reason, notice.Message)
 	}

@@ -108,7 +108,7 @@ type Settings struct {
 // DefaultSettings is what the command's flags say by default.
 func DefaultSettings() Settings {
 	return Settings{
-		SchedulerName:    "lockstep",
+		SchedulerName:    v1.SchedulerName,
 		InitContainer:    InitContainer(DefaultInitImage, DefaultInitTries),
 		MaxGangSize:      5000,
 		ForceDeleteAfter: 5 * time.Minute,

@@ -58,13 +58,13 @@ func TestLiveWarnings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			job := parseJob(t, test.job)
 			var want []string
-			for _, notice := range v1.Warnings(job) {
+			for _, notice := range v1.Warnings(job, v1.SchedulerName) {
 				if slices.Contains(test.reasons, notice.Reason) {
 					want = append(want, notice.Message)
 				}
 			}
 			if len(want) != len(test.reasons) {
-				t.Fatalf("events: %v", v1.Warnings(job))
+				t.Fatalf("events: %v", v1.Warnings(job, v1.SchedulerName))
 			}
 			if got := create(job); !slices.Equal(got, want) {
 				t.Errorf("warned of %q\nwant      %q", got, want)

@@ -1,6 +1,8 @@
 package v1
 
 import (
+	"cmp"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
@@ -47,12 +49,16 @@ func IgnoredLegacyFields(stored *PyTorchJob) []string {
 			ignored = append(ignored, "spec."+name)
 		}
 	}
-	note("cleanPodPolicy", differ(spec.CleanPodPolicy, policy.CleanPodPolicy))
+	note("cleanPodPolicy", spec.CleanPodPolicy != nil && policy.CleanPodPolicy != nil &&
+		cleanUp(*spec.CleanPodPolicy) != cleanUp(*policy.CleanPodPolicy))
 	note("ttlSecondsAfterFinished", differ(spec.TTLSecondsAfterFinished, policy.TTLSecondsAfterFinished))
 	note("activeDeadlineSeconds", differ(spec.ActiveDeadlineSeconds, policy.ActiveDeadlineSeconds))
 	note("backoffLimit", differ(spec.BackoffLimit, policy.BackoffLimit))
 	return ignored
 }
+
+// cleanUp is the policy that a name stands for.
+func cleanUp(policy CleanPodPolicy) CleanPodPolicy { return cmp.Or(policy, CleanNone) }
 
 func differ[T comparable](a, b *T) bool { return a != nil && b != nil && *a != *b }
 

@@ -110,7 +110,7 @@ func bounds(least, most int32) func(*PyTorchJob) (any, any) {
 
 func TestWarnings(t *testing.T) {
 	reasons := func(job *PyTorchJob) (reasons []string) {
-		for _, notice := range append(Warnings(job), Unsupported(job)...) {
+		for _, notice := range append(Warnings(job, SchedulerName), Unsupported(job)...) {
 			reasons = append(reasons, notice.Reason)
 		}
 		return reasons
@@ -130,6 +130,15 @@ func TestWarnings(t *testing.T) {
 		{"restartPolicy of the template", change(func(j *PyTorchJob) {
 			j.Spec.PyTorchReplicaSpecs[Master].Template.Spec.RestartPolicy = corev1.RestartPolicyAlways
 		}), []string{"SetPodTemplateRestartPolicy"}},
+		{"old position, the same value in other words", change(func(j *PyTorchJob) {
+			j.Spec.CleanPodPolicy, j.Spec.RunPolicy.CleanPodPolicy = new(CleanPodPolicy("")), new(CleanNone)
+		}), nil},
+		{"another scheduler", change(func(j *PyTorchJob) {
+			j.Spec.PyTorchReplicaSpecs[Worker].Template.Spec.SchedulerName = "other"
+		}), []string{"SetPodTemplateSchedulerName"}},
+		{"our scheduler by name", change(func(j *PyTorchJob) {
+			j.Spec.PyTorchReplicaSpecs[Worker].Template.Spec.SchedulerName = "lockstep"
+		}), nil},
 		{"gpu without GPUs", change(func(j *PyTorchJob) {
 			j.Spec.NprocPerNode = new(intstr.FromString("gpu"))
 			trainer(j, Master).Resources.Limits = corev1.ResourceList{"nvidia.com/gpu": resource.MustParse("1")}

@@ -50,6 +50,8 @@ func ReplicaTypes() []ReplicaType { return []ReplicaType{Master, Worker} }
 const (
 	// ContainerName is the container that trains: its exit code and its ports are the pod's.
 	ContainerName = "pytorch"
+	// SchedulerName is the scheduler of pods whose template names none, unless the controller is told of another.
+	SchedulerName = "lockstep"
 	// PortName is the port at which the ranks meet.
 	PortName = "pytorchjob-port"
 	// DefaultPort is used where container pytorch names no port of that name.

@@ -74,18 +74,19 @@ func invalidAnnotation(name, value, want string) Notice {
 
 func annotationPath(name string) string { return "metadata.annotations[" + name + "]" }
 
-// Warnings says what is legal in a stored job, yet probably not what its author meant.
-func Warnings(stored *PyTorchJob) []Notice {
+// Warnings says what is legal in a stored job, yet probably not what its author meant. Pods
+// whose template names no scheduler get the given one.
+func Warnings(stored *PyTorchJob, scheduler string) []Notice {
 	var notices []Notice
 	for _, path := range IgnoredLegacyFields(stored) {
 		notices = append(notices, Notice{"LegacyFieldIgnored", path + ": ignored, spec.runPolicy has another value"})
 	}
-	notices = append(notices, warnTemplates(stored)...)
+	notices = append(notices, warnTemplates(stored, scheduler)...)
 	notices = append(notices, warnElastic(stored)...)
 	return append(notices, warnScheduling(stored)...)
 }
 
-func warnTemplates(stored *PyTorchJob) []Notice {
+func warnTemplates(stored *PyTorchJob, scheduler string) []Notice {
 	var notices []Notice
 	for _, role := range ReplicaTypes() {
 		replicas := stored.Spec.PyTorchReplicaSpecs[role]
@@ -97,7 +98,7 @@ func warnTemplates(stored *PyTorchJob) []Notice {
 			notices = append(notices, Notice{"SetPodTemplateRestartPolicy",
 				fmt.Sprintf("%s: overwritten by the restartPolicy of the %s", path.Child("restartPolicy"), role)})
 		}
-		if name := replicas.Template.Spec.SchedulerName; name != "" {
+		if name := replicas.Template.Spec.SchedulerName; name != "" && name != scheduler {
 			notices = append(notices, Notice{"SetPodTemplateSchedulerName", fmt.Sprintf(
 				"%s: %q is kept; the pods are placed together only if that scheduler knows pod groups",
 				path.Child("schedulerName"), name)})

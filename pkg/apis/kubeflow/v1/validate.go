@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -167,13 +168,16 @@ func validateOneScheduler(spec *PyTorchJobSpec) field.ErrorList {
 	if master == nil || worker == nil {
 		return nil
 	}
-	if a, b := master.Template.Spec.SchedulerName, worker.Template.Spec.SchedulerName; a != b {
+	if a, b := master.Template.Spec.SchedulerName, worker.Template.Spec.SchedulerName; schedulerOr(a) != schedulerOr(b) {
 		return field.ErrorList{field.Forbidden(
 			replicasPath.Key(string(Worker)).Child("template", "spec", "schedulerName"),
 			fmt.Sprintf("must be the Master's %q, not %q: one scheduler places the whole job", a, b))}
 	}
 	return nil
 }
+
+// schedulerOr is the scheduler that a template's name stands for.
+func schedulerOr(name string) string { return cmp.Or(name, SchedulerName) }
 
 func validateNproc(spec *PyTorchJobSpec) field.ErrorList {
 	var errs field.ErrorList

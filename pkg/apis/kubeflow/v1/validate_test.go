@@ -73,6 +73,9 @@ func TestValidate(t *testing.T) {
 			j.Spec.PyTorchReplicaSpecs[Worker].Template.Spec.SchedulerName = "other"
 		}), `spec.pytorchReplicaSpecs[Worker].template.spec.schedulerName: Forbidden: must be the Master's "", ` +
 			`not "other": one scheduler places the whole job`},
+		{"one scheduler, named once", set(func(j *PyTorchJob) {
+			j.Spec.PyTorchReplicaSpecs[Worker].Template.Spec.SchedulerName = "lockstep"
+		}), ""},
 		{"nprocPerNode word", set(func(j *PyTorchJob) { j.Spec.NprocPerNode = new(intstr.FromString("banana")) }),
 			`spec.nprocPerNode: Invalid value: "banana": must be auto, cpu, gpu, xpu, or a whole number of at least 1`},
 		{"nprocPerNode zero", set(func(j *PyTorchJob) { j.Spec.NprocPerNode = new(intstr.FromInt32(0)) }),
@@ -169,7 +172,7 @@ func FuzzDecode(f *testing.F) {
 		effective := Effective(job)
 		Validate(effective)
 		ValidateSize(effective, 5000)
-		Warnings(job)
+		Warnings(job, SchedulerName)
 		Unsupported(job)
 	})
 }
