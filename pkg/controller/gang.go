@@ -72,7 +72,7 @@ func (p *pass) buildPodGroup() *scheduling.PodGroup {
 			Annotations:     p.gangAnnotations(),
 			OwnerReferences: p.owner(),
 		},
-		Spec: scheduling.PodGroupSpec{MinMember: p.floor(), MinResources: p.minResources()},
+		Spec: scheduling.PodGroupSpec{MinMember: p.minMember(), MinResources: p.minResources()},
 	}
 	if policy := p.job.Spec.RunPolicy.SchedulingPolicy; policy != nil && policy.ScheduleTimeoutSeconds != nil {
 		seconds := min(*policy.ScheduleTimeoutSeconds, v1.MaxScheduleTimeout)
@@ -123,13 +123,25 @@ func (p *pass) floor() int32 {
 	return all
 }
 
+// minMember is the floor that the scheduler is told. A pod that has succeeded counts there for as
+// long as it exists; once it is gone the others have to do without it, for it is not run again.
+func (p *pass) minMember() int32 {
+	gone := int32(0)
+	for _, m := range p.members {
+		if m.pod == nil && p.completed.has(m.role, m.index) {
+			gone++
+		}
+	}
+	return max(1, p.floor()-gone)
+}
+
 // minResources is what the first members, up to the floor, ask for.
 func (p *pass) minResources() corev1.ResourceList {
 	if policy := p.job.Spec.RunPolicy.SchedulingPolicy; policy != nil && policy.MinResources != nil {
 		return *policy.MinResources
 	}
 	sum := corev1.ResourceList{}
-	left := int64(p.floor())
+	left := int64(p.minMember())
 	for _, role := range v1.ReplicaTypes() {
 		if p.job.Spec.PyTorchReplicaSpecs[role] == nil {
 			continue

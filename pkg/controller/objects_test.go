@@ -127,6 +127,31 @@ func TestFloor(t *testing.T) {
 	}
 }
 
+// TestFloorWithoutThoseThatAreGone: what has succeeded and was deleted is not run again, so those that
+// have to start again must not wait for it.
+func TestFloorWithoutThoseThatAreGone(t *testing.T) {
+	w := running(t, `{spec: {pytorchReplicaSpecs: {Worker: {replicas: 3, template: {spec: {containers: [
+		{name: pytorch, image: a, resources: {limits: {nvidia.com/gpu: 1}}}]}}}}}}`)
+	want := func(floor int32, gpus string) {
+		t.Helper()
+		spec := w.PodGroup.Spec
+		if gpu := spec.MinResources["nvidia.com/gpu"]; spec.MinMember != floor || gpu.String() != gpus {
+			t.Errorf("floor %d, gpu %s; want %d and %s", spec.MinMember, gpu.String(), floor, gpus)
+		}
+	}
+	w.exit("worker-0", 0).rest()
+	want(3, "3")
+	w.vanish("worker-0").rest()
+	want(2, "2")
+	w.exit("worker-1", 1).rest().wantPods("worker-1 worker-2")
+	want(2, "2")
+	suspendTo(true)(w)
+	w.rest()
+	suspendTo(false)(w)
+	w.rest().wantPods("worker-0 worker-1 worker-2")
+	want(3, "3")
+}
+
 func atoi(text string) int64 { return int64(text[0] - '0') }
 
 // TestPodGroup: the job's annotations go to it, and those of the scheduler stay.
