@@ -126,7 +126,7 @@ func TestDeadline(t *testing.T) {
 // and when the job is suspended afterwards (D5).
 func TestTTL(t *testing.T) {
 	w := running(t, masterAndWorkers("ExitCode")).edit(policy(func(p *v1.RunPolicy) { p.TTLSecondsAfterFinished = new(int32(5)) }))
-	w.exit("worker-1", 1).look().look().wantState("Failed")
+	w.exit("worker-1", 1).look().wait(doubtWindow).look().wantState("Failed")
 	due := w.Job.Status.CompletionTime.Add(5 * time.Second)
 	if !w.last.Wake.Equal(due) || w.last.DeleteJob {
 		t.Fatalf("wakes at %v, want %v", w.last.Wake, due)
@@ -144,7 +144,7 @@ func TestTTL(t *testing.T) {
 	}
 
 	// Kubeflow's operator leaves the completion time out at a permanent exit code (D3).
-	w = running(t, masterAndWorkers("ExitCode")).exit("worker-1", 1).look().look().wantState("Failed")
+	w = running(t, masterAndWorkers("ExitCode")).exit("worker-1", 1).look().wait(doubtWindow).look().wantState("Failed")
 	ended := *w.Job.Status.CompletionTime
 	w.Job.Status.CompletionTime = nil
 	w.edit(policy(func(p *v1.RunPolicy) { p.TTLSecondsAfterFinished = new(int32(100)) })).look()

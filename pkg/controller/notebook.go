@@ -36,6 +36,8 @@ type page struct {
 	decided bool
 	// gone are pods that were deleted by others, until they have been decided on.
 	gone []*corev1.Pod
+	// failed is when each pod that has failed was first seen so.
+	failed map[types.UID]time.Time
 	// trouble is the last failed creation, of the job's generation, after so many attempts.
 	trouble    *Trouble
 	generation int64
@@ -136,6 +138,22 @@ func (n *notebook) lost(job types.NamespacedName, pod *corev1.Pod) {
 		}
 		p.gone = append(p.gone, pod)
 	})
+}
+
+// failures says since when each of the pods that have failed is known to.
+func (p *page) failures(pods []*corev1.Pod, now time.Time) map[types.UID]time.Time {
+	failed := map[types.UID]time.Time{}
+	for _, pod := range pods {
+		if pod.Status.Phase != corev1.PodFailed {
+			continue
+		}
+		failed[pod.UID] = now
+		if since, known := p.failed[pod.UID]; known {
+			failed[pod.UID] = since
+		}
+	}
+	p.failed = failed
+	return failed
 }
 
 // failed takes note of a failed creation and says when to try again: after 1 s, 2 s,

@@ -6,6 +6,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	scheduling "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
 
@@ -21,6 +22,8 @@ type Observed struct {
 	Services []*corev1.Service
 	// Gone holds the last sight of Pods that have been deleted since the last decision.
 	Gone []*corev1.Pod
+	// Failed is since when each failed pod is known to have failed, by UID.
+	Failed map[types.UID]time.Time
 	// First decision since the controller has started: who went before then has left no sight.
 	First bool
 	// PodGroup of the job's name, whoever controls it.

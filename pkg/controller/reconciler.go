@@ -106,6 +106,7 @@ func (r *Reconciler) observe(ctx context.Context, job *v1.PyTorchJob, now time.T
 	}
 	r.notes.on(client.ObjectKeyFromObject(job), func(p *page) {
 		o.Gone, o.First = slices.Clip(p.gone), !p.decided
+		o.Failed = p.failures(o.Pods, now)
 		if p.trouble != nil && p.generation == job.Generation {
 			o.Trouble = p.trouble
 		}

@@ -18,7 +18,8 @@ const (
 	// time-outs of collective operations are shorter than that.
 	incidentWindow = 30 * time.Second
 	// doubtWindow is how long a permanent exit code waits for the news of a peer that fell
-	// before: kubelets report at different times.
+	// before, from when it is known: kubelets report at different times, in whole seconds, and
+	// their clocks differ.
 	doubtWindow = 3 * time.Second
 	// signal is the first exit code that comes from outside the program.
 	signal = 128
@@ -204,6 +205,10 @@ func (p *pass) consequence(d death) bool {
 		return false
 	}
 	after := d.at.Sub(cause.At.Time)
+	if after < 0 && cause.Code == 0 {
+		// What takes a pod away begins before that pod has ended, and before it is known.
+		return -after <= 2*doubtWindow
+	}
 	if after < 0 {
 		// A cause that was reported late: it takes the place of its consequence.
 		late := -after <= incidentWindow && cause.Code >= 1 && cause.Code < signal
@@ -217,8 +222,8 @@ func (p *pass) consequence(d death) bool {
 
 // inDoubt puts a permanent failure off while peers are there whose death may explain it.
 func (p *pass) inDoubt(d death) bool {
-	until := d.at.Add(doubtWindow)
-	if d.at.IsZero() || !p.Now.Before(until) || until.Sub(p.Now) > 2*doubtWindow {
+	until := p.Failed[d.sight.UID].Add(doubtWindow)
+	if d.at.IsZero() || !p.Now.Before(until) {
 		return false
 	}
 	for _, m := range p.members {

@@ -89,7 +89,7 @@ func TestFailurePolicies(t *testing.T) {
 			test.act(w)
 			w.look()
 			if test.state == permanent {
-				w.look() // the benefit of the doubt is over
+				w.wait(doubtWindow).look() // the benefit of the doubt is over
 			}
 			w.wantState(test.state)
 			if got := w.restarts(); got != test.counted {
@@ -181,6 +181,15 @@ func TestIncident(t *testing.T) {
 			t.Errorf("%d restarts counted", w.restarts())
 		}
 	})
+	t.Run("the consequence itself is reported late", func(t *testing.T) {
+		w := running(t, masterAndWorkers("ExitCode")).wait(time.Minute)
+		at := w.Now.Add(-2 * doubtWindow)
+		w.exitAt("worker-0", 1, at).look().wantState("Running") // in doubt
+		w.exitAt("worker-1", 137, at.Add(-time.Second)).look().wantState("Restarting")
+		if w.restarts() != 1 {
+			t.Errorf("%d restarts counted", w.restarts())
+		}
+	})
 	t.Run("no cause turns up", func(t *testing.T) {
 		w := running(t, masterAndWorkers("ExitCode"))
 		w.exitAt("worker-0", 1, w.Now.Add(2*time.Second)).look().wantState("Running")
@@ -218,6 +227,21 @@ func TestIncident(t *testing.T) {
 		w.exit("worker-0", 1).look().wantState("Restarting").rest()
 		w.wantPods("master-0 worker-0 worker-1")
 	})
+	t.Run("before a peer that is evicted has ended", func(t *testing.T) {
+		for _, policy := range []string{"ExitCode", "Never"} {
+			w := running(t, masterAndWorkers(policy)).edit(limit(0))
+			w.exit("worker-0", 1).look().wantState("Running") // in doubt
+			w.exit("worker-1", 143).change("worker-1", evict).look().wantState("Restarting").rest()
+			if w.wantPods("master-0 worker-0 worker-1"); w.restarts() != 0 {
+				t.Errorf("%s: %d restarts counted", policy, w.restarts())
+			}
+		}
+	})
+	t.Run("before it is known that a peer is lost", func(t *testing.T) {
+		w := running(t, masterAndWorkers("ExitCode")).edit(limit(0))
+		w.exit("worker-0", 1).look().wantState("Running") // in doubt
+		w.change("worker-1", evict).look().wantState("Restarting").rest().wantPods("master-0 worker-0 worker-1")
+	})
 	t.Run("seen together with what was taken away", func(t *testing.T) {
 		w := running(t, masterAndWorkers("ExitCode"))
 		w.exitAt("worker-0", 1, w.Now.Add(time.Second)).vanish("worker-1").look()
@@ -244,7 +268,7 @@ func TestIncident(t *testing.T) {
 	t.Run("too late", func(t *testing.T) {
 		w := running(t, masterAndWorkers("ExitCode"))
 		w.exit("worker-1", 137).rest().run().rest().wantState("Running").wait(time.Minute)
-		w.exit("worker-0", 1).look().look().wantState("Failed")
+		w.exit("worker-0", 1).look().wait(doubtWindow).look().wantState("Failed")
 	})
 	t.Run("two signals are two", func(t *testing.T) {
 		w := running(t, masterAndWorkers("ExitCode"))
@@ -272,7 +296,7 @@ func TestWentUnseen(t *testing.T) {
 		if w.restarts() != 0 {
 			t.Errorf("%s: %d restarts counted", policy, w.restarts())
 		}
-		w.wait(time.Minute).exit("worker-0", 1).restarted().look().look().wantState("Failed") // nobody is missing
+		w.wait(time.Minute).exit("worker-0", 1).restarted().look().wait(doubtWindow).look().wantState("Failed") // nobody is missing
 	}
 	w := running(t, elasticJob)
 	uid := w.find("worker-1").UID

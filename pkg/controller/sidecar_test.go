@@ -33,7 +33,7 @@ func TestSidecarRunsOn(t *testing.T) {
 	if c := condition(&w.Job.Status, v1.JobSidecarRuns); c == nil || c.Message != want || w.told("SidecarRuns") != 1 {
 		t.Errorf("condition %+v; events %v", c, w.heard)
 	}
-	w.exit("worker-0", 1).look().look().wantState("Failed")
+	w.exit("worker-0", 1).look().wait(doubtWindow).look().wantState("Failed")
 	if condition(&w.Job.Status, v1.JobSidecarRuns) != nil {
 		t.Error("the job has failed, and its sidecars are still told of")
 	}

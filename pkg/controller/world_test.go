@@ -27,6 +27,7 @@ type world struct {
 	t testing.TB
 	Observed
 	settings Settings
+	page     page
 	uids     int
 	last     Plan
 	// heard are all events, in order; news are those of the last look.
@@ -81,6 +82,7 @@ func (w *world) look() *world {
 
 func (w *world) lookNow() *world {
 	w.t.Helper()
+	w.Failed = w.page.failures(w.Pods, w.Now)
 	before := w.Observed
 	job := w.Job.DeepCopy()
 	w.last = Decide(w.Observed, w.settings)
