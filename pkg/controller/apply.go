@@ -86,7 +86,7 @@ func (r *Reconciler) create(ctx context.Context, o Observed, plan Plan) (retry t
 	}
 	for _, pod := range plan.Probe {
 		if err := r.Client.Create(ctx, pod.DeepCopy(), client.DryRunAll); err != nil && !apierrors.IsAlreadyExists(err) {
-			return r.troubled(ctx, o, pod, err), nil
+			return r.troubled(ctx, o, "Create", pod, err), nil
 		}
 	}
 	done := map[string][]string{}
@@ -102,15 +102,29 @@ func (r *Reconciler) create(ctx context.Context, o Observed, plan Plan) (retry t
 		}
 		for i, object := range batch {
 			if errs[i] != nil {
-				return r.troubled(ctx, o, object, errs[i]), nil
+				return r.troubled(ctx, o, "Create", object, errs[i]), nil
 			}
 		}
 	}
 	if len(now) < len(plan.Create) {
 		return time.Millisecond, nil
 	}
-	r.notes.succeeded(client.ObjectKeyFromObject(o.Job))
 	return 0, nil
+}
+
+// patch carries out the changes. One that the apiserver refuses is told and tried again like a creation;
+// what the job needs beside it does not wait. The result is when to look again.
+func (r *Reconciler) patch(ctx context.Context, o Observed, plan Plan) (again time.Duration, err error) {
+	for _, patch := range plan.Patch {
+		err := r.Client.Patch(ctx, patch.To, client.MergeFrom(patch.From))
+		switch {
+		case apierrors.IsInvalid(err), apierrors.IsForbidden(err):
+			again = r.troubled(ctx, o, "Update", patch.To, err)
+		case client.IgnoreNotFound(err) != nil:
+			return 0, err
+		}
+	}
+	return again, nil
 }
 
 // batches are created at once, one after another. They never mix kinds, because a pod
@@ -167,27 +181,28 @@ func (e *takenError) Error() string {
 	return name + " already exists and is not of this job: delete it, or give the job another name"
 }
 
-// troubled takes note of a failed creation, for the next decision to show.
-func (r *Reconciler) troubled(ctx context.Context, o Observed, object client.Object, err error) time.Duration {
+// troubled takes note of a failed creation or update, for the next decision to show.
+func (r *Reconciler) troubled(ctx context.Context, o Observed, verb string, object client.Object, err error) time.Duration {
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || ctx.Err() != nil {
 		return 0
 	}
-	trouble := explain(o.Job, object, err)
+	trouble := explain(o.Job, verb, object, err)
 	r.notes.failed(client.ObjectKeyFromObject(o.Job), o.Job.Generation, trouble, o.Now)
 	return time.Millisecond
 }
 
 // explain turns the apiserver's words about an object of ours into words about the job.
-func explain(job *v1.PyTorchJob, object client.Object, err error) *Trouble {
-	trouble := &Trouble{Reason: "FailedCreate" + kindOf(object), Message: fmt.Sprintf("Error creating: %v", err)}
+func explain(job *v1.PyTorchJob, verb string, object client.Object, err error) *Trouble {
+	trouble := &Trouble{kind: kindOf(object), Reason: "Failed" + verb + kindOf(object), Message: fmt.Sprintf("Error %sing: %v",
+		strings.ToLower(strings.TrimSuffix(verb, "e")), err)}
 	if taken := (*takenError)(nil); errors.As(err, &taken) {
 		trouble.taken = kindOf(object) + "/" + object.GetName()
 	}
 	trouble.quota = apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota")
 	pod, isPod := object.(*corev1.Pod)
 	if !isPod {
-		if causes := fieldCauses(err, "spec.", "spec.elasticPolicy."); kindOf(object) == "HorizontalPodAutoscaler" && causes != "" {
-			trouble.Message = causes // its fields are the policy's
+		if kindOf(object) == autoscalerKind {
+			trouble.Message = cmp.Or(fieldCauses(err, "spec.", "spec.elasticPolicy."), trouble.Message) // its fields are the policy's
 		}
 		return trouble
 	}

@@ -163,6 +163,47 @@ func TestLiveHPA(t *testing.T) {
 	l.await("no HPA", func() (bool, any) { return !l.exists(hpa, l.name), "still there" })
 }
 
+// TestLiveMetricsThatAreRefused: a running job whose metrics are changed to what cannot be says so, and
+// goes on: its pods are made anew, its size changes, and its deadline comes.
+func TestLiveMetricsThatAreRefused(t *testing.T) {
+	l := newLive(t)
+	l.must(l.create(`{spec: {elasticPolicy: {minReplicas: 1, maxReplicas: 3, maxRestarts: 100, metrics: [
+		{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]},
+		pytorchReplicaSpecs: {Worker: {replicas: 1}}}}`))
+	worker := l.awaitPods("worker-0")["worker-0"]
+	l.run("worker-0")
+	hpa := &autoscalingv2.HorizontalPodAutoscaler{}
+	l.await("an HPA", func() (bool, any) { return l.exists(hpa, l.name), "none" })
+	good := l.job().Spec.ElasticPolicy.Metrics
+	l.must(l.edit(func(j *v1.PyTorchJob) { j.Spec.ElasticPolicy.Metrics = []autoscalingv2.MetricSpec{{Type: "Resource"}} }))
+	const want = "spec.elasticPolicy.metrics[0].resource: Required value: must populate information for the given metric source"
+	if got := l.awaitEvent("FailedUpdateHorizontalPodAutoscaler"); got != want {
+		t.Errorf("event: %s\nwant:  %s", got, want)
+	}
+	l.must(l.client.Delete(l.ctx, worker, client.GracePeriodSeconds(0)))
+	l.await("another worker-0", func() (bool, any) {
+		pod := l.pods()["worker-0"]
+		return pod != nil && pod.UID != worker.UID, pod
+	})
+	l.run("worker-0")
+	l.must(l.scale(2))
+	l.awaitPods("worker-0", "worker-1")
+	trouble := func() (found bool) {
+		for _, c := range l.job().Status.Conditions {
+			found = found || c.Type == v1.JobCreateFailed
+		}
+		return found
+	}
+	l.await("the condition", func() (bool, any) { return trouble(), "none" })
+	l.must(l.edit(func(j *v1.PyTorchJob) { j.Spec.ElasticPolicy.Metrics = good }))
+	l.await("no trouble", func() (bool, any) { return !trouble(), l.job().Status.Conditions })
+	l.must(l.edit(func(j *v1.PyTorchJob) {
+		j.Spec.ElasticPolicy.Metrics = []autoscalingv2.MetricSpec{{Type: "Resource"}}
+		j.Spec.RunPolicy.ActiveDeadlineSeconds = new(int64(1))
+	}))
+	l.awaitState(v1.JobFailed)
+}
+
 // TestLiveManyEnds: the Master's success and a Worker's failure, whatever the order in which they are seen (E30).
 func TestLiveManyEnds(t *testing.T) {
 	l := newLive(t)

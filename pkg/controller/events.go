@@ -62,7 +62,7 @@ func kindOf(object client.Object) string {
 	case *scheduling.PodGroup:
 		return "PodGroup"
 	case *autoscalingv2.HorizontalPodAutoscaler:
-		return "HorizontalPodAutoscaler"
+		return autoscalerKind
 	case *corev1.PodTemplate:
 		return "PodTemplate"
 	case *unstructured.Unstructured:

@@ -57,7 +57,7 @@ func (p *pass) patchPodGroup(have, wanted *scheduling.PodGroup) {
 	} else {
 		maps.Copy(next.Annotations, wanted.Annotations)
 	}
-	if !equality.Semantic.DeepEqual(have, next) {
+	if !equality.Semantic.DeepEqual(have, next) && p.mayTry("PodGroup") {
 		p.plan.Patch = append(p.plan.Patch, Patch{have, next})
 	}
 }
@@ -184,7 +184,7 @@ func (p *pass) obstacle() *Trouble {
 			p.PodGroup.Namespace, p.PodGroup.Name)}
 	}
 	if p.autoscaled() && p.Rival == "" && p.HPA != nil && !p.owned(p.HPA) &&
-		(p.Trouble == nil || p.Trouble.taken == "HorizontalPodAutoscaler/"+p.HPA.Name) { // or ours was tried before theirs was heard of
+		(p.Trouble == nil || p.Trouble.taken == autoscalerKind+"/"+p.HPA.Name) { // or ours was tried before theirs was heard of
 		return &Trouble{Reason: "AutoscalerConflict", Message: fmt.Sprintf(
 			"horizontalpodautoscalers.autoscaling %s/%s belongs to someone else: delete it, or give the job another name",
 			p.HPA.Namespace, p.HPA.Name)}
@@ -204,11 +204,19 @@ func (p *pass) noteTrouble() {
 		p.tell(corev1.EventTypeWarning, trouble.Reason, trouble.Message)
 	}
 	p.setCondition(v1.JobCreateFailed, corev1.ConditionTrue, trouble.Reason, trouble.Message)
+	if p.Trouble != nil && p.Now.Before(p.Trouble.Retry) {
+		p.wakeAt(p.Trouble.Retry)
+	}
 }
 
 // mayCreate keeps back what would probably fail as it did before.
 func (p *pass) mayCreate() bool {
-	if p.Trouble == nil || !p.Now.Before(p.Trouble.Retry) {
+	return p.Trouble == nil || p.Trouble.kind == autoscalerKind || p.mayTry(p.Trouble.kind)
+}
+
+// mayTry is that for a change of one kind of object, which does not wait for the others.
+func (p *pass) mayTry(kind string) bool {
+	if p.Trouble == nil || p.Trouble.kind != kind || !p.Now.Before(p.Trouble.Retry) {
 		return true
 	}
 	p.wakeAt(p.Trouble.Retry)

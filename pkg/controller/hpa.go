@@ -11,6 +11,8 @@ import (
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 )
 
+const autoscalerKind = "HorizontalPodAutoscaler"
+
 // wantHPA keeps the autoscaler of an elastic job with metrics, unless somebody else's
 // scales the job already: Worker.replicas has one writer.
 func (p *pass) wantHPA() {
@@ -30,14 +32,14 @@ func (p *pass) wantHPA() {
 	wanted := p.buildHPA()
 	switch {
 	case p.HPA == nil:
-		if p.mayCreate() {
+		if p.mayCreate() && p.mayTry(autoscalerKind) {
 			p.plan.Create = append(p.plan.Create, wanted)
 		}
 	case mine && p.HPA.DeletionTimestamp == nil:
 		next := p.HPA.DeepCopy()
 		next.Spec.ScaleTargetRef, next.Spec.MinReplicas = wanted.Spec.ScaleTargetRef, wanted.Spec.MinReplicas
 		next.Spec.MaxReplicas, next.Spec.Metrics = wanted.Spec.MaxReplicas, wanted.Spec.Metrics
-		if !equality.Semantic.DeepEqual(p.HPA, next) {
+		if !equality.Semantic.DeepEqual(p.HPA, next) && p.mayTry(autoscalerKind) {
 			p.plan.Patch = append(p.plan.Patch, Patch{p.HPA, next})
 		}
 	}
@@ -53,7 +55,7 @@ func (p *pass) buildHPA() *autoscalingv2.HorizontalPodAutoscaler {
 	elastic := p.job.Spec.ElasticPolicy
 	least := *elastic.MinReplicas
 	return &autoscalingv2.HorizontalPodAutoscaler{
-		TypeMeta: metav1.TypeMeta{APIVersion: "autoscaling/v2", Kind: "HorizontalPodAutoscaler"},
+		TypeMeta: metav1.TypeMeta{APIVersion: "autoscaling/v2", Kind: autoscalerKind},
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            p.job.Name,
 			Namespace:       p.job.Namespace,

@@ -45,7 +45,7 @@ type Observed struct {
 	Now time.Time
 }
 
-// Trouble is a creation that failed. Nothing is created again before Retry.
+// Trouble is a creation or an update that failed. Nothing is tried again before Retry.
 type Trouble struct {
 	// Reason is that of the event and of the condition.
 	Reason, Message string
@@ -56,6 +56,8 @@ type Trouble struct {
 	taken string
 	// quota: a ResourceQuota has no room for the object.
 	quota bool
+	// kind is of the object. The pods of a job do not wait for its autoscaler.
+	kind string
 }
 
 // Plan is what is to be done, in the order of its fields.

@@ -190,16 +190,19 @@ func (r *Reconciler) carryOut(ctx context.Context, o Observed, plan Plan) (ctrl.
 	if err := r.delete(ctx, o, plan); err != nil {
 		return settle(err)
 	}
-	for _, patch := range plan.Patch {
-		if err := r.Client.Patch(ctx, patch.To, client.MergeFrom(patch.From)); client.IgnoreNotFound(err) != nil {
-			return settle(err)
-		}
+	refused, err := r.patch(ctx, o, plan)
+	if err != nil {
+		return settle(err)
 	}
 	retry, err := r.create(ctx, o, plan)
 	if err != nil {
 		return settle(err)
 	}
-	wake := retry
+	wake := max(refused, retry)
+	if wake == 0 && o.Trouble != nil && !o.Now.Before(o.Trouble.Retry) { // all was tried, and went through
+		r.notes.succeeded(key)
+		wake = time.Millisecond
+	}
 	if !plan.Wake.IsZero() {
 		// At least a moment, so that a wake-up is never lost to rounding.
 		until := max(plan.Wake.Sub(o.Now), 10*time.Millisecond)

@@ -80,7 +80,7 @@ const (
 const (
 	// JobInvalid: the job cannot be run as it is; its message says why.
 	JobInvalid JobConditionType = "Invalid"
-	// JobCreateFailed: an object of the job could not be created; it is tried again.
+	// JobCreateFailed: an object of the job could not be created or changed; it is tried again.
 	JobCreateFailed JobConditionType = "CreateFailed"
 	// JobSidecarRuns: a pod goes on although its program has ended.
 	JobSidecarRuns JobConditionType = "SidecarRuns"
