@@ -129,7 +129,7 @@ func (a *Advisor) decide(ctx context.Context, listing kube.Listing, sized []sizi
 	elastic(situation.Pending, jobs)
 	for i, d := range a.Recommender.Recommend(situation) {
 		advice := controller.Advice{
-			Verdict: string(d.Verdict), Reason: d.Reason, Workers: int32(d.Target), Changes: d.Target != d.Current,
+			Verdict: string(d.Verdict), Reason: d.Reason + sized[i].told.silence(), Workers: int32(d.Target), Changes: d.Target != d.Current,
 			Checkpoint: sized[i].told.shown(),
 		}
 		if sized[i].told != nil {

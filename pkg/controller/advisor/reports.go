@@ -77,8 +77,13 @@ func (s *reports) of(ctx context.Context, job *v1.PyTorchJob, workers []*corev1.
 	first := slices.IndexFunc(workers, func(pod *corev1.Pod) bool { return pod.Name == v1.PodName(job.Name, v1.Worker, 0) })
 	if first >= 0 && workers[first].Status.PodIP != "" {
 		address := net.JoinHostPort(workers[first].Status.PodIP, strconv.Itoa(int(terms.StepsPort)))
-		if r, err := s.read(ctx, "http://"+address+"/metrics"); err == nil {
+		url := "http://" + address + "/metrics"
+		r, err := s.read(ctx, url)
+		if err == nil {
+			t.problem = ""
 			t.note(r, len(workers), now(), changedAt(job))
+		} else {
+			t.problem = url + ": " + root(err).Error()
 		}
 	}
 	return t
@@ -99,9 +104,17 @@ func (s *reports) read(ctx context.Context, url string) (report, error) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return report{}, fmt.Errorf("GET %s: %s", url, response.Status)
+		return report{}, fmt.Errorf("status %d", response.StatusCode)
 	}
 	return parseReport(io.LimitReader(response.Body, readLimit))
+}
+
+// root is the innermost error: those around it name ports that are others in each round.
+func root(err error) error {
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	return err
 }
 
 var errNothingTold = errors.New("neither a line " + speedMetric + " nor " + unsavedMetric)

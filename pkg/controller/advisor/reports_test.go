@@ -70,6 +70,17 @@ func TestReports(t *testing.T) {
 	s := newReports(nil)
 	s.client.Timeout = time.Minute // it is not about that
 	ask := func(n int) []autoscale.Sample { return s.of(t.Context(), job, workers(n), time.Now).samples() }
+	answer = "nothing"
+	ask(2)
+	if got, want := s.by[job.UID].silence(), "; it has told nothing yet (lockstep.dev/steps-port): "+server.URL+"/metrics: neither a line "; !strings.HasPrefix(got, want) {
+		t.Errorf("of a job that tells nothing: %q, want %q", got, want)
+	}
+	answer = "elsewhere"
+	ask(2)
+	if got, want := s.by[job.UID].silence(), server.URL+"/metrics: status 302"; !strings.HasSuffix(got, want) {
+		t.Errorf("of a job that leads elsewhere: %q, want %q", got, want)
+	}
+	answer = "lockstep_steps_per_second 10"
 	ask(2)
 	answer = "lockstep_steps_per_second 18"
 	got := ask(4)
@@ -79,6 +90,9 @@ func TestReports(t *testing.T) {
 	answer = "elsewhere"
 	if got := ask(8); len(got) != 2 {
 		t.Errorf("samples %v", got)
+	}
+	if got := s.by[job.UID].silence(); got != "" {
+		t.Errorf("of a job that has told something: %q", got)
 	}
 	delete(job.Annotations, v1.AnnotationStepsPort)
 	if got := s.of(t.Context(), job, workers(2), time.Now); got != nil {

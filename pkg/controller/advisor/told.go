@@ -1,6 +1,7 @@
 package advisor
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -21,6 +22,8 @@ type told struct {
 	every time.Duration
 	// awaits is since when growing waits for the next one; zero: it does not.
 	awaits time.Time
+	// problem is why the last report could not be read.
+	problem string
 }
 
 // recall begins with what the job's status has kept.
@@ -68,6 +71,14 @@ func (t *told) await(awaits bool, now time.Time) {
 	case t.awaits.IsZero():
 		t.awaits = now
 	}
+}
+
+// silence goes behind a decision on a job that has a port and has told nothing yet; a pod may have a part in the text.
+func (t *told) silence() string {
+	if t == nil || t.problem == "" || len(t.speeds) > 0 || !t.saved.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("; it has told nothing yet (%s): %.200s", v1.AnnotationStepsPort, t.problem)
 }
 
 // checkpoint is for the recommender; nil while the job has told of none.
