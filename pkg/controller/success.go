@@ -38,8 +38,13 @@ func podSucceeded(pod *corev1.Pod) bool {
 	if pod.DeletionTimestamp == nil {
 		return true
 	}
-	ended := exitOf(pod).at
-	return !ended.IsZero() && !ended.After(deletionStart(pod))
+	ended, told := exitOf(pod).at, deletionStart(pod)
+	if grace := pod.DeletionGracePeriodSeconds; grace != nil && *grace > 0 {
+		// It had not ended when it was told to go: the apiserver gives no time to those that have.
+		// So what ended in that second did so afterwards, as a rule.
+		return !ended.IsZero() && ended.Before(told)
+	}
+	return !ended.IsZero() && !ended.After(told)
 }
 
 // deletionStart is when a terminating pod was told to go.
