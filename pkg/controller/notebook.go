@@ -34,6 +34,8 @@ type page struct {
 	ours map[types.UID]bool
 	// decided: the job has been decided on.
 	decided bool
+	// leaving are pods that were told to go, until they are gone, as they were then.
+	leaving map[types.UID]*corev1.Pod
 	// gone are pods that were deleted by others, until they have been decided on.
 	gone []*corev1.Pod
 	// failed is when each pod that has failed was first seen so.
@@ -70,7 +72,7 @@ func (n *notebook) open(job types.NamespacedName, uid types.UID) {
 			return
 		}
 		gone := slices.DeleteFunc(p.gone, func(pod *corev1.Pod) bool { return !controlledBy(pod, uid) })
-		*p = page{uid: uid, expected: map[string]time.Time{}, ours: map[types.UID]bool{}, gone: gone}
+		*p = page{uid: uid, expected: map[string]time.Time{}, ours: map[types.UID]bool{}, leaving: p.leaving, gone: gone}
 	})
 }
 
@@ -125,10 +127,29 @@ func (n *notebook) deleting(job types.NamespacedName, uid types.UID) {
 	n.on(job, func(p *page) { p.ours[uid] = true })
 }
 
+// leaving takes note of a pod that was told to go. The kubelet's last word about it is another
+// deletion, without a grace period, which looks as if the pod had ended before.
+func (n *notebook) leaving(job types.NamespacedName, pod *corev1.Pod) {
+	n.on(job, func(p *page) {
+		if p.leaving[pod.UID] != nil {
+			return
+		}
+		if p.leaving == nil {
+			p.leaving = map[types.UID]*corev1.Pod{}
+		}
+		p.leaving[pod.UID] = pod
+	})
+}
+
 // lost takes note of a pod that is no more.
 func (n *notebook) lost(job types.NamespacedName, pod *corev1.Pod) {
 	n.on(job, func(p *page) {
 		delete(p.expected, string(pod.UID))
+		if told := p.leaving[pod.UID]; told != nil {
+			delete(p.leaving, pod.UID)
+			pod = pod.DeepCopy()
+			pod.DeletionTimestamp, pod.DeletionGracePeriodSeconds = told.DeletionTimestamp, told.DeletionGracePeriodSeconds
+		}
 		if p.ours[pod.UID] {
 			delete(p.ours, pod.UID)
 			return

@@ -55,6 +55,25 @@ func TestLost(t *testing.T) {
 	})
 }
 
+// TestLostAfterItWasToldToGo: what a pod did in its grace period is no success, whatever the kubelet's own
+// deletion looks like.
+func TestLostAfterItWasToldToGo(t *testing.T) {
+	w := running(t, masterAndWorkers("OnFailure")).terminate("master-0", 30)
+	n := newNotebook()
+	n.leaving(jobKey, w.find("master-0"))
+	w.wait(time.Second).exit("master-0", 0).wait(time.Second).terminate("master-0", 0)
+	n.leaving(jobKey, w.find("master-0"))
+	n.lost(jobKey, w.find("master-0"))
+	w.vanish("master-0")
+	n.on(jobKey, func(p *page) {
+		if len(p.leaving) != 0 {
+			t.Errorf("still leaving: %v", p.leaving)
+		}
+		w.Gone = p.gone
+	})
+	w.look().wantState("Restarting").rest().wantPods("master-0 worker-0 worker-1")
+}
+
 // TestRetry: twice as long each time, up to a minute; a changed job starts anew.
 func TestRetry(t *testing.T) {
 	n := newNotebook()

@@ -222,6 +222,9 @@ func (r *Reconciler) changed(object client.Object, q queue) {
 	}
 	if object.GetDeletionTimestamp() != nil {
 		r.notes.seen(key, string(object.GetUID()))
+		if pod, isPod := object.(*corev1.Pod); isPod {
+			r.notes.leaving(key, pod)
+		}
 	}
 	q.AddAfter(reconcile.Request{NamespacedName: key}, gather)
 }
