@@ -8,6 +8,7 @@ import (
 // explain says for every job what is to be done, and why.
 func (r *round) explain() []Decision {
 	decisions := make([]Decision, len(r.vessels))
+	r.begin() // what there is to grow into, before anybody does
 	for i, v := range r.vessels {
 		d := Decision{Job: v.Name, Current: v.Current, Target: v.sizes[r.place[i]]}
 		d.Verdict, d.Reason = r.reason(i, v, d.Target)
@@ -20,17 +21,20 @@ func (r *round) explain() []Decision {
 }
 
 func (r *round) reason(i int, v *vessel, target int) (Verdict, string) {
-	freed := count((v.Current-target)*v.unit(), v.GPUs)
+	freed := "these " + count((v.Current-target)*v.unit(), v.GPUs)
+	if (v.Current-target)*v.unit() == 1 {
+		freed = "this " + count(1, v.GPUs)
+	}
 	stays := fmt.Sprintf("stays at %s: ", workers(v.Current))
 	switch {
 	case r.victim[i] != "":
-		reason := fmt.Sprintf("shrinks from %d to %s: gang %s waits and can start with these %s", v.Current, workers(target), r.victim[i], freed)
+		reason := fmt.Sprintf("shrinks from %d to %s: gang %s waits and can start with %s", v.Current, workers(target), r.victim[i], freed)
 		if target < v.Asked {
 			reason += ", with as small a part of what it asked for"
 		}
 		return GiveWay, reason
 	case target < v.Current:
-		return Rebalance, fmt.Sprintf("shrinks from %d to %s, %s slower: these %s make other jobs faster by more",
+		return Rebalance, fmt.Sprintf("shrinks from %d to %s, %s slower: %s can make other jobs faster by more",
 			v.Current, workers(target), percent(-v.gain(r.place[i])), freed)
 	case target > v.Current && !r.moves && v.awaits(v.gain(r.place[i])):
 		return Awaiting, stays + fmt.Sprintf("it grows to %d right after its next checkpoint, as %s of work would be lost now; it writes one every %s",
@@ -55,7 +59,10 @@ func (r *round) reason(i int, v *vessel, target int) (Verdict, string) {
 			v.Current, size, percent(v.gain(r.place[i])), source,
 			span(v.counted(target)), span(v.costNow()))
 	case !v.wants() && v.unworthy == 0:
-		return Enough, stays + "more are not allowed, or would not make it faster"
+		if sizes := v.Job.sizes(); sizes[len(sizes)-1] == v.Current {
+			return Enough, stays + "more are not allowed"
+		}
+		return Enough, stays + "more would not make it faster"
 	case v.most == v.home && r.unmet != "":
 		return Reserved, stays + fmt.Sprintf("gang %s waits, and what is idle is for it", r.unmet)
 	case v.Settled < r.cooldown(v.Job):
@@ -66,7 +73,24 @@ func (r *round) reason(i int, v *vessel, target int) (Verdict, string) {
 		return Unworthy, stays + fmt.Sprintf("%s would make it %s faster, which in the %s that are counted on gains less than twice the %s of a restart",
 			workers(v.unworthy), percent(gain), span(v.counted(v.unworthy)), span(v.cost(gain)))
 	}
-	return NoRoom, stays + "there is no room for more, or it is worth more to other jobs"
+	if r.hasRoom(v) {
+		return NoRoom, stays + "the room for more is worth more to other jobs"
+	}
+	return NoRoom, stays + "there is no room for more"
+}
+
+// hasRoom reports whether the job could have the next size that it wants, if it alone grew.
+func (r *round) hasRoom(v *vessel) bool {
+	next := v.home + 1
+	for v.worth[next] <= v.worth[v.home] {
+		next++
+	}
+	more := v.sizes[next] - v.Current
+	if !r.room.Grow(v.Name, more) {
+		return false
+	}
+	r.room.Shrink(v.Name, more)
+	return true
 }
 
 // wants reports whether some larger size would be of more worth.

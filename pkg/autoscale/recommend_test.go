@@ -159,12 +159,16 @@ func TestRecommend(t *testing.T) {
 		{
 			name: "what does not pay for one job goes to another", idle: 1,
 			jobs: []autoscale.Job{with(old("a", 4, 4, 8), func(j *autoscale.Job) { j.Remaining = 10 * time.Minute }), old("b", 5, 5, 8)},
-			want: []string{"a 4 NoRoom", "b 6 Grow"},
+			want: []string{"a 4 NoRoom", "b 6 Grow"}, reason: "stays at 4 Workers: there is no room for more",
+		},
+		{
+			name: "nor does it go to the one that gains less by it", idle: 4, jobs: []autoscale.Job{old("a", 8, 8, 16), old("b", 4, 4, 8)},
+			want: []string{"a 8 NoRoom", "b 8 Grow"}, reason: "stays at 8 Workers: the room for more is worth more to other jobs",
 		},
 		{
 			name: "a size that is slower is skipped", idle: 8,
 			jobs: []autoscale.Job{with(old("a", 4, 4, 8), func(j *autoscale.Job) { j.Samples = []autoscale.Sample{{4, 10}, {5, 8}, {6, 8}, {7, 8}, {8, 9}} })},
-			want: []string{"a 4 Enough"}, reason: "stays at 4 Workers: more are not allowed, or would not make it faster",
+			want: []string{"a 4 Enough"}, reason: "stays at 4 Workers: more would not make it faster",
 		},
 		{
 			name: "a step at a node's border is jumped over", idle: 4,
@@ -174,7 +178,7 @@ func TestRecommend(t *testing.T) {
 		{
 			name: "room moves to where it is worth more", jobs: []autoscale.Job{old("a", 1, 15, 16), old("b", 1, 1, 16)},
 			want:   []string{"a 8 Rebalance", "b 8 Grow"},
-			reason: "shrinks from 15 to 8 Workers, 27 % slower: these 7 GPUs make other jobs faster by more",
+			reason: "shrinks from 15 to 8 Workers, 27 % slower: these 7 GPUs can make other jobs faster by more",
 		},
 		{
 			name: "but not for little", jobs: []autoscale.Job{old("a", 1, 8, 16), old("b", 1, 7, 16)},
@@ -182,7 +186,7 @@ func TestRecommend(t *testing.T) {
 		},
 		{
 			name: "a maximum is kept", jobs: []autoscale.Job{old("a", 1, 8, 8)}, idle: 5,
-			want: []string{"a 8 Enough"}, reason: "stays at 8 Workers: more are not allowed, or would not make it faster",
+			want: []string{"a 8 Enough"}, reason: "stays at 8 Workers: more are not allowed",
 		},
 		{
 			name: "a job without GPUs", jobs: []autoscale.Job{with(old("a", 1, 1, 2), func(j *autoscale.Job) { j.GPUs = 0 })},

@@ -44,8 +44,9 @@ func (w WaterFilling) Recommend(s Situation) []Decision {
 		r.hold()
 	}
 	r.grow()
+	decisions := r.explain()
 	r.room.Reset()
-	return r.explain()
+	return decisions
 }
 
 // hold keeps what is idle for gangs that wait: jobs come to have what was asked for, and

@@ -53,7 +53,9 @@ func (r *clusterReader) fill(ctx context.Context, w *world, namespace string) er
 		w.Nodes = append(w.Nodes, object.(*corev1.Node))
 		return nil
 	})
-	if err != nil {
+	if apierrors.IsForbidden(err) {
+		return fmt.Errorf("list nodes: %w; this looks at all of them: have the ClusterRole lockstep-observer bound to you", err)
+	} else if err != nil {
 		return fmt.Errorf("list nodes: %w", err)
 	}
 	err = r.everywhere(w, "pods", namespace, func(namespace string) error {

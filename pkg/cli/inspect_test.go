@@ -91,3 +91,19 @@ func runLines(dir, lines string) string {
 	}
 	return b.String()
 }
+
+func TestQueueTellsMembers(t *testing.T) {
+	for _, tt := range []struct {
+		members, floor int
+		want           string
+	}{
+		{3, 0, "3"}, // no PodGroup says how many
+		{1, 2, "1 of 2"},
+		{2, 2, "2 of 2"},
+		{8, 2, "8, needs 2"}, // elastic: the others are surplus
+	} {
+		if got := (queueEntry{Members: tt.members, Floor: tt.floor}).size(); got != tt.want {
+			t.Errorf("%d members, floor %d: %q, want %q", tt.members, tt.floor, got, tt.want)
+		}
+	}
+}

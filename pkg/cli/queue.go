@@ -110,10 +110,13 @@ func queueEntries(o *kube.Offline, w *world, wanted func(gang.Key) bool, now tim
 	return entries
 }
 
-// size is how many members there are, of how many that are needed.
+// size is how many members there are, and how many are needed.
 func (e queueEntry) size() string {
-	if e.Floor == 0 {
+	switch {
+	case e.Floor == 0:
 		return strconv.Itoa(e.Members)
+	case e.Members > e.Floor:
+		return fmt.Sprintf("%d, needs %d", e.Members, e.Floor)
 	}
 	return fmt.Sprintf("%d of %d", e.Members, e.Floor)
 }

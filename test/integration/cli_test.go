@@ -131,7 +131,7 @@ func TestPlanFromClusterSeesWhatRuns(t *testing.T) {
 		}
 	}
 	code, _, errOut := w.lockstep("plan", "--from-cluster", "--as", "nobody")
-	if code != 1 || !strings.Contains(errOut, "list nodes:") || strings.Count(errOut, "\n") != 1 {
+	if code != 1 || !strings.Contains(errOut, "list nodes:") || !strings.Contains(errOut, "lockstep-observer") || strings.Count(errOut, "\n") != 1 {
 		t.Errorf("without rights: exit code %d, %s", code, errOut)
 	}
 }
