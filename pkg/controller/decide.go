@@ -26,7 +26,14 @@ func Decide(o Observed, s Settings) Plan {
 		p.afterEnd()
 	case p.invalid():
 		return p.result()
-	case *p.job.Spec.RunPolicy.Suspend, p.missedSuspension():
+	case *p.job.Spec.RunPolicy.Suspend:
+		p.enroll()
+		if p.succeededBefore() {
+			p.finish(v1.JobSucceeded, corev1.EventTypeNormal, p.successMessage())
+		} else {
+			p.suspend()
+		}
+	case p.missedSuspension():
 		p.enroll()
 		p.suspend()
 	default:

@@ -214,6 +214,27 @@ func TestResumeRunsTheCompletedAgain(t *testing.T) {
 	w.exit("worker-0", 0).rest().wantState("Succeeded")
 }
 
+// TestSuspendedAfterItsSuccess: what had come to its end before anybody looked is not run again, and
+// what comes to it because of the suspension has not.
+func TestSuspendedAfterItsSuccess(t *testing.T) {
+	w := running(t, masterAndWorkers("OnFailure")).exit("master-0", 0)
+	suspendTo(true)(w)
+	w.rest().wantState("Succeeded")
+	if w.told(reasonSuspended) != 0 || w.Job.Status.CompletionTime == nil {
+		t.Errorf("events: %v, completed at %v", w.heard, w.Job.Status.CompletionTime)
+	}
+	suspendTo(false)(w)
+	w.rest().wantState("Succeeded")
+
+	w = running(t, masterAndWorkers("OnFailure"))
+	pods := w.Pods
+	suspendTo(true)(w)
+	w.look().wantState("Suspended")
+	w.Pods = pods
+	w.terminate("master-0", 30).exit("master-0", 0)
+	w.look().wantState("Suspended")
+}
+
 // TestCreatedSuspended: nothing is made, and the template at the resume counts (E13).
 func TestCreatedSuspended(t *testing.T) {
 	job := parseJob(t, masterAndWorkers("OnFailure"))

@@ -36,6 +36,16 @@ func (p *pass) suspend() {
 	p.dropProvisioning()
 }
 
+// succeededBefore: the job had come to its end when it was suspended, and only nobody had looked.
+// It is not run again.
+func (p *pass) succeededBefore() bool {
+	if isTrue(p.status, v1.JobSuspended) {
+		return false
+	}
+	p.rememberCompleted()
+	return p.succeeded()
+}
+
 // resume begins a suspended job anew: the incidents of its earlier life don't count, and
 // what had completed runs again, because the ranks need one another.
 func (p *pass) resume() {
