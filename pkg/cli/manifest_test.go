@@ -1,14 +1,20 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"lockstep.dev/lockstep/examples"
+	"lockstep.dev/lockstep/pkg/controller"
 )
 
 // mangle changes a few lines of manifests: gone, twice, elsewhere, or with another value.
@@ -71,5 +77,32 @@ func TestMangledManifestsArePlannedOrRefused(t *testing.T) {
 	}
 	if codes[exitYes] < 20 || codes[exitNo] < 20 || codes[exitError] < 20 {
 		t.Errorf("exit codes %v: the sample says little", codes)
+	}
+}
+
+// Who plans a job that runs already is told so, instead of that nothing waits.
+func TestAJobOfTheClusterIsNamed(t *testing.T) {
+	job, err := examples.Files.ReadFile("pytorch-job-example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		running string
+		want    []string
+	}{
+		{"another", nil},
+		{"pytorch-job-example", []string{"standard input: document 1: PyTorchJob default/pytorch-job-example: has pods in the cluster; " +
+			"they are taken as they are there, and one like it beside it needs another name"}},
+	} {
+		w := newWorld()
+		w.Pods = []*corev1.Pod{{ObjectMeta: metav1.ObjectMeta{
+			Name: "x", Namespace: "default", Labels: map[string]string{controller.LabelJobName: tt.running},
+		}}}
+		if err := w.addManifests([]string{"-"}, bytes.NewReader(job), "default", "lockstep"); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(w.notes, tt.want) {
+			t.Errorf("%s runs: %q, want %q", tt.running, w.notes, tt.want)
+		}
 	}
 }

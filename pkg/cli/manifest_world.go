@@ -75,7 +75,7 @@ func (w *world) addManifests(names []string, stdin io.Reader, namespace, schedul
 	}
 	for _, pod := range w.Pods {
 		a.known["Pod "+pod.Namespace+"/"+pod.Name] = true
-		a.noteJob(pod)
+		a.noteJob(pod, true)
 	}
 	for _, group := range w.PodGroups {
 		a.known["PodGroup "+group.Namespace+"/"+group.Name] = true
@@ -95,13 +95,14 @@ type admission struct {
 	schedulerName string
 	priorities    priorities
 	known         map[string]bool   // objects, as declared.name
-	jobs          map[gang.Key]bool // that have pods
+	jobs          map[gang.Key]bool // that have pods, and whether those are in the cluster
 }
 
 // noteJob remembers the job that a pod belongs to.
-func (a *admission) noteJob(pod *corev1.Pod) {
+func (a *admission) noteJob(pod *corev1.Pod, inCluster bool) {
 	if job := pod.Labels[controller.LabelJobName]; job != "" {
-		a.jobs[gang.Key{Namespace: pod.Namespace, Name: job}] = true
+		key := gang.Key{Namespace: pod.Namespace, Name: job}
+		a.jobs[key] = a.jobs[key] || inCluster
 	}
 }
 
@@ -179,7 +180,7 @@ func (a *admission) admitPod(pod *corev1.Pod) error {
 	}
 	pod.UID = types.UID(pod.Namespace + "/" + pod.Name) // copies of manifests have each other's
 	a.Pods = append(a.Pods, pod)
-	a.noteJob(pod)
+	a.noteJob(pod, false)
 	a.declare(pod)
 	return nil
 }
@@ -214,7 +215,10 @@ func (a *admission) admitGroup(group *schedulingv1alpha1.PodGroup) error {
 func (a *admission) admitJob(d declared, job *kubeflowv1.PyTorchJob) error {
 	key := gang.Key{Namespace: job.Namespace, Name: job.Name}
 	a.declared[key] = true
-	if a.jobs[key] {
+	if inCluster, hasPods := a.jobs[key]; hasPods {
+		if inCluster {
+			a.notes = append(a.notes, d.note("has pods in the cluster; they are taken as they are there, and one like it beside it needs another name"))
+		}
 		return nil
 	}
 	pods, group, note, err := expand(job, a.schedulerName)
