@@ -92,6 +92,7 @@ func (p *Lockstep) queueKey(entity fwk.QueuedEntityInfo) queue.Key {
 
 // EventsToRegister names what may make a gang fit. The hint wakes only the
 // member that is tried for its gang; it wakes the others when it got a place.
+// A pod whose label is taken away is a member no more: no gang wakes it.
 // It is what the scheduler asks first when a profile has all its plugins, and an error
 // ends the start.
 func (p *Lockstep) EventsToRegister(context.Context) ([]fwk.ClusterEventWithHint, error) {
@@ -102,6 +103,7 @@ func (p *Lockstep) EventsToRegister(context.Context) ([]fwk.ClusterEventWithHint
 	return []fwk.ClusterEventWithHint{
 		{Event: fwk.ClusterEvent{Resource: fwk.Node, ActionType: nodeChanges}, QueueingHintFn: p.hint},
 		{Event: fwk.ClusterEvent{Resource: fwk.AssignedPod, ActionType: fwk.Delete | fwk.UpdatePodScaleDown}, QueueingHintFn: p.hint},
+		{Event: fwk.ClusterEvent{Resource: fwk.TargetPod, ActionType: fwk.UpdatePodLabel}, QueueingHintFn: p.freed},
 	}, nil
 }
 
@@ -110,6 +112,20 @@ func (p *Lockstep) hint(_ klog.Logger, pod *v1.Pod, _, _ any) (fwk.QueueingHint,
 		return fwk.QueueSkip, nil
 	}
 	return fwk.Queue, nil
+}
+
+// freed wakes a pod that was a member and is none now.
+func (p *Lockstep) freed(_ klog.Logger, _ *v1.Pod, before, after any) (fwk.QueueingHint, error) {
+	old, _ := before.(*v1.Pod)
+	pod, _ := after.(*v1.Pod)
+	if old == nil || pod == nil {
+		return fwk.Queue, nil
+	}
+	_, was := kube.GangOf(old)
+	if _, is := kube.GangOf(pod); was && !is {
+		return fwk.Queue, nil
+	}
+	return fwk.QueueSkip, nil
 }
 
 // SignPod keeps members out of the framework's batches, which reuse one pod's

@@ -1,12 +1,15 @@
 package integration
 
 import (
+	"fmt"
 	"testing"
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"lockstep.dev/lockstep/pkg/devcluster/fakenodes"
+	"lockstep.dev/lockstep/pkg/kube"
 )
 
 // Pods whose PodGroup does not exist have nothing but themselves that could say why they wait.
@@ -38,6 +41,29 @@ func TestJoinedByAnotherPriority(t *testing.T) {
 	w.awaitPodReason("grows-worker-1", "MixedPriority", why)
 	w.awaitEventOn("grows-worker-1", "MixedPriority")
 	w.awaitMessage("grows", "Placed", "1 member has a node; 1 is needed; 1 more may not be tried: "+why)
+}
+
+// Pods that wait for their gang, for its PodGroup or for room are let go alone: their label is taken away.
+func TestLabelTakenAway(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 2)
+	few := gangOf("few", 1, "1")
+	few.floor = 2
+	w.create(few)
+	w.createPods(w.pods(gangOf("orphan", 1, "1")))
+	w.create(gangOf("huge", 3, "8"))
+	w.awaitReason("few", "WaitingForMembers")
+	w.awaitReason("huge", "Impossible")
+	w.awaitEventOn("orphan-worker-0", "PodGroupNotFound")
+	for _, name := range []string{"few-worker-0", "orphan-worker-0", "huge-worker-0"} {
+		patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:null}}}`, kube.PodGroupLabel)
+		_, err := env.client.CoreV1().Pods(w.namespace).Patch(w.ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+		w.must(err)
+		w.await(name+" alone", func() (bool, string) {
+			pod, err := env.client.CoreV1().Pods(w.namespace).Get(w.ctx, name, metav1.GetOptions{})
+			w.must(err)
+			return pod.Spec.NodeName != "", fmt.Sprint(pod.Status.Conditions)
+		})
+	}
 }
 
 // awaitPodReason waits until a pod's own condition says why it waits.
