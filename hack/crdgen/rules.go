@@ -300,10 +300,13 @@ func specRules() []apiextensions.ValidationRule {
 
 // immutableRules hold what a job may not change once it has started and while it is
 // not suspended. Its pods were made from these fields. The templates may change in the very
-// update that suspends it as well: Kueue takes back what it has added then.
+// update that suspends it as well: Kueue takes back what it has added then. And while pods
+// cannot be made and none runs they may, for they can be the reason.
 func immutableRules(root *apiextensions.JSONSchemaProps) []apiextensions.ValidationRule {
-	const idle = "!has(oldSelf.status) || !has(oldSelf.status.startTime) || (has(oldSelf.status.conditions) && " +
+	const idle = "!oldSelf.?status.?startTime.hasValue() || (has(oldSelf.status.conditions) && " +
 		"oldSelf.status.conditions.exists(c, c.type == 'Suspended' && c.status == 'True'))"
+	const unmade = "(has(oldSelf.status.conditions) && oldSelf.status.conditions.exists(c, c.type == 'CreateFailed' && c.status == 'True') && " +
+		"['Master', 'Worker'].all(r, oldSelf.status.?replicaStatuses[?r].?active.orValue(0) == 0))"
 	frozen := func(fieldPath, condition string) apiextensions.ValidationRule {
 		return apiextensions.ValidationRule{
 			Rule:      idle + " || (" + condition + ")",
@@ -325,7 +328,7 @@ func immutableRules(root *apiextensions.JSONSchemaProps) []apiextensions.Validat
 		inBoth := fmt.Sprintf("!('%[1]s' in self.spec.pytorchReplicaSpecs && '%[1]s' in oldSelf.spec.pytorchReplicaSpecs) || ", role)
 		path := fmt.Sprintf(".pytorchReplicaSpecs['%s'].", role)
 		rules = append(rules,
-			frozen(path+"template", "self.spec.?runPolicy.?suspend.orValue(false) || "+inBoth+sameTemplate(root, role)),
+			frozen(path+"template", "self.spec.?runPolicy.?suspend.orValue(false) || "+unmade+" || "+inBoth+sameTemplate(root, role)),
 			frozen(path+"restartPolicy", inBoth+orEmpty("self."+parent, "restartPolicy")+" == "+orEmpty("oldSelf."+parent, "restartPolicy")))
 	}
 	var elastic strings.Builder

@@ -213,6 +213,7 @@ func TestUpdate(t *testing.T) {
 	const (
 		started   = "status: {startTime: '2026-01-01T00:00:00Z', conditions: [{type: Created, status: 'True'}]}"
 		suspended = "status: {startTime: '2026-01-01T00:00:00Z', conditions: [{type: Suspended, status: 'True'}]}"
+		unmade    = "status: {startTime: '2026-01-01T00:00:00Z', conditions: [{type: CreateFailed, status: 'True'}]}"
 		newImage  = "spec: {pytorchReplicaSpecs: {Worker: {template: {spec: {containers: [{name: pytorch, image: other}]}}}}}"
 		three     = "spec: {pytorchReplicaSpecs: {Worker: {replicas: 3}}}"
 		elastic   = "spec: {pytorchReplicaSpecs: {Master: null}, elasticPolicy: {minReplicas: 1, maxReplicas: 3}}"
@@ -222,6 +223,11 @@ func TestUpdate(t *testing.T) {
 			"spec.pytorchReplicaSpecs[Worker].template: Forbidden: field is immutable while running"},
 		{"a suspended job's template", suspended, newImage, ""},
 		{"a new job's template", "{}", newImage, ""},
+		{"the template of a job whose pods cannot be made", unmade, newImage, ""},
+		{"that of one that runs all the same", unmade + "\nstatus: {replicaStatuses: {Master: {active: 1}, Worker: {active: 0}}}", newImage,
+			"spec.pytorchReplicaSpecs[Worker].template: Forbidden: field is immutable while running"},
+		{"the size of a job whose pods cannot be made", unmade, three,
+			"spec.pytorchReplicaSpecs[Worker].replicas: Forbidden: field is immutable while running"},
 		{"a template while it is suspended", started, newImage + "\nspec: {runPolicy: {suspend: true}}", ""},
 		{"a size while it is suspended", started, three + "\nspec: {runPolicy: {suspend: true}}",
 			"spec.pytorchReplicaSpecs[Worker].replicas: Forbidden: field is immutable while running"},

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	scheduling "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
@@ -173,19 +174,27 @@ func TestLivePriorityClass(t *testing.T) {
 	})
 }
 
-// TestLiveFractionalGPU: the apiserver's words, with the path in the job.
+// TestLiveFractionalGPU: the apiserver's words, with the path in the job, which its author then mends.
 func TestLiveFractionalGPU(t *testing.T) {
 	l := newLive(t)
 	l.must(l.create(`{spec: {pytorchReplicaSpecs: {Master: {template: {spec: {containers: [
 		{name: pytorch, image: a, resources: {limits: {nvidia.com/gpu: 500m}}}]}}}}}}`))
 	const want = "spec.pytorchReplicaSpecs[Master].template.spec.containers[0].resources.limits[nvidia.com/gpu]: " +
 		`Invalid value: "500m": must be an integer`
+	mended := `{"spec":{"pytorchReplicaSpecs":{"Master":{"template":{"spec":{"containers":[
+		{"name":"pytorch","image":"a","resources":{"limits":{"nvidia.com/gpu":1}}}]}}}}}}`
 	if got := l.awaitEvent("FailedCreatePod"); !strings.Contains(got, want) {
 		t.Errorf("event: %s\nwant:  %s", got, want)
 	}
 	if len(l.pods()) != 0 || l.exists(&scheduling.PodGroup{}, l.name) {
 		t.Error("something was made for a job whose pods cannot be made")
 	}
+	l.await("a condition", func() (bool, any) {
+		c := condition(&l.job().Status, v1.JobCreateFailed)
+		return c != nil, c
+	})
+	l.must(l.client.Patch(l.ctx, l.job(), client.RawPatch(types.MergePatchType, []byte(mended))))
+	l.awaitPods("master-0")
 }
 
 // twoPods makes a quota of two pods. The apiserver hears of quotas by a watch of its own: this one

@@ -381,6 +381,35 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
+// TestMendedTemplate: the template of a job whose pods could not be made is mended; that is no suspension, and
+// pods that are there all the same are replaced.
+func TestMendedTemplate(t *testing.T) {
+	mend := func(j *v1.PyTorchJob) {
+		j.Spec.PyTorchReplicaSpecs[v1.Worker].Template.Spec.Containers[0].Image = "mended:2"
+	}
+	w := newWorld(t, parseJob(t, masterAndWorkers("OnFailure")))
+	w.Trouble = &Trouble{Reason: "FailedCreatePod", Message: "no such image", Retry: w.Now.Add(time.Minute)}
+	w.rest().wantPods("")
+	began := *w.Job.Status.StartTime
+	w.edit(mend)
+	w.Trouble = nil // it was another template's
+	w.rest().wantState("Created").wantPods("master-0 worker-0 worker-1")
+	if w.find("worker-1").Spec.Containers[0].Image != "mended:2" || w.told(reasonSuspended) != 0 || !w.Job.Status.StartTime.Equal(&began) {
+		t.Errorf("events %v, started at %v", w.heard, w.Job.Status.StartTime)
+	}
+
+	w = newWorld(t, parseJob(t, masterAndWorkers("OnFailure"))).rest()
+	w.vanish("worker-1")
+	w.Trouble = &Trouble{Reason: "FailedCreatePod", Message: "no such image", Retry: w.Now.Add(time.Minute)}
+	w.rest().wantPods("master-0 worker-0")
+	w.edit(mend)
+	w.Trouble = nil
+	w.rest().wantPods("master-0 worker-0 worker-1")
+	if w.find("worker-0").Spec.Containers[0].Image != "mended:2" {
+		t.Error("worker-0 is of the old template")
+	}
+}
+
 // TestProbe: before a job gets its first pods, the apiserver is asked for each role.
 func TestProbe(t *testing.T) {
 	w := newWorld(t, parseJob(t, masterAndWorkers("OnFailure"))).look()

@@ -65,13 +65,16 @@ func (p *pass) resume() {
 }
 
 // missedSuspension: the job was suspended, changed and resumed before it was looked at.
-// Nothing else changes the templates of a started job, so its pods are no longer its own.
+// Nothing else changes the templates of a started job that has pods, so its pods are no longer its own.
 // Templates are compared only when the job has changed: an upgrade may write them otherwise.
 func (p *pass) missedSuspension() bool {
 	seen := p.status.Progress
 	return strings.HasPrefix(seen.Templates, hashedAs) && seen.Generation != p.Job.Generation && !isTrue(p.status, v1.JobSuspended) &&
-		seen.Templates != hashTemplates(p.job)
+		seen.Templates != hashTemplates(p.job) && !p.unmade()
 }
+
+// unmade: pods could not be made, and there is none. The templates may be the reason, so they may be mended.
+func (p *pass) unmade() bool { return len(p.Pods) == 0 && isTrue(p.status, v1.JobCreateFailed) }
 
 // noteTemplates remembers what the job's pods are made from. A controller that has just started may be a
 // newer one, which writes the same templates in another way.
