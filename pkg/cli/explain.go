@@ -319,6 +319,10 @@ func (e *explanation) addShortages(o *kube.Offline, w *world, r *placement.Rejec
 		return
 	}
 	for i, m := range shortages(o, r) {
+		if r.Missing[i].Resource == placement.Hosts {
+			e.Missing = append(e.Missing, heldShortage{m, []holder{}})
+			continue
+		}
 		tree := newDomainTree(o, w, m.Resource)
 		e.Missing = append(e.Missing, heldShortage{m, tree.in(r.Missing[i].Domain)})
 		if r.Missing[i].Domain == 0 {

@@ -285,9 +285,12 @@ func shortages(o *kube.Offline, r *placement.Rejection) []shortage {
 	}
 	tree := o.Tree()
 	for _, m := range r.Missing {
-		domain := tree.Domains[m.Domain]
+		domain, resource := tree.Domains[m.Domain], "nodes"
+		if m.Resource != placement.Hosts {
+			resource = o.Vocabulary().Name(m.Resource)
+		}
 		list = append(list, shortage{
-			Level: tree.LevelName(domain.Level), Domain: domain.Path, Resource: o.Vocabulary().Name(m.Resource),
+			Level: tree.LevelName(domain.Level), Domain: domain.Path, Resource: resource,
 			Need: quantity(m.Resource, m.Need), Free: quantity(m.Resource, m.Free), Placeable: m.Placeable,
 		})
 	}

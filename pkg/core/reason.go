@@ -131,13 +131,15 @@ func missing(m placement.Missing, members int, has string, view View, names *clu
 	if m.Need <= m.Free {
 		return fmt.Sprintf("%s %s room for each kind of pod by itself, not for all of them", domain, has)
 	}
-	resource := names.Name(m.Resource)
 	room := fmt.Sprintf("room for %d of them", m.Placeable)
 	if members == 1 {
 		room = "no room for it"
 	}
+	if m.Resource == placement.Hosts {
+		return fmt.Sprintf("%s %s %s, %s short of %d, as no two of them share one", domain, has, room, count(int(m.Need-m.Free), "node"), m.Need)
+	}
 	return fmt.Sprintf("%s %s %s, %s %s short of %s",
-		domain, has, room, amount(m.Resource, m.Need-m.Free), resource, amount(m.Resource, m.Need))
+		domain, has, room, amount(m.Resource, m.Need-m.Free), names.Name(m.Resource), amount(m.Resource, m.Need))
 }
 
 // amount writes an amount as people write it: cores, binary sizes, plain numbers.

@@ -28,11 +28,14 @@ const (
 	SliceStuck Kind = "SliceIncomplete"
 )
 
+// Hosts stands for a resource where what lacks are nodes for members that never share one.
+const Hosts = -1
+
 // Missing says what one domain lacks for the whole gang.
 type Missing struct {
 	// Domain is the tree's number of the domain.
 	Domain int
-	// Resource is the place of the scarcest resource.
+	// Resource is the place of the scarcest resource, or Hosts.
 	Resource int
 	// Need is what all members ask for of it, Free what of it they could really use in
 	// the domain, slot by slot and class by class. Where every class fits by itself,
@@ -301,7 +304,13 @@ func (x *Index) nameScarcest(req Request, m *Missing, slots func(class int) int6
 			}
 		}
 	}
-	m.Resource = x.scarcest(req.Classes[m.Resource], m.Domain)
+	class := req.Classes[m.Resource]
+	scarcest, fits := x.scarcest(class, m.Domain)
+	if class.Apart != 0 && m.Free < fits {
+		m.Resource = Hosts
+		return
+	}
+	m.Resource = scarcest
 	need, usable, grain := int64(0), int64(0), int64(0)
 	for c, class := range req.Classes {
 		each := class.Requests.Get(m.Resource)
@@ -334,8 +343,8 @@ func gcd(a, b int64) int64 {
 }
 
 // scarcest is the resource that alone would allow the fewest members of a class
-// in a domain; among equals the one the class is chiefly about.
-func (x *Index) scarcest(class Class, d int) int {
+// in a domain, and how many; among equals the one the class is chiefly about.
+func (x *Index) scarcest(class Class, d int) (resource int, members int64) {
 	best, fewest := class.Requests.Primary(), int64(class.Count)+1
 	for resource, each := range slices.Backward(class.Requests) {
 
@@ -354,7 +363,7 @@ func (x *Index) scarcest(class Class, d int) int {
 			best, fewest = resource, n
 		}
 	}
-	return best
+	return best, min(fewest, int64(class.Count))
 }
 
 // eachNode visits the nodes of a domain in the tree's order until visit says stop.

@@ -203,6 +203,23 @@ func TestSolve(t *testing.T) {
 	}
 }
 
+// Members that never share a node lack nodes, however much of each resource these have.
+func TestRejectionNamesNodes(t *testing.T) {
+	nodes := racks("a", []int64{8, 8}, []int64{8})
+	one, eight := class(4, 1, 1), class(4, 1, 8)
+	one.Apart, eight.Apart = 1, 1
+	for _, tt := range []struct {
+		class    Class
+		resource int
+		free     int64
+	}{{one, Hosts, 3}, {eight, gpu, 24}} {
+		_, r := Solve(Request{Classes: []Class{tt.class}}, nodes, topology.Build(levels, nodes))
+		if m := r.Emptied[0]; m.Resource != tt.resource || m.Free != tt.free || m.Placeable != 3 {
+			t.Errorf("missing %+v, want resource %d, of which %d are usable", m, tt.resource, tt.free)
+		}
+	}
+}
+
 func TestRejectionNumbers(t *testing.T) {
 	nodes := racks("a", []int64{2, 1}, []int64{2, 2})
 	tree := topology.Build(levels, nodes)
