@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	yamlv3 "go.yaml.in/yaml/v3"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 )
@@ -117,6 +118,9 @@ func (d document) jsons() ([]json.RawMessage, error) {
 		}
 	}
 	value, err := yaml.YAMLToJSONStrict(d.text)
+	if err != nil && onlyMerged(d.text) {
+		value, err = yaml.YAMLToJSON(d.text)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s", d.where(), oneLine(err))
 	}
@@ -124,6 +128,13 @@ func (d document) jsons() ([]json.RawMessage, error) {
 		return nil, nil // comments only
 	}
 	return []json.RawMessage{value}, nil
+}
+
+// onlyMerged reports whether a document in which keys are said to be given twice has them
+// so by merges alone ("<<: *base" and what overrides it), which is as it should be.
+func onlyMerged(text []byte) bool {
+	var value any
+	return yamlv3.Unmarshal(text, &value) == nil
 }
 
 func jsonValues(text []byte) ([]json.RawMessage, error) {

@@ -228,12 +228,7 @@ func (a *admission) admitJob(d declared, job *kubeflowv1.PyTorchJob) error {
 		}
 		return err
 	}
-	if !a.known["PodGroup "+key.String()] {
-		if err := a.admitGroup(group); err != nil {
-			return err
-		}
-	}
-	for _, pod := range pods {
+	for _, pod := range pods { // before their group: what is wrong in them is wrong in its sums
 		if a.known["Pod "+pod.Namespace+"/"+pod.Name] {
 			return fmt.Errorf("its pod %s is declared as well, without label %s", pod.Name, controller.LabelJobName)
 		}
@@ -241,7 +236,10 @@ func (a *admission) admitJob(d declared, job *kubeflowv1.PyTorchJob) error {
 			return fmt.Errorf("pod %s: %w", pod.Name, err)
 		}
 	}
-	return nil
+	if a.known["PodGroup "+key.String()] {
+		return nil
+	}
+	return a.admitGroup(group)
 }
 
 // declare remembers that a gang was spoken of.
