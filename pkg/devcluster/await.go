@@ -32,7 +32,7 @@ func await(ctx context.Context, p *Process, what string, check func(context.Cont
 		case <-ctx.Done():
 			err = fmt.Errorf("%s: %w; last: %w", what, context.Cause(ctx), err)
 			if p != nil {
-				err = fmt.Errorf("%w\nthe end of %s:\n%s", err, p.logPath, logTail(p.logPath, tailLines))
+				err = fmt.Errorf("%w\nthe end of %s:\n%s", err, p.logPath, logTail(p.logPath, p.logStart, tailLines))
 			}
 			return err
 		}

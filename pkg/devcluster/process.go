@@ -3,7 +3,6 @@ package devcluster
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -137,7 +136,7 @@ func (p *Process) Failure() error {
 	if p.err != nil {
 		reason = p.err.Error()
 	}
-	return fmt.Errorf("%s ended (%s); the end of %s:\n%s", p.name, reason, p.logPath, logTail(p.logPath, tailLines))
+	return fmt.Errorf("%s ended (%s); the end of %s:\n%s", p.name, reason, p.logPath, logTail(p.logPath, p.logStart, tailLines))
 }
 
 // portWasTaken says whether the process has written that it lost the race for
@@ -152,25 +151,31 @@ func (p *Process) portWasTaken() bool {
 	return err == nil && bytes.Contains(text, []byte("address already in use"))
 }
 
-// logTail returns the last lines of a file, each indented.
-func logTail(path string, lines int) string {
+// logTail returns the last lines of a file from a place on, each indented: of a Go program that has
+// crashed those before the stacks of its goroutines, which hide the cause.
+func logTail(path string, from int64, lines int) string {
 	file, err := os.Open(filepath.Clean(path))
 	if err != nil {
 		return "  (" + err.Error() + ")"
 	}
 	defer file.Close()
-	const enough = 16 << 10
-	if _, err := file.Seek(-enough, io.SeekEnd); err != nil {
-		_, err = file.Seek(0, io.SeekStart) // shorter than that
-		if err != nil {
-			return "  (" + err.Error() + ")"
-		}
+	info, err := file.Stat()
+	if err != nil {
+		return "  (" + err.Error() + ")"
 	}
-	text, err := io.ReadAll(file)
-	if err != nil && !errors.Is(err, io.EOF) {
+	const enough = 16 << 10
+	from = max(from, info.Size()-enough)
+	text, err := io.ReadAll(io.NewSectionReader(file, from, enough))
+	if err != nil {
 		return "  (" + err.Error() + ")"
 	}
 	all := bytes.Split(bytes.TrimRight(text, "\n"), []byte("\n"))
+	for i, line := range all {
+		if bytes.HasPrefix(line, []byte("panic: ")) || bytes.HasPrefix(line, []byte("fatal error: ")) {
+			all = all[:i+1]
+			break
+		}
+	}
 	all = all[max(0, len(all)-lines):]
 	return "  " + string(bytes.Join(all, []byte("\n  ")))
 }

@@ -100,3 +100,15 @@ func TestStopKillsWhatIgnoresSIGTERM(t *testing.T) {
 		t.Errorf("after Stop: running %v, error %v; want an error that names the program", p.Running(), err)
 	}
 }
+
+func TestLogTailOfACrash(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	before := "panic: before\n"
+	text := before + "one\ntwo\nno space left on device\npanic: failed to create\n\ngoroutine 1 [running]:\nmain.main()\n\tmain.go:1\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := logTail(path, int64(len(before)), 2), "  no space left on device\n  panic: failed to create"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
