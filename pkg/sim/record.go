@@ -282,7 +282,7 @@ func sizeClass(name string, waits []wait) SizeClass {
 	}
 	n := len(waits)
 	c.MeanSeconds, c.MeanSlowdown = sum/float64(n), slowdown/float64(n)
-	c.P50Seconds, c.P99Seconds, c.MaxSeconds = waits[(n-1)/2].waited, waits[(n-1)*99/100].waited, waits[n-1].waited
+	c.P50Seconds, c.P99Seconds, c.MaxSeconds = waits[(n-1)/2].waited, waits[(n*99+99)/100-1].waited, waits[n-1].waited
 	return c
 }
 

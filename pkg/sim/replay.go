@@ -211,12 +211,15 @@ func (r *replay) submit(job *Job) error {
 
 // started takes in that a job got nodes, for the first time or after an eviction.
 func (r *replay) started(t *task) {
+	since := r.now
 	if t.started < 0 {
 		t.started = r.now
 		r.record.started(r.now, t, r.machine)
+	} else {
+		since += r.costs.RestartSeconds
 	}
-	t.charged, t.resized = r.now, r.now
-	t.work = work{done: t.work.done, at: r.now, since: r.now, rate: t.rate(t.size(), r.machine.largest())}
+	t.charged, t.resized = since, r.now
+	t.work = work{done: t.work.done, at: r.now, since: since, rate: t.rate(t.size(), r.machine.largest())}
 	r.elastic.started(t)
 	r.expect(t)
 }
@@ -231,7 +234,6 @@ func (r *replay) evict() {
 	r.live.victims = nil
 	for _, v := range victims {
 		t := v.task
-		r.record.charge(t, r.now)
 		whole := len(t.pods)-len(v.uids) < t.floor+t.masters()
 		if whole {
 			v.uids = nil
@@ -239,11 +241,14 @@ func (r *replay) evict() {
 				v.uids = append(v.uids, p.uid)
 			}
 		}
-		r.leave(t, v.uids)
 		if !whole {
+			r.record.charge(t, r.now)
+			r.leave(t, v.uids)
 			r.elastic.resize(t, autoscale.GiveWay)
 			continue
 		}
+		r.record.charge(t, r.now-t.work.unsaved(r.now, r.costs))
+		r.leave(t, v.uids)
 		t.version++ // it does not end as was expected
 		r.record.preempted(t, t.work.restart(r.now, r.costs))
 		r.elastic.ended(t)

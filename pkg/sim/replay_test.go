@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -94,6 +95,49 @@ func TestReplayCountsWork(t *testing.T) {
 	}
 	if r.AllocatedPercent != 75 || r.UsefulPercent != 50 {
 		t.Errorf("allocated %v %%, useful %v %%; want 75 and 50", r.AllocatedPercent, r.UsefulPercent)
+	}
+}
+
+// An eviction costs the work since the last checkpoint, and a restart once the job has room
+// again; neither is of use to anybody.
+func TestReplayPaysForAnEviction(t *testing.T) {
+	nodes, levels := smallCluster(t, 1)
+	urgent := job("urgent", 450, 100, 2, 8)
+	urgent.Priority = 50
+	jobs := []Job{job("long", 0, 1000, 2, 8), urgent, job("last", 2000, 1, 1, 8)}
+	for _, tt := range []struct {
+		costs  Costs
+		ends   int64 // of the long one
+		useful float64
+		lost   float64 // GPU seconds
+	}{
+		{Costs{RestartSeconds: 0, CheckpointSeconds: 300}, 1250, 55, 150 * 16},
+		{Costs{RestartSeconds: 60, CheckpointSeconds: 300}, 1310, 55, 210 * 16},
+		{Costs{RestartSeconds: 500, CheckpointSeconds: 450}, 1600, 55, 500 * 16},
+	} {
+		r, err := Replay(nodes, levels, jobs, ReplayOptions{Policy: "lockstep", Preemption: true, Costs: tt.costs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := 100 * float64(tt.ends) / 2000; math.Abs(r.AllocatedPercent-want) > 0.01 {
+			t.Errorf("%+v: allocated %v %%, want %v %%: the long one ends at %d", tt.costs, r.AllocatedPercent, want, tt.ends)
+		}
+		if math.Abs(r.UsefulPercent-tt.useful) > 0.01 || math.Abs(r.Preempted.LostGPUHours*3600-tt.lost) > 1 {
+			t.Errorf("%+v: useful %v %%, %v GPU hours lost", tt.costs, r.UsefulPercent, r.Preempted.LostGPUHours)
+		}
+	}
+}
+
+// Of less than a hundred waits 99 % are all of them.
+func TestWaitsByRank(t *testing.T) {
+	for _, tt := range []struct{ n, p50, p99 int64 }{{1, 1, 1}, {3, 2, 3}, {100, 50, 99}, {101, 51, 100}, {200, 100, 198}} {
+		waits := make([]wait, tt.n)
+		for i := range waits {
+			waits[i].waited = tt.n - int64(i)
+		}
+		if c := sizeClass("all", waits); c.P50Seconds != tt.p50 || c.P99Seconds != tt.p99 {
+			t.Errorf("of 1 to %d: p50 %d, p99 %d; want %d and %d", tt.n, c.P50Seconds, c.P99Seconds, tt.p50, tt.p99)
+		}
 	}
 }
 

@@ -10,7 +10,8 @@ type ReplayReport struct {
 	MakespanSeconds int64 `json:"makespan_seconds"`
 	// AllocatedPercent is the GPU time held, of all there was while jobs arrived.
 	AllocatedPercent float64 `json:"allocated_percent"`
-	// UsefulPercent is the part of it held by jobs that succeeded.
+	// UsefulPercent is the part of it held by jobs that succeeded, but for restarts after
+	// an eviction and for work that was then done again.
 	UsefulPercent float64 `json:"useful_percent"`
 	// KeptPercent is the GPU time that lay idle because it was reserved for somebody.
 	KeptPercent float64 `json:"kept_percent"`
@@ -48,9 +49,10 @@ type SizeClass struct {
 	GPUs        string  `json:"gpus"` // "1", "2-7", …
 	Jobs        int     `json:"jobs"`
 	MeanSeconds float64 `json:"mean_seconds"`
-	P50Seconds  int64   `json:"p50_seconds"`
-	P99Seconds  int64   `json:"p99_seconds"`
-	MaxSeconds  int64   `json:"max_seconds"`
+	// Half of the jobs, and 99 %, have waited for no longer than this.
+	P50Seconds int64 `json:"p50_seconds"`
+	P99Seconds int64 `json:"p99_seconds"`
+	MaxSeconds int64 `json:"max_seconds"`
 	// MeanSlowdown is the mean of (wait + run) / run, at least 1, with runs shorter
 	// than ten minutes counted as ten minutes.
 	MeanSlowdown float64 `json:"mean_slowdown"`
