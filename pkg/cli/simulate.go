@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"bufio"
-	"encoding/csv"
 	"fmt"
 	"io"
 	"os"
@@ -152,12 +150,9 @@ func headerOf(name string) ([]string, error) {
 		return nil, err
 	}
 	defer file.Close()
-	header, err := csv.NewReader(bufio.NewReader(file)).Read()
+	header, err := sim.Header(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: line 1: %w", name, err)
-	}
-	for i := range header {
-		header[i] = strings.TrimSpace(header[i])
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return header, nil
 }

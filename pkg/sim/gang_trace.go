@@ -144,6 +144,7 @@ func (j *Job) RunSeconds() int64 {
 // (without them the size is fixed), priority, required, preferred, queue, fails_at.
 func ReadJobs(r io.Reader) ([]Job, error) {
 	var jobs []Job
+	seen := map[string]bool{}
 	err := readTable(r, func(row row) error {
 		j := Job{
 			Name: row.text("job"), SubmitSeconds: row.number("submit_s"), DurationSeconds: row.number("duration_s"),
@@ -155,12 +156,15 @@ func ReadJobs(r io.Reader) ([]Job, error) {
 		j.MinWorkers, j.MaxWorkers = int(row.whole("min_workers", int64(j.Workers))), int(row.whole("max_workers", int64(j.Workers)))
 		j.readRest(row)
 		switch {
+		case j.Name == "" || seen[j.Name]:
+			row.fail(fmt.Errorf("column \"job\": %q is empty or was there before", j.Name))
 		case j.Workers < 1 || j.Workers > 1<<20 || j.DurationSeconds < 1:
 			row.fail(fmt.Errorf("job %s: workers and duration_s have to be at least 1, workers at most 2^20", j.Name))
 		case j.MinWorkers < 1 || j.MinWorkers > j.Workers || j.MaxWorkers < j.Workers || j.MaxWorkers > 1<<20:
 			row.fail(fmt.Errorf("job %s: min_workers %d, workers %d and max_workers %d have to be in this order, from 1 to 2^20",
 				j.Name, j.MinWorkers, j.Workers, j.MaxWorkers))
 		}
+		seen[j.Name] = true
 		jobs = append(jobs, j)
 		return row.err()
 	})

@@ -174,6 +174,11 @@ func TestBadTraces(t *testing.T) {
 			[]string{"line 2", "job j", "min_workers 3", "in this order"}},
 		{jobs, job + "j,0,10,1,1,1,1,0,NaN\n", []string{"line 2", "fails_at"}},
 		{machines, "node,gpu,cpu_milli,memory_mib\nn,1,1,1\nn,1,1,1\n", []string{"line 3", "\"n\""}},
+		{jobs, job + "j,0,10,1,1,1,1,0,\nj,0,10,1,1,1,1,0,\n", []string{"line 3", `column "job"`, `"j"`}},
+		{jobs, job + ",0,10,1,1,1,1,0,\n", []string{"line 2", `column "job"`, "empty"}},
+		{machines, "node,gpu,gpu,cpu_milli,memory_mib\nn,1,1,1,1\n", []string{"line 1", `"gpu" is there twice`}},
+		{machines, "node,gpu,cpu_milli,memory_mib\nn,1,1\n", []string{"line 2: wrong number of fields: 3, where the header has 4"}},
+		{machines, "node,gpu,cpu_milli,memory_mib\nn,1,1,\"1\n", []string{"line 2: extraneous"}},
 	}
 	for _, tt := range tests {
 		err := tt.read(tt.text)
@@ -186,6 +191,18 @@ func TestBadTraces(t *testing.T) {
 				t.Errorf("error %q does not name %q", err, part)
 			}
 		}
+	}
+}
+
+// Spreadsheets write a byte order mark before the first column.
+func TestTableOfASpreadsheet(t *testing.T) {
+	const table = byteOrderMark + "node,gpu,cpu_milli,memory_mib\r\nn,1,1,1\r\n"
+	nodes, _, err := ReadCluster(strings.NewReader(table), nil)
+	if err != nil || len(nodes) != 1 || nodes[0].Name != "n" {
+		t.Errorf("nodes %v, error %v", nodes, err)
+	}
+	if header, err := Header(strings.NewReader(table)); err != nil || header[0] != "node" {
+		t.Errorf("header %q, error %v", header, err)
 	}
 }
 

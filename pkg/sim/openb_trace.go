@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bufio"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -148,31 +149,70 @@ func (r row) fail(err error) {
 	}
 }
 
-// readTable calls each for every line after the header. Errors name the line.
-func readTable(r io.Reader, each func(row) error) error {
-	reader := csv.NewReader(r)
-	reader.ReuseRecord = true
+// Header is the names of a table's columns.
+func Header(r io.Reader) ([]string, error) {
+	_, header, err := openTable(r)
+	return header, err
+}
+
+// byteOrderMark is what spreadsheets put before a table.
+const byteOrderMark = "\ufeff"
+
+// openTable reads the first line of a table, and gives the reader of the others.
+func openTable(r io.Reader) (*csv.Reader, []string, error) {
+	text := bufio.NewReader(r)
+	if start, _ := text.Peek(len(byteOrderMark)); string(start) == byteOrderMark {
+		_, _ = text.Discard(len(byteOrderMark))
+	}
+	reader := csv.NewReader(text)
 	header, err := reader.Read()
 	if errors.Is(err, io.EOF) {
-		return errors.New("line 1: it is missing; it is to name the columns")
+		return nil, nil, errors.New("line 1: it is missing; it is to name the columns")
 	}
 	if err != nil {
-		return fmt.Errorf("line 1: %w", err)
+		return nil, nil, tableFault(err)
 	}
+	for i := range header {
+		header[i] = strings.TrimSpace(header[i])
+	}
+	return reader, header, nil
+}
+
+// tableFault says what is no table, and in which line.
+func tableFault(err error) error {
+	var parse *csv.ParseError
+	if errors.As(err, &parse) {
+		return fmt.Errorf("line %d: %w", parse.Line, parse.Err)
+	}
+	return err
+}
+
+// readTable calls each for every line after the header. Errors name the line.
+func readTable(r io.Reader, each func(row) error) error {
+	reader, header, err := openTable(r)
+	if err != nil {
+		return err
+	}
+	reader.ReuseRecord = true
 	column := map[string]int{}
 	for i, name := range header {
-		column[strings.TrimSpace(name)] = i
+		if _, twice := column[name]; twice && name != "" {
+			return fmt.Errorf("line 1: column %q is there twice", name)
+		}
+		column[name] = i
 	}
 	for {
 		values, err := reader.Read()
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
+		case errors.Is(err, csv.ErrFieldCount):
+			return fmt.Errorf("%w: %d, where the header has %d", tableFault(err), len(values), len(header))
+		case err != nil:
+			return tableFault(err)
 		}
-		line, _ := reader.FieldPos(0)
-		if err == nil {
-			err = each(row{column, values, new(error)})
-		}
-		if err != nil {
+		if err := each(row{column, values, new(error)}); err != nil {
+			line, _ := reader.FieldPos(0)
 			return fmt.Errorf("line %d: %w", line, err)
 		}
 	}
