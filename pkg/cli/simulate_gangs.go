@@ -112,9 +112,13 @@ func (r *gangsResult) tables() []reportTable {
 	shares := [][]string{{"POLICY", "QUEUE", "WEIGHT", "JOBS", "MEAN WAIT", "GPU HOURS", "BORROWED", "FAIR", "OF FAIR %"}}
 	for _, p := range r.Policies {
 		for _, q := range p.Queues {
+			ofFair := "-"
+			if q.OfFairPercent != nil {
+				ofFair = fixed(*q.OfFairPercent)
+			}
 			shares = append(shares, []string{
 				p.Policy, q.Queue, fmt.Sprint(q.Weight), fmt.Sprint(q.Jobs), span(q.MeanWaitSeconds), fmt.Sprintf("%.0f", q.GPUHours),
-				fmt.Sprintf("%.0f", q.BorrowedGPUHours), fmt.Sprintf("%.0f", q.FairGPUHours), fixed(q.OfFairPercent),
+				fmt.Sprintf("%.0f", q.BorrowedGPUHours), fmt.Sprintf("%.0f", q.FairGPUHours), ofFair,
 			})
 		}
 	}

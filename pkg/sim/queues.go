@@ -22,8 +22,8 @@ type QueueShare struct {
 	// wait for at each moment gets it by strict priority, then weighted max-min fairness.
 	BorrowedGPUHours float64 `json:"borrowed_gpu_hours"`
 	FairGPUHours     float64 `json:"fair_gpu_hours"`
-	// OfFairPercent is the first of the second.
-	OfFairPercent float64 `json:"of_fair_percent"`
+	// OfFairPercent is the first of the second; nil where nothing was due to it.
+	OfFairPercent *float64 `json:"of_fair_percent,omitempty"`
 	// Jobs that started, and how long they had waited for it.
 	Jobs            int     `json:"jobs"`
 	MeanWaitSeconds float64 `json:"mean_wait_seconds"` // a sum until the end
@@ -158,11 +158,16 @@ func (e *entry) gpus() int64 {
 	return workers * e.task.GPUsPerWorker
 }
 
+// leastFair is the GPU hours below which what is fair is the rounding of shares.
+const leastFair = 1e-4
+
 // sumUpQueues turns what was gathered into ratios.
 func (r *record) sumUpQueues() {
 	for i := range r.rep.Queues {
 		q := &r.rep.Queues[i]
-		q.OfFairPercent = 100 * q.BorrowedGPUHours / max(q.FairGPUHours, 1e-9)
+		if q.FairGPUHours > leastFair {
+			q.OfFairPercent = new(100 * q.BorrowedGPUHours / q.FairGPUHours)
+		}
 		q.MeanWaitSeconds /= float64(max(1, q.Jobs))
 	}
 }

@@ -57,8 +57,8 @@ func TestReplaySharesOfTheTrace(t *testing.T) {
 func wantFair(t *testing.T, r *ReplayReport, within float64) {
 	t.Helper()
 	for _, q := range r.Queues {
-		if math.Abs(q.OfFairPercent-100) > within {
-			t.Errorf("queue %s of weight %d borrowed %.0f GPU hours while somebody waited, %.1f %% of what is fair", q.Queue, q.Weight, q.BorrowedGPUHours, q.OfFairPercent)
+		if math.Abs(*q.OfFairPercent-100) > within {
+			t.Errorf("queue %s of weight %d borrowed %.0f GPU hours while somebody waited, %.1f %% of what is fair", q.Queue, q.Weight, q.BorrowedGPUHours, *q.OfFairPercent)
 		}
 	}
 }
@@ -87,6 +87,9 @@ func TestReplayTellsUnfair(t *testing.T) {
 		for i, q := range r.Queues {
 			if q.BorrowedGPUHours != tt.borrows[i] || q.FairGPUHours < tt.due[i]-0.01 || q.FairGPUHours > tt.due[i]+0.01 {
 				t.Errorf("%d guaranteed: %+v, want %v GPU hours of %v", tt.guaranteed, q, tt.borrows[i], tt.due[i])
+			}
+			if due := tt.due[i] > 0; due != (q.OfFairPercent != nil) {
+				t.Errorf("%d guaranteed: %+v: a share of what is fair where nothing is, or none", tt.guaranteed, q)
 			}
 		}
 	}
