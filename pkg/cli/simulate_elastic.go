@@ -133,12 +133,10 @@ func (r *elasticResult) page() reportPage {
 	goodput := chart{Title: "Goodput of elastic jobs", X: "load", Y: "%"}
 	others := chart{Title: "Mean time of all other jobs", X: "load", Y: "hours from submission to end"}
 	size := func(name string, figures func(elasticLoad) sim.ElasticFigures) {
-		g, o := series{Name: name}, series{Name: name}
-		for _, l := range r.Loads {
-			g.Points = append(g.Points, point{l.Load, figures(l).GoodputPercent})
-			o.Points = append(o.Points, point{l.Load, figures(l).OthersMeanSeconds / 3600})
+		for i, l := range r.Loads {
+			goodput.add(name, i, fixed(l.Load), figures(l).GoodputPercent)
+			others.add(name, i, fixed(l.Load), figures(l).OthersMeanSeconds/3600)
 		}
-		goodput.Series, others.Series = append(goodput.Series, g), append(others.Series, o)
 	}
 	size("fixed", func(l elasticLoad) sim.ElasticFigures { return l.Fixed })
 	size("elastic", func(l elasticLoad) sim.ElasticFigures { return l.Elastic })
