@@ -135,6 +135,11 @@ func TestLoadThatDoesNotFitStartsNothing(t *testing.T) {
 			t.Errorf("%s: error %v does not say it", name, err)
 		}
 	}
+	recovery, _ := Find("recovery")
+	if _, err := recovery.Measure(t.Context(), Settings{Nodes: 1, Shapes: []Shape{{1, 1}}, Quick: true}); err == nil ||
+		!strings.Contains(err.Error(), "10 gangs of 8 pods with 1 GPUs do not fit on 1 nodes of 8 GPUs") {
+		t.Errorf("recovery: error %v does not say it", err)
+	}
 }
 
 // A gang is passed on with its last pod, whatever came in between.

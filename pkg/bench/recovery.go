@@ -28,6 +28,9 @@ func measureRecovery(ctx context.Context, s Settings, report *Report) error {
 		kills = 3
 	}
 	stage := newStage(s)
+	if err := stage.check(comers(kills)); err != nil {
+		return err
+	}
 	if err := stage.start(ctx, s); err != nil {
 		return err
 	}
@@ -43,11 +46,14 @@ func measureRecovery(ctx context.Context, s Settings, report *Report) error {
 	return nil
 }
 
+// comers are the gangs that come or are torn: three for each kill, and one at the end.
+func comers(kills int) load { return load{Shape: Shape{3*kills + 1, tornSize}, gpus: 1} }
+
 func (t *turn) recovery(ctx context.Context, held Shape, kills int) error {
 	if err := t.hold(ctx, held); err != nil {
 		return err
 	}
-	l := load{Shape: Shape{3*kills + 1, tornSize}, gpus: 1}
+	l := comers(kills)
 	if err := t.createGroups(ctx, l); err != nil {
 		return err
 	}
