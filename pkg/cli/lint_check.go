@@ -84,6 +84,13 @@ func lintObject(text []byte) ([]finding, error) {
 		return nil, errPassedOver
 	}
 	findings := lintFields(object, t)
+	if unquoted := unquotedMetadata(object); len(unquoted) > 0 {
+		findings = append(findings, unquoted...)
+		var err error
+		if text, err = json.Marshal(object); err != nil {
+			return nil, err
+		}
+	}
 	findings = append(findings, lintMetadata(object)...)
 	all, err := definitions()
 	if err != nil {

@@ -137,11 +137,16 @@ func wrongType(err *field.Error) (message string, ok bool) {
 	if !ok || typeNames[wants] == "" || typeNames[is] == "" {
 		return "", false
 	}
-	message = fmt.Sprintf("must be %s, not %s", typeNames[wants], typeNames[is])
+	return misfit(wants, is), true
+}
+
+// misfit says that a value is of one of JSON's types where another is wanted.
+func misfit(wants, is string) string {
+	message := fmt.Sprintf("must be %s, not %s", typeNames[wants], typeNames[is])
 	if strings.HasSuffix(wants, "string") && is != "object" && is != "array" && is != "null" {
 		message += ": put it in quotes"
 	}
-	return message, true
+	return message
 }
 
 func wording(err *field.Error) string {

@@ -162,6 +162,36 @@ var ourAnnotations = []string{
 
 var ourLabels = []string{kube.QueueLabel}
 
+// unquotedMetadata finds labels and annotations that are no strings, which no definition
+// speaks of. They are put in quotes, so that the rest of the object can be judged.
+func unquotedMetadata(object map[string]any) []finding {
+	metadata, _ := object["metadata"].(map[string]any)
+	var findings []finding
+	for _, kind := range []string{"annotations", "labels"} {
+		given, _ := metadata[kind].(map[string]any)
+		for _, name := range sortedKeys(given) {
+			is := ""
+			switch given[name].(type) {
+			case bool:
+				is = "boolean"
+			case int64:
+				is = "integer"
+			case float64:
+				is = "number"
+			case []any:
+				is = "array"
+			case map[string]any:
+				is = "object"
+			default:
+				continue
+			}
+			given[name] = fmt.Sprint(given[name])
+			findings = append(findings, fault("metadata."+kind+"["+name+"]", misfit("string", is)))
+		}
+	}
+	return findings
+}
+
 // lintMetadata finds annotations and labels with our prefix that mean nothing: nobody else says so.
 func lintMetadata(object map[string]any) []finding {
 	metadata, _ := object["metadata"].(map[string]any)
