@@ -78,10 +78,15 @@ func (a *Advisor) sizing(stored *v1.PyTorchJob, workers []*corev1.Pod) sizing {
 	if at := a.asked[stored.UID]; at.After(last) {
 		last = at
 	}
-	settled := len(s.pods) == int(*progress.Workers) && leaving == 0 && (s.asked == *progress.Workers || progress.Granted != nil)
+	// What was asked for may never be in effect: only what the controller makes of it is waited for.
+	least, most := *job.Spec.ElasticPolicy.MinReplicas, *job.Spec.ElasticPolicy.MaxReplicas
+	target := terms.Allowed(min(max(s.asked, least), most), least, most)
+	exhausted := terms.MaxResizes >= 0 && progress.Resizes >= terms.MaxResizes
+	followed := target == *progress.Workers || progress.Granted != nil || exhausted
+	settled := len(s.pods) == int(*progress.Workers) && leaving == 0 && followed
 	switch s.moving = !settled && now.Before(last.Add(underWay)); {
 	case s.moving:
-	case terms.MaxResizes >= 0 && progress.Resizes >= terms.MaxResizes:
+	case exhausted:
 		s.apart = &controller.Advice{Verdict: "MaxResizes", Reason: fmt.Sprintf(
 			"the job has been resized as often as %s allows: %d", v1.AnnotationMaxResizes, progress.Resizes)}
 	case len(s.pods) == 0 || len(s.pods) < int(*job.Spec.ElasticPolicy.MinReplicas):
