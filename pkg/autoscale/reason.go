@@ -66,8 +66,8 @@ func (r *round) reason(i int, v *vessel, target int) (Verdict, string) {
 	case v.most == v.home && r.unmet != "":
 		return Reserved, stays + fmt.Sprintf("gang %s waits, and what is idle is for it", r.unmet)
 	case v.Settled < r.cooldown(v.Job):
-		return Settling, stays + fmt.Sprintf("it has had this size for %s, and changes at most once in %s",
-			span(v.Settled), span(r.cooldown(v.Job)))
+		// What is written once and read later names no age: it would be that of the writing.
+		return Settling, stays + fmt.Sprintf("it came to this size less than %s ago, and changes at most once in that time", span(r.cooldown(v.Job)))
 	case !v.wants():
 		gain := v.Speed(v.unworthy)/v.Speed(v.Current) - 1
 		return Unworthy, stays + fmt.Sprintf("%s would make it %s faster, which in the %s that are counted on gains less than twice the %s of a restart",

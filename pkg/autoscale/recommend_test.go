@@ -131,7 +131,7 @@ func TestRecommend(t *testing.T) {
 			name: "a size is kept for a while", idle: 4,
 			jobs:   []autoscale.Job{with(old("a", 2, 2, 8), func(j *autoscale.Job) { j.Settled = 9 * time.Minute })},
 			want:   []string{"a 2 Settling"},
-			reason: "stays at 2 Workers: it has had this size for 9m0s, and changes at most once in 10m0s",
+			reason: "stays at 2 Workers: it came to this size less than 10m0s ago, and changes at most once in that time",
 		},
 		{
 			name: "a job has its own cool-down", idle: 6,
