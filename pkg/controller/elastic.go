@@ -165,21 +165,27 @@ func (p *pass) notice(pod *corev1.Pod) *int64 {
 // that holds the rendezvous is lost, and at a change of membership after the range,
 // which each of them was started with, has changed.
 func (p *pass) restartGang(deaths []death) {
-	elastic := p.job.Spec.ElasticPolicy
-	if elastic == nil {
+	if p.job.Spec.ElasticPolicy == nil {
 		return
 	}
-	lost := p.storeLost(deaths)
-	if !lost && !(p.resized && p.rangeChanged()) {
+	lost, ranged := p.storeLost(deaths), p.rangeChanged()
+	if !lost && !ranged {
 		return
 	}
 	p.ranged = !lost && p.replacing.size() == 0
 	for _, m := range p.members {
-		if m.role == v1.Worker && m.pod != nil && !p.accounted(m.pod) && !p.completed.has(m.role, m.index) &&
-			m.pod.Status.Phase == corev1.PodRunning {
+		if !p.stays(m) {
+			continue
+		}
+		if phase := m.pod.Status.Phase; phase == corev1.PodRunning || ranged && phase == corev1.PodPending {
 			p.writeOff(m, m.pod)
 		}
 	}
+}
+
+// stays: the member is a Worker whose pod is neither replaced nor done.
+func (p *pass) stays(m member) bool {
+	return m.role == v1.Worker && m.pod != nil && !p.accounted(m.pod) && !p.completed.has(m.role, m.index)
 }
 
 // storeLost: worker-0 has ended, and with it the store in which the others meet.
@@ -193,15 +199,24 @@ func (p *pass) storeLost(deaths []death) bool {
 	})
 }
 
-// rangeChanged: a running Worker was started with another range than the job has now.
+// rangeChanged: Workers change that were started with another range than the job has now. A Worker that
+// joins them, or has just done so, knows the new one.
 func (p *pass) rangeChanged() bool {
+	old, joined := false, p.resized
 	for _, m := range p.members {
-		if m.role != v1.Worker || m.pod == nil {
-			continue
-		}
-		if trainer := v1.Trainer(&m.pod.Spec); trainer != nil && hasEnv(trainer.Env, nnodes) {
-			return !slices.Contains(trainer.Env, corev1.EnvVar{Name: nnodes, Value: p.nnodes()})
+		switch {
+		case m.role != v1.Worker || p.completed.has(m.role, m.index):
+		case !p.stays(m), p.knowsRange(m.pod):
+			joined = true
+		default:
+			old = true
 		}
 	}
-	return false
+	return old && joined
+}
+
+// knowsRange: the pod was started with the range that the job has now.
+func (p *pass) knowsRange(pod *corev1.Pod) bool {
+	trainer := v1.Trainer(&pod.Spec)
+	return trainer == nil || !hasEnv(trainer.Env, nnodes) || slices.Contains(trainer.Env, corev1.EnvVar{Name: nnodes, Value: p.nnodes()})
 }

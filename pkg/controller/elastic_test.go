@@ -217,6 +217,50 @@ func TestRangeChanged(t *testing.T) {
 	}
 }
 
+// TestRangeChangedAndWorkerLost: a Worker that is replaced after the range has changed is a change of members
+// as well. It would know another range than its peers.
+func TestRangeChangedAndWorkerLost(t *testing.T) {
+	wide := func(j *v1.PyTorchJob) { j.Spec.ElasticPolicy.MaxReplicas = new(int32(6)) }
+	threeWorkers := strings.Replace(elasticJob, "replicas: 2", "replicas: 3", 1)
+	for name, happens := range map[string]func(*world){
+		"killed":  func(w *world) { w.edit(wide).rest().exit("worker-2", 137) },
+		"deleted": func(w *world) { w.edit(wide).rest().vanish("worker-2") },
+		"unseen":  func(w *world) { w.edit(wide).rest().vanish("worker-2").restarted() },
+		"changed while it was replaced": func(w *world) {
+			w.crashAfter = 2 // the status, and the old pod
+			w.exit("worker-2", 137).look().edit(wide)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := running(t, threeWorkers)
+			uid := w.find("worker-1").UID
+			happens(w)
+			w.rest().run().rest().wantState("Running").wantPods("worker-0 worker-1 worker-2")
+			for _, name := range []string{"worker-0", "worker-1", "worker-2"} {
+				if got := envOf(w.find(name))["PET_NNODES"]; got != "1:6" {
+					t.Errorf("%s knows the range %s, want 1:6", name, got)
+				}
+			}
+			if w.find("worker-1").UID == uid || w.restarts() > 1 {
+				t.Errorf("worker-1 is as old as before, or %d restarts were counted", w.restarts())
+			}
+			uid = w.find("worker-1").UID
+			if w.exit("worker-2", 137).rest().run().rest(); w.find("worker-1").UID != uid {
+				t.Error("restarted again, though all know the range")
+			}
+		})
+	}
+	t.Run("while the gang waits", func(t *testing.T) {
+		w := newWorld(t, parseJob(t, threeWorkers)).rest().edit(wide).rest().vanish("worker-2")
+		w.rest().run().rest().wantState("Running")
+		for _, name := range []string{"worker-0", "worker-1", "worker-2"} {
+			if got := envOf(w.find(name))["PET_NNODES"]; got != "1:6" {
+				t.Errorf("%s knows the range %s, want 1:6", name, got)
+			}
+		}
+	})
+}
+
 // TestGrowthIsNoLoss: a controller that ends while a job grows leaves Workers to be made; none was lost.
 func TestGrowthIsNoLoss(t *testing.T) {
 	w := running(t, elasticJob)

@@ -71,6 +71,11 @@ func TestAnyLife(t *testing.T) {
 					scaleTo(rapid.Int32Range(1, 6).Draw(r, "workers"))(w)
 				}
 			},
+			"range": func(r *rapid.T) {
+				if w.Job.Spec.ElasticPolicy != nil {
+					w.edit(func(j *v1.PyTorchJob) { j.Spec.ElasticPolicy.MaxReplicas = new(rapid.Int32Range(2, 6).Draw(r, "max")) })
+				}
+			},
 			"": func(r *rapid.T) {
 				if ended != "" && w.state() != string(ended) {
 					r.Fatalf("the job was %s and is %s", ended, w.state())
@@ -135,6 +140,15 @@ func calm(r *rapid.T, w *world) {
 	default:
 		p := newPass(w.Observed, w.settings)
 		p.enroll()
+		ranges := map[string]bool{}
+		for _, m := range p.members {
+			if m.pod != nil && m.role == v1.Worker && m.pod.Status.Phase == corev1.PodRunning {
+				ranges[envOf(m.pod)[nnodes]] = true
+			}
+		}
+		if len(ranges) > 1 {
+			r.Fatalf("Workers that know different ranges: %v", ranges)
+		}
 		for _, m := range p.members {
 			if !p.completed.has(m.role, m.index) && (m.pod == nil || m.pod.Status.Phase != corev1.PodRunning) {
 				r.Fatalf("%s does not run; pods: %s", m.name, w.pods())
