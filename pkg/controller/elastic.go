@@ -70,19 +70,27 @@ func (p *pass) resize() {
 	case progress.Workers == nil, p.yielded:
 		progress.Workers = &target
 	case target == *progress.Workers:
-	case t.MaxResizes >= 0 && progress.Resizes >= t.MaxResizes:
+	case *progress.Workers < *elastic.MinReplicas: // no gang any more, since the range was raised: at once
+		p.change(target)
+	case t.MaxResizes >= 0 && progress.Resizes >= t.MaxResizes && *progress.Workers <= *elastic.MaxReplicas:
 		p.noteClamp("MaxResizes", fmt.Sprintf("the job has been resized as often as %s allows: %d",
 			v1.AnnotationMaxResizes, progress.Resizes))
 		return
 	case progress.LastResize != nil && p.Now.Before(progress.LastResize.Add(t.Cooldown)):
 		p.wakeAt(progress.LastResize.Add(t.Cooldown))
 	default:
-		progress.Workers = &target
-		progress.Resizes++
-		progress.LastResize = &metav1.Time{Time: p.Now}
-		p.resized = true
+		p.change(target)
 	}
 	p.explainSize(wanted, target)
+}
+
+// change puts another size into effect.
+func (p *pass) change(workers int32) {
+	progress := p.status.Progress
+	progress.Workers = &workers
+	progress.Resizes++
+	progress.LastResize = &metav1.Time{Time: p.Now}
+	p.resized = true
 }
 
 // explainSize says why the job has another size than it was asked for.

@@ -217,6 +217,40 @@ func TestRangeChanged(t *testing.T) {
 	}
 }
 
+// TestRangeGoesBeforeMaxResizes: a job of which fewer Workers are run than its range allows has a gang that is
+// never complete, so the range is kept to also after the last resize, and the floor in the cool-down as well.
+func TestRangeGoesBeforeMaxResizes(t *testing.T) {
+	w := running(t, elasticJob).edit(annotate(v1.AnnotationMaxResizes, "0"))
+	scaleTo(3)(w)
+	w.rest().wantPods("worker-0 worker-1")
+	set := func(least, most int32) {
+		w.edit(func(j *v1.PyTorchJob) {
+			j.Spec.ElasticPolicy.MinReplicas, j.Spec.ElasticPolicy.MaxReplicas = &least, &most
+		}).rest().run().rest()
+	}
+	set(2, 6)
+	w.wantPods("worker-0 worker-1")
+	set(4, 6)
+	w.wantPods("worker-0 worker-1 worker-2 worker-3").wantState("Running")
+	if w.PodGroup.Spec.MinMember != 4 {
+		t.Errorf("%d Workers are needed", w.PodGroup.Spec.MinMember)
+	}
+	if c := condition(&w.Job.Status, conditionScaleClamped); c == nil || c.Reason != "OutOfRange" {
+		t.Errorf("ScaleClamped: %+v, want OutOfRange", c)
+	}
+	w.edit(annotate(v1.AnnotationResizeCooldown, "1h"))
+	set(5, 6)
+	w.wantPods("worker-0 worker-1 worker-2 worker-3 worker-4").wantState("Running")
+	set(1, 2)
+	w.wantPods("worker-0 worker-1 worker-2 worker-3 worker-4") // too many hurt nobody for a while
+	w.wait(time.Hour).rest().wantPods("worker-0 worker-1")
+	scaleTo(1)(w)
+	w.rest().wantPods("worker-0 worker-1")
+	if c := condition(&w.Job.Status, conditionScaleClamped); c == nil || c.Reason != "MaxResizes" {
+		t.Errorf("ScaleClamped: %+v, want MaxResizes", c)
+	}
+}
+
 // TestRangeChangedAndWorkerLost: a Worker that is replaced after the range has changed is a change of members
 // as well. It would know another range than its peers.
 func TestRangeChangedAndWorkerLost(t *testing.T) {
