@@ -47,7 +47,7 @@ var elsewhere = []struct {
 	{"TestDeletedMasterHasNotSucceeded", defect{"a Master that was told to go has succeeded", "pkg/controller/success.go", "if pod.DeletionTimestamp == nil {", "if true {"}},
 	{"TestCleanPodPolicy", defect{"finished pods are deleted with the running ones", "pkg/controller/cleanup.go", "if policy == v1.CleanRunning && ended(pod) {", "if false {"}},
 	{"TestSuspend", defect{"a suspended job keeps its gang", "pkg/controller/suspend.go", "\tp.dropGang()\n", ""}},
-	{"TestMissedSuspension", defect{"a suspension that nobody saw is forgotten", "pkg/controller/decide.go", ", p.missedSuspension():", ":"}},
+	{"TestMissedSuspension", defect{"a suspension that nobody saw is forgotten", "pkg/controller/decide.go", "case p.missedSuspension():", "case false:"}},
 	{"TestTemplatesInOtherWords", defect{"an upgrade takes the pods of running jobs", "pkg/controller/suspend.go", "seen.Generation != p.Job.Generation && !isTrue", "!isTrue"}},
 	{"TestResumeRunsTheCompletedAgain", defect{"a success of before the suspension counts after it", "pkg/controller/success.go", "!p.accounted(pod) && ", ""}},
 	{"TestWentUnseen", defect{"a loss that nobody saw is the program's failure", "pkg/controller/restart.go", "if p.wentUnseen(m) {\n\t\t\treturn true", "if false {\n\t\t\treturn true"}},
