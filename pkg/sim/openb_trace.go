@@ -180,8 +180,7 @@ func openTable(r io.Reader) (*csv.Reader, []string, error) {
 
 // tableFault says what is no table, and in which line.
 func tableFault(err error) error {
-	var parse *csv.ParseError
-	if errors.As(err, &parse) {
+	if parse, is := errors.AsType[*csv.ParseError](err); is {
 		return fmt.Errorf("line %d: %w", parse.Line, parse.Err)
 	}
 	return err
