@@ -39,7 +39,7 @@ func reservation(root *apiextensions.JSONSchemaProps) {
 	root.Properties["status"].Properties["reservation"] = apiextensions.JSONSchemaProps{
 		Type: "object", Required: []string{"kind", "since", "expectedStart", "nodes"},
 		Properties: map[string]apiextensions.JSONSchemaProps{
-			"kind":  {Type: "string", Enum: []apiextensions.JSON{{Raw: []byte(`"Preempting"`)}, {Raw: []byte(`"Draining"`)}}},
+			"kind":  {Type: "string", Enum: []apiextensions.JSON{{Raw: []byte(`"Preempting"`)}, {Raw: []byte(`"Draining"`)}, {Raw: []byte(`"Replacing"`)}}},
 			"since": moment, "expectedStart": moment, "order": {Type: "integer", Format: "int64"},
 			"nodes": {Type: "array", MaxItems: &most, Items: &apiextensions.JSONSchemaPropsOrArray{Schema: &apiextensions.JSONSchemaProps{
 				Type: "object", Required: []string{"name", "resources"},

@@ -130,7 +130,7 @@ func (c *Core) propose(now time.Time, g *group, view View) proposal {
 	p.full = p.fullFor(p.waiting[:p.fits])
 	contention := ""
 	switch {
-	case p.plan != nil && g.drains(): // until the floor has its places: nodes may still be refused
+	case p.plan != nil && (g.drains() || g.replacing()): // until the floor has its places: nodes may still be refused
 	case p.plan != nil || p.rejection == nil:
 		c.unreserve(g)
 	case g.contends():
@@ -238,6 +238,7 @@ func (c *Core) missed(now time.Time, e Missed) {
 	g := c.group(m.group.key)
 	g.exclude(now, m, e)
 	g.vain.refused(now)
+	c.notThere(g, e.Node)
 	if g.misses > maxMisses {
 		g.trial.begun = true
 		c.giveBack(g, Reason{NodeRefused, g.lastMiss})

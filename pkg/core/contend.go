@@ -33,7 +33,9 @@ func (c *Core) contend(now time.Time, g *group, p problem, members []*member, re
 			return sentence(said)
 		}
 	}
-	c.unreserve(g)
+	if !g.replacing() {
+		c.unreserve(g)
+	}
 	return sentence(said)
 }
 
@@ -107,11 +109,11 @@ func (f *contest) free(pods []Occupant) (takeBack func()) {
 
 func (f *contest) name(node int) string { return f.view.Nodes[node].Name }
 
-// wait keeps room that was preempted while it comes free; there is no second round of
-// evictions meanwhile.
+// wait keeps room that was preempted, or that a member leaves, while it comes free; nobody
+// else is evicted meanwhile.
 func (f *contest) wait() (said string, waits bool) {
 	r := f.gang.reservation
-	if r == nil || r.Kind != Preempting || !f.covers(r.Room) || !f.tenable(r.Room) {
+	if r == nil || r.Kind == Draining || !f.covers(r.Room) || !f.tenable(r.Room) {
 		return "", false
 	}
 	ending := 0

@@ -102,7 +102,7 @@ func (c *Core) Step(now time.Time, event Event) []Effect {
 	case OutsiderSeen:
 		c.outsiderSeen(e)
 	case MemberGone:
-		c.memberGone(e.UID)
+		c.memberGone(now, e.UID)
 		c.outsiderGone(e)
 	case MemberFinished:
 		c.memberFinished(e)

@@ -181,16 +181,27 @@ func (f *contest) spend(b Budgets) []int {
 	return allowed
 }
 
-// kept are who holds something, and at the end those for whom others go, with what they will
-// hold, as far as a gang has to leave it to them.
+// kept are who holds something, and at the end those for whom others go, or of whom members
+// are replaced, with what they will hold, as far as a gang has to leave it to them.
 func (c *Core) kept(now time.Time, g *group) []quota.Holder {
 	holders := slices.Clip(c.shares.holders)
 	for _, h := range c.holders {
-		if h != g && h.reservation.Kind == Preempting && h.spec.Queue != "" && !h.admits(c, now, c.claim(g)) {
-			holders = append(holders, quota.Holder{ID: h.id + " next", Queue: h.spec.Queue, Amounts: c.account(h).lacks})
+		if h != g && h.reservation.Kind != Draining && h.spec.Queue != "" && !h.admits(c, now, c.claim(g)) {
+			holders = append(holders, quota.Holder{ID: h.id + " next", Queue: h.spec.Queue, Amounts: c.next(h)})
 		}
 	}
 	return holders
+}
+
+// next is what a gang will hold beside what it has, when it has what is reserved for it.
+func (c *Core) next(h *group) (sum cluster.Resources) {
+	if h.reservation.Kind != Replacing {
+		return c.account(h).lacks
+	}
+	for _, room := range h.reservation.Room {
+		sum = sum.Add(c.shares.Charge(room.Amounts, "", room.Node))
+	}
+	return sum
 }
 
 // without is what queues hold without some pods. The holders keep their places.

@@ -2,6 +2,7 @@ package core
 
 import (
 	"slices"
+	"time"
 
 	"lockstep.dev/lockstep/pkg/gang"
 )
@@ -183,14 +184,17 @@ func (c *Core) bound(m *member, node string) {
 	}
 }
 
-func (c *Core) memberGone(uid string) {
+func (c *Core) memberGone(now time.Time, uid string) {
 	m := c.members[uid]
 	if m == nil {
 		return
 	}
 	g := c.group(m.group.key)
-	wanted := g.wantsRoom()
+	wanted, ran, room := g.wantsRoom(), m.state == gang.Bound && m.evicted.Code == "", Room{m.node, m.Requests}
 	c.forget(m)
+	if ran {
+		c.keepForReplacement(now, g, room)
+	}
 	if !wanted && g.wantsRoom() {
 		g.trial = trial{} // those that were surplus are needed now
 		c.activateLeader(g)

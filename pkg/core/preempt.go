@@ -126,7 +126,10 @@ func (c *Core) budgetsRelaxed() {
 func (f *contest) soon(plan *placement.Plan) string {
 	if r := f.gang.reservation; r != nil {
 		next := *r
-		next.Kind, next.Room = Preempting, f.room(plan)
+		next.Room = f.room(plan)
+		if r.Kind == Draining {
+			next.Kind = Preempting
+		}
 		f.core.reserve(f.gang, next)
 	}
 	return f.whenLeft()

@@ -112,7 +112,7 @@ func (c *Core) within(now time.Time, g *group, waiting []*member) ([]*member, Re
 	}
 	held, kept := c.shares.usage.Used(why.Queue).Get(why.Resource), ""
 	if why.Used > held {
-		kept = fmt.Sprintf(" %s are kept for gangs for which others go,", amount(why.Resource, why.Used-held))
+		kept = fmt.Sprintf(" %s are kept for other gangs,", amount(why.Resource, why.Used-held))
 	}
 	return waiting[:n], Reason{QuotaExceeded, fmt.Sprintf("queue %s may hold %s %s at most: it holds %s,%s and %s would take %s more",
 		why.Queue, amount(why.Resource, why.Cap), c.opts.Vocabulary.Name(why.Resource), amount(why.Resource, held), kept, count(n+1, "member"), amount(why.Resource, why.Asked))}

@@ -17,6 +17,9 @@ const (
 	Preempting ReservationKind = "Preempting"
 	// Draining is when nobody is evicted; the room is the gang's when what runs there ends.
 	Draining ReservationKind = "Draining"
+	// Replacing is when a member that ran is gone and the others run on: the room is for
+	// whoever comes in its place.
+	Replacing ReservationKind = "Replacing"
 )
 
 // Reservation is room that is promised to a gang which does not fit yet. It is more
@@ -249,15 +252,22 @@ func (g *group) lacksRoom() bool {
 }
 
 // keeps reports whether a gang goes on having what is reserved for it. Where others were
-// evicted for it, it does for a while although it may not be tried: a member is replaced,
-// or its floor is set higher than there are members and back again.
+// evicted for it, or members of it run, it does for a while although it may not be tried: a
+// member is replaced, or its floor is set higher than there are members and back again.
 func (c *Core) keeps(now time.Time, g *group, r *Reservation) bool {
 	return g.wantsRoom() || g.outlasts(r) && now.Sub(r.Since) < c.opts.HealTimeout
 }
 
 // outlasts reports whether a reservation may outlast that its gang may not be tried.
 func (g *group) outlasts(r *Reservation) bool {
-	return r.Kind == Preempting && g.known && g.lacksRoom()
+	switch r.Kind {
+	case Preempting:
+		return g.known && g.lacksRoom()
+	case Replacing:
+		return g.known && g.replaces()
+	case Draining:
+	}
+	return false
 }
 
 func byKey(a, b *group) int {

@@ -320,7 +320,7 @@ func (s *sim) judgeQuota(j *job, waiting []simPod, n int, status core.Status) bo
 		}
 	}
 	whole := j.spec.Slices.Size <= 1 // more than it lacks may have to go together
-	kept := strings.Contains(status.Reason.Message, "are kept for gangs for which others go")
+	kept := strings.Contains(status.Reason.Message, "are kept for other gangs")
 	if status.Reason.Code == core.QuotaExceeded && whole && !kept && !s.prompted && n <= len(waiting) && status.Counts.Placed() < status.Floor {
 		s.assert("V1: %s says %s, and queue %q may hold the %d members that it lacks", j.key, status.Reason.Message, spec.Queue, n)
 	}

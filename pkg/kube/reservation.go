@@ -15,7 +15,7 @@ import (
 // Reservation is room that is kept for a gang, as its PodGroup's status shows it and
 // as the next scheduler finds it there.
 type Reservation struct {
-	// Kind is Preempting or Draining.
+	// Kind is Preempting, Draining or Replacing.
 	Kind          core.ReservationKind `json:"kind"`
 	Since         metav1.Time          `json:"since"`
 	ExpectedStart metav1.Time          `json:"expectedStart"`

@@ -58,7 +58,7 @@ func (c *gangCollector) Collect(out chan<- prometheus.Metric) {
 		gauge(gangsDesc, float64(n), string(phase))
 	}
 	c.waiting(census.Waiting, gauge)
-	for _, kind := range []core.ReservationKind{core.Preempting, core.Draining} {
+	for _, kind := range []core.ReservationKind{core.Preempting, core.Draining, core.Replacing} {
 		gauge(reservedDesc, float64(census.Reserved[kind]), string(kind))
 	}
 	for _, share := range census.Queues {

@@ -241,6 +241,7 @@ func (r *replay) evict() {
 				v.uids = append(v.uids, p.uid)
 			}
 		}
+		r.live.mark(r.now, t, v.uids, v.why)
 		if !whole {
 			r.record.charge(t, r.now)
 			r.leave(t, v.uids)

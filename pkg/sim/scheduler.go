@@ -65,6 +65,7 @@ type leaver struct {
 type eviction struct {
 	task *task
 	uids []string
+	why  core.Reason
 }
 
 // retry is how often a gang is tried for which there are not even nodes with enough
@@ -99,7 +100,7 @@ func (s *live) step(now int64, event core.Event) {
 	for _, effect := range s.core.Step(moment(now), event) {
 		switch e := effect.(type) {
 		case core.Evict:
-			s.victims = append(s.victims, eviction{s.tasks[e.Key], e.UIDs})
+			s.victims = append(s.victims, eviction{s.tasks[e.Key], e.UIDs, e.Reason})
 		case core.Report:
 			s.reported(now, s.tasks[e.Key], e.Status.Reservation)
 		}
@@ -270,6 +271,17 @@ func (s *live) grow(now int64, t *task, n int) int {
 	return len(t.pods) - before
 }
 
+// mark says in the status of pods of a job that they are to go, and why.
+func (s *live) mark(now int64, t *task, uids []string, why core.Reason) {
+	for _, p := range t.pods {
+		if slices.Contains(uids, p.uid) {
+			m := memberOf(t, p)
+			m.Started = moment(p.since)
+			s.step(now, core.MemberSeen{Key: groupOf(t), Member: m, Node: s.machine.nodes[p.node].Name, Evicted: why})
+		}
+	}
+}
+
 // remove deletes pods of a job that runs. They keep their nodes until they are freed.
 func (s *live) remove(now int64, t *task, uids []string) []leaver {
 	var gone []leaver
@@ -297,8 +309,8 @@ func (s *live) free(gone []leaver) {
 }
 
 func (s *live) ended(now int64, t *task) {
-	s.withdraw(now, t, t.pods)
 	s.step(now, core.GroupGone{Key: groupOf(t)})
+	s.withdraw(now, t, t.pods)
 	s.reported(now, t, nil)
 	delete(s.tasks, groupOf(t))
 	for _, p := range t.pods {

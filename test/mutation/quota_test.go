@@ -20,7 +20,7 @@ var ofQuota = []defect{
 	{"a gang that was refused for its cap is not looked at again", "attempt.go", "(p.rejection != nil || p.reason.Code == QuotaExceeded) &&", "p.rejection != nil &&"},
 	{"pods that name no type have no cap of a type", "quota.go", "if usage == nil || s.Kind == nil {", "if s.Tree == nil || s.Tree != nil {"},
 	{"nobody goes for a cap", "lift.go", "g.wantsRoom() && g.contends() && len(steps) > 0", "g.wantsRoom() && len(steps) < 0"},
-	{"room below a cap is not kept", "lift.go", "h.reservation.Kind == Preempting && h.spec.Queue", "h.reservation.Kind == \"\" && h.spec.Queue"},
+	{"room below a cap is not kept", "lift.go", "h.reservation.Kind != Draining && h.spec.Queue", "h.reservation.Kind == \"\" && h.spec.Queue"},
 	{"reclaim takes what is guaranteed", "pkg/quota/reclaim.go", "used.Get(r) > u.tree.nodes[i].Guaranteed.Get(r) {", "used.Get(r) > 0 {"},
 	{"reclaim serves who asks for more than is guaranteed", "pkg/quota/reclaim.go", "\t\tif u.within(i, asked) {\n", "\t\tif i > 0 {\n"},
 	{"shares are looked at as if nobody went for importance", "rights.go", "g.spec.Revocable, goes)", "g.spec.Revocable, nil)"},
