@@ -59,6 +59,9 @@ func convert(from, to string, finish func(*apiextensions.JSONSchemaProps)) error
 		for j := range version.AdditionalPrinterColumns {
 			version.AdditionalPrinterColumns[j].Description = ""
 		}
+		if filepath.Base(to) == "scheduling.x-k8s.io_podgroups.yaml" {
+			version.AdditionalPrinterColumns = podGroupColumns(version.AdditionalPrinterColumns)
+		}
 		walk(version.Schema.OpenAPIV3Schema, tighten)
 		finish(version.Schema.OpenAPIV3Schema)
 	}

@@ -2,6 +2,19 @@ package main
 
 import apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
+// podGroupColumns puts why a gang waits, or that it has its place, where the original type has
+// a number of failed pods that nobody writes: whoever replaces a pod counts its failures.
+func podGroupColumns(columns []apiextensions.CustomResourceColumnDefinition) []apiextensions.CustomResourceColumnDefinition {
+	for i := range columns {
+		if columns[i].JSONPath == ".status.failed" {
+			columns[i] = apiextensions.CustomResourceColumnDefinition{
+				Name: "Reason", Type: "string", JSONPath: `.status.conditions[?(@.type=="Scheduled")].reason`,
+			}
+		}
+	}
+	return columns
+}
+
 // conditions adds the list of conditions to a PodGroup's status. The original
 // type has none; the scheduler says in it why a gang waits.
 func conditions(root *apiextensions.JSONSchemaProps) {

@@ -1,7 +1,10 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 
 	v1 "k8s.io/api/core/v1"
@@ -30,4 +33,26 @@ func TestEveryWaitingMemberIsUnschedulable(t *testing.T) {
 		}
 		return n == 4, text
 	})
+}
+
+// The table of PodGroups says why each waits.
+func TestPodGroupsShowTheirReason(t *testing.T) {
+	w := newWorld(t, fakenodes.Shape{}, 1)
+	w.create(gangOf("small", 1, "1"))
+	w.create(gangOf("wide", 4, "8"))
+	w.awaitReason("wide", "Impossible")
+	w.awaitReason("small", "Placed")
+	table := &metav1.Table{}
+	text, err := env.client.CoreV1().RESTClient().Get().AbsPath("apis", kube.PodGroups.Group, kube.PodGroups.Version, "namespaces", w.namespace, kube.PodGroups.Resource).
+		SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").Do(w.ctx).Raw()
+	w.must(err)
+	w.must(json.Unmarshal(text, table))
+	column := slices.IndexFunc(table.ColumnDefinitions, func(c metav1.TableColumnDefinition) bool { return c.Name == "Reason" })
+	shown := map[string]any{}
+	for _, row := range table.Rows {
+		shown[fmt.Sprint(row.Cells[0])] = row.Cells[column]
+	}
+	if want := map[string]any{"small": "Placed", "wide": "Impossible"}; !maps.Equal(shown, want) {
+		t.Errorf("the reasons are %v, want %v", shown, want)
+	}
 }
