@@ -99,23 +99,22 @@ func (c *Core) within(now time.Time, g *group, waiting []*member) ([]*member, Re
 	if kept := c.kept(now, g); len(kept) > len(c.shares.holders) {
 		usage = c.without(kept, nil, View{})
 	}
-	var why quota.Refusal
 	n := sort.Search(len(waiting), func(n int) bool {
-		refusal, ok := usage.Admit(g.spec.Queue, c.asks(waiting[:n+1]))
-		if !ok {
-			why = refusal // the search goes down from here on, so the last one is the first in the way
-		}
+		_, ok := usage.Admit(g.spec.Queue, c.asks(waiting[:n+1]))
 		return !ok
 	})
 	if n == len(waiting) {
 		return waiting, Reason{}
 	}
+	// What does not help the gang is not told: less than its floor, or fewer than are in the way.
+	told := min(len(waiting), max(n+1, g.floor()-g.counts().Placed()))
+	why, _ := usage.Admit(g.spec.Queue, c.asks(waiting[:told]))
 	held, kept := c.shares.usage.Used(why.Queue).Get(why.Resource), ""
 	if why.Used > held {
 		kept = fmt.Sprintf(" %s are kept for other gangs,", amount(why.Resource, why.Used-held))
 	}
 	return waiting[:n], Reason{QuotaExceeded, fmt.Sprintf("queue %s may hold %s %s at most: it holds %s,%s and %s would take %s more",
-		why.Queue, amount(why.Resource, why.Cap), c.opts.Vocabulary.Name(why.Resource), amount(why.Resource, held), kept, count(n+1, "member"), amount(why.Resource, why.Asked))}
+		why.Queue, amount(why.Resource, why.Cap), c.opts.Vocabulary.Name(why.Resource), amount(why.Resource, held), kept, count(told, "member"), amount(why.Resource, why.Asked))}
 }
 
 // full lists the kinds of node on which members would take the gang's queue beyond a cap,
