@@ -176,7 +176,10 @@ func (c *Core) settle(now time.Time) {
 			continue
 		}
 		if g.reservation != nil && !c.keeps(now, g, &g.reservation.Reservation) {
-			c.unreserve(g)
+			unused := g.replacing() && (!g.known || g.counts().Finished > 0 || g.lacks())
+			if c.unreserve(g); unused {
+				c.wakeRefused()
+			}
 		}
 		if reason := g.untenable(); reason.Code != "" {
 			c.giveBack(g, reason)

@@ -37,8 +37,23 @@ func (c *Core) keepForReplacement(now time.Time, g *group, left Room) {
 // of some that have gone. A gang of which a member has succeeded is about to end.
 func (g *group) replaces() bool {
 	counts := g.counts()
-	return counts.Bound > 0 && counts.Finished == 0 && counts.Placed()-counts.Held < g.floor() &&
+	return counts.Bound > 0 && counts.Finished == 0 && g.lacks() &&
 		!slices.ContainsFunc(g.members, func(m *member) bool { return m.state == gang.Bound && m.evicted.Code != "" })
+}
+
+// lacks reports whether fewer members have a place than the floor, those aside that are planned.
+func (g *group) lacks() bool {
+	counts := g.counts()
+	return counts.Placed()-counts.Held < g.floor()
+}
+
+// wakeRefused has the gangs tried that had no place: room has come free without a node changing.
+func (c *Core) wakeRefused() {
+	for _, g := range c.order {
+		if g.refusal != nil && g.wantsRoom() {
+			c.activateLeader(g)
+		}
+	}
 }
 
 // replacing reports whether room is reserved for members that come in the place of others.

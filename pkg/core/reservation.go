@@ -248,7 +248,7 @@ func (g *group) wantsRoom() bool { return g.gate().Code == "" && g.lacksRoom() }
 // lacksRoom reports the same of a gang that may not be tried now.
 func (g *group) lacksRoom() bool {
 	counts := g.counts()
-	return counts.Waiting+counts.Held > 0 && counts.Placed()-counts.Held < g.floor()
+	return counts.Waiting+counts.Held > 0 && g.lacks()
 }
 
 // keeps reports whether a gang goes on having what is reserved for it. Where others were

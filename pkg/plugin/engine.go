@@ -43,6 +43,7 @@ type engine struct {
 	vocabulary *cluster.Vocabulary
 	mirror     *mirror
 	pods       map[string]*v1.Pod // members by UID, as last seen
+	residents  residents          // those of them that have a node
 	quota      *kube.Quota        // nil where there are no queues
 	classes    map[string]*v1.Pod // a pod of each class, which speaks for all
 	unknown    map[string]bool    // binds that may have succeeded, by UID
@@ -74,7 +75,7 @@ func newEngine(ctx context.Context, args *configv1alpha1.LockstepArgs, handle fw
 			NoPreemption: *args.DisablePreemption,
 			Vocabulary:   vocabulary,
 		}),
-		pods: map[string]*v1.Pod{}, classes: map[string]*v1.Pod{}, unknown: map[string]bool{}, failures: map[string]string{},
+		pods: map[string]*v1.Pod{}, residents: residents{}, classes: map[string]*v1.Pod{}, unknown: map[string]bool{}, failures: map[string]string{},
 		keys: map[string]queue.Key{}, beside: map[string]*v1.Pod{}, fence: fence{client: handle.ClientSet()},
 	}
 	e.lanes = newLanes(bindsAtOnce)
@@ -133,8 +134,8 @@ func (e *engine) enqueue(pod *v1.Pod) core.Reason {
 // exists says whether the pod is still there. The scheduler may ask for a pod whose
 // end this engine has seen already.
 func (e *engine) exists(pod *v1.Pod) bool {
-	now, err := e.handle.SharedInformerFactory().Core().V1().Pods().Lister().Pods(pod.Namespace).Get(pod.Name)
-	return err == nil && now.UID == pod.UID && now.DeletionTimestamp == nil
+	now := e.stored(pod)
+	return now != nil && now.DeletionTimestamp == nil
 }
 
 func (e *engine) storedKey(uid string) (queue.Key, bool) {
@@ -149,6 +150,7 @@ func (e *engine) seen(pod *v1.Pod) core.Event {
 	key, _ := kube.GangOf(pod)
 	member := kube.Member(pod, e.vocabulary)
 	e.pods[member.UID] = pod
+	e.residents.put(pod)
 	e.speaker(member.Class, pod)
 	return core.MemberSeen{Key: key, Member: member, Node: pod.Spec.NodeName, Barred: kube.Barred(pod), Evicted: kube.Evicted(pod)}
 }
@@ -169,8 +171,8 @@ func (e *engine) place(pod *v1.Pod, nodes []fwk.NodeInfo, exists func(string) bo
 		return &place{node: node}, core.Reason{}
 	}
 	begin := time.Now()
-	e.mirror.update(nodes)
-	effects := e.core.Step(begin, core.Attempt{UID: uid, View: e.view(nodes)})
+	effects := e.look(begin, nodes)
+	effects = append(effects, e.core.Step(begin, core.Attempt{UID: uid, View: e.view(nodes)})...)
 	e.mu.Unlock()
 	observePlan(time.Since(begin), effects)
 	e.apply(effects)

@@ -222,6 +222,9 @@ func (e *engine) podSeen(pod *v1.Pod) {
 		e.reports.touch(key)
 		return
 	}
+	if !e.exists(pod) {
+		return // old news: its end may be known already
+	}
 	e.mu.Lock()
 	effects := e.core.Step(time.Now(), e.seen(pod))
 	e.mu.Unlock()
@@ -239,6 +242,7 @@ func (e *engine) podGone(pod *v1.Pod) {
 	uid := string(pod.UID)
 	e.mu.Lock()
 	delete(e.pods, uid)
+	e.residents.drop(pod)
 	effects := e.core.Step(time.Now(), core.MemberGone{Key: key, UID: uid})
 	e.mu.Unlock()
 	e.keysMu.Lock()

@@ -25,6 +25,7 @@ type mirror struct {
 	objects     []*v1.Node
 	infos       []fwk.NodeInfo // of the last snapshot
 	generations []int64
+	moved       []string // names of nodes that have changed since they were last taken
 	places      map[string]int
 	order       []int // by the place in the snapshot's list: the place here
 	typical     *placement.Mix
@@ -136,6 +137,15 @@ func (m *mirror) set(i int, info fwk.NodeInfo) {
 	node.Free = node.Free.Sub(m.requested(info)).Sub(cluster.Resources(nil).Set(cluster.Pods, int64(len(info.GetPods()))))
 	m.nodes[i], m.objects[i], m.generations[i], m.infos[i] = node, info.Node(), info.GetGeneration(), info
 	m.changes++
+	m.moved = append(m.moved, node.Name)
+}
+
+// takeMoved returns the nodes that have changed since it was last called, some of them more than
+// once. The result is overwritten by the next update.
+func (m *mirror) takeMoved() []string {
+	moved := m.moved
+	m.moved = m.moved[:0]
+	return moved
 }
 
 func (m *mirror) requested(info fwk.NodeInfo) cluster.Resources {

@@ -172,7 +172,7 @@ func (p *Lockstep) PreFilter(ctx context.Context, state fwk.CycleState, pod *v1.
 		return nil, fwk.NewStatus(fwk.UnschedulableAndUnresolvable, why)
 	}
 	if _, member := kube.GangOf(pod); !member {
-		if !p.promises() {
+		if p.lookBeside(nodes); !p.promises() {
 			return nil, fwk.NewStatus(fwk.Skip)
 		}
 		return nil, nil
