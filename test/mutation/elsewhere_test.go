@@ -17,7 +17,7 @@ var elsewhere = []struct {
 	{"TestMembersEnterTogether", defect{"members enter while the scheduler starts", "pkg/plugin/engine.go", "if !e.ready.Load() {", "if false {"}},
 	{"TestFilterKeepsThePlan", defect{"Filter does not keep to the plan", "pkg/plugin/plugin.go", "case !at.allows(info.Node().Name):", "case false:"}},
 	{"TestFilterKeepsThePlan", defect{"Filter ignores what is held", "pkg/plugin/plugin.go", "if p.fitsBesidePromises(pod, info) {", "if true {"}},
-	{"TestFilterKeepsThePlan", defect{"Filter is left out for pods without a gang", "pkg/plugin/plugin.go", "if !p.promises() {", "if true {"}},
+	{"TestFilterKeepsThePlan", defect{"Filter is left out for pods without a gang", "pkg/plugin/plugin.go", "; !p.promises() {", "; true {"}},
 	{"TestFilterKeepsThePlan", defect{"what is held counts as free", "pkg/plugin/engine.go", "int64(len(info.GetPods())))).Sub(held)", "int64(len(info.GetPods()))))"}},
 	{"TestPermitWaitsForTheFloor", defect{"members do not wait for the floor", "pkg/plugin/plugin.go",
 		"return fwk.NewStatus(fwk.Wait), p.permitTimeout(key)", "return nil, p.permitTimeout(key)"}},
