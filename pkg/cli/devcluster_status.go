@@ -52,7 +52,7 @@ func printStatus(s *screen, state devcluster.State) {
 		how = s.wait("starting")
 	}
 	s.plain(fmt.Sprintf("%s since %s, supervisor %d, in %s", how, state.Started.Local().Format(time.DateTime), state.Supervisor, state.DataDir))
-	nodes := fmt.Sprintf("%d fake nodes", state.Nodes)
+	nodes := plural(state.Nodes, "fake node")
 	if state.ProcessNode {
 		nodes += " and the process node"
 	}

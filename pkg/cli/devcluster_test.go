@@ -41,6 +41,21 @@ func TestStatusWithoutAClusterIsAClearNo(t *testing.T) {
 	}
 }
 
+func TestStatusCountsFakeNodes(t *testing.T) {
+	for want, state := range map[string]devcluster.State{
+		"\n1 fake node\n":                       {Nodes: 1},
+		"\n0 fake nodes and the process node\n": {ProcessNode: true},
+		"\n16 fake nodes\n":                     {Nodes: 16},
+	} {
+		var out bytes.Buffer
+		state.Running = true
+		printStatus(newScreen(&out, time.Now), state)
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("status does not say %q:\n%s", want, out.String())
+		}
+	}
+}
+
 // The life of a detached cluster, with the user's own kubeconfig.
 func TestUpDetachedStatusDown(t *testing.T) {
 	needsControlPlane(t)
@@ -58,7 +73,7 @@ func TestUpDetachedStatusDown(t *testing.T) {
 		return code, out + errOut
 	}
 	defer down()
-	for _, want := range []string{"3 fake nodes with 2 GPUs each", "export KUBECONFIG=" + kubeconfig, "lockstep devcluster down --data-dir " + dir} {
+	for _, want := range []string{"3 fake nodes of 2 GPUs", "export KUBECONFIG=" + kubeconfig, "lockstep devcluster down --data-dir " + dir} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the output does not say %q:\n%s", want, out.String())
 		}
@@ -169,6 +184,11 @@ func TestCtrlCStopsAClusterInTheForeground(t *testing.T) {
 	}
 	if err := up.Wait(); err != nil {
 		t.Errorf("after Ctrl-C: %v; it said:\n%s", err, said.String())
+	}
+	for _, want := range []string{"1 fake node (", "1 fake node of 8 GPUs"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("it does not say %q:\n%s", want, said.String())
+		}
 	}
 	if code, _, _ := invoke("devcluster", "status", "--data-dir", dir); code != exitNo {
 		t.Errorf("status after Ctrl-C: exit code %d", code)

@@ -165,7 +165,7 @@ func sayReady(s *screen, o upOptions, kubeconfig, alsoStops string) {
 
 // describe says in one line what a cluster has.
 func describe(o devcluster.Options) string {
-	text := fmt.Sprintf("%d fake nodes with %d GPUs each, in racks of %d", o.Nodes, max(o.Shape.GPUs, 0), o.Shape.RackSize)
+	text := fmt.Sprintf("%s of %s, in racks of %d", plural(o.Nodes, "fake node"), plural(max(o.Shape.GPUs, 0), "GPU"), o.Shape.RackSize)
 	if o.ProcessNode {
 		text += ", and a node that runs pods as processes of this machine (for development only)"
 	}

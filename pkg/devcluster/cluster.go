@@ -121,7 +121,7 @@ func (c *Cluster) start(ctx context.Context) error {
 		{true, "manifests", c.applyManifests}, // first, so that the garbage collector knows their kinds from the start
 		{true, "kube-controller-manager", c.startControllerManager},
 		{true, "", c.awaitServiceAccounts},
-		{true, fmt.Sprintf("%d fake nodes", c.options.Nodes), c.startFakeNodes},
+		{true, countFakeNodes(c.options.Nodes), c.startFakeNodes},
 		{c.options.ProcessNode, "process node", c.startProcessNode},
 		{c.options.Scheduler, schedulerBinary, func(ctx context.Context) error {
 			_, err := c.StartScheduler(ctx, ProgramOptions{})

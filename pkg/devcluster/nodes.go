@@ -34,6 +34,14 @@ func (c *Cluster) startFakeNodes(ctx context.Context) error {
 	return c.awaitNodes(ctx, names...)
 }
 
+// countFakeNodes writes how many there are.
+func countFakeNodes(n int) string {
+	if n == 1 {
+		return "1 fake node"
+	}
+	return fmt.Sprintf("%d fake nodes", n)
+}
+
 func (c *Cluster) startProcessNode(ctx context.Context) error {
 	pair, err := c.pki.ca.Server(processNodeName)
 	if err != nil {
