@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"lockstep.dev/lockstep/pkg/sim"
 )
 
 // Report is the outcome of one scenario.
@@ -102,10 +104,10 @@ func median(sorted []float64) float64 {
 	return (sorted[n/2-1] + sorted[n/2]) / 2
 }
 
-// quantile of a sorted list, nearest rank.
-func quantile(sorted []float64, q float64) float64 {
+// percentile of a sorted list, by the rank that simulations use as well.
+func percentile(sorted []float64, percent int) float64 {
 	if len(sorted) == 0 {
 		return 0
 	}
-	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
+	return sorted[sim.NearestRank(len(sorted), percent)]
 }

@@ -29,6 +29,21 @@ func TestSummarise(t *testing.T) {
 	}
 }
 
+func TestPercentileByRank(t *testing.T) {
+	for _, tt := range []struct {
+		n        int
+		p50, p99 float64
+	}{{0, 0, 0}, {1, 1, 1}, {2, 1, 2}, {3, 2, 3}, {100, 50, 99}, {101, 51, 100}, {200, 100, 198}} {
+		var sorted []float64
+		for i := range tt.n {
+			sorted = append(sorted, float64(i+1))
+		}
+		if p50, p99 := percentile(sorted, 50), percentile(sorted, 99); p50 != tt.p50 || p99 != tt.p99 {
+			t.Errorf("of 1 to %d: p50 %v, p99 %v; want %v and %v", tt.n, p50, p99, tt.p50, tt.p99)
+		}
+	}
+}
+
 func TestShapes(t *testing.T) {
 	shape, err := ParseShape("64x16")
 	if err != nil || shape != (Shape{64, 16}) || shape.String() != "64x16" {

@@ -98,8 +98,8 @@ func (t *turn) recordLatency(prefix string, outcomes []outcome) {
 		took = append(took, max(0, o.last.Sub(o.created).Seconds()))
 	}
 	slices.Sort(took)
-	t.record(prefix+"p50_seconds", quantile(took, 0.5))
-	t.record(prefix+"p99_seconds", quantile(took, 0.99))
+	t.record(prefix+"p50_seconds", percentile(took, 50))
+	t.record(prefix+"p99_seconds", percentile(took, 99))
 }
 
 // recordSpread records how many racks and nodes a gang is on, in the mean.

@@ -282,8 +282,12 @@ func sizeClass(name string, waits []wait) SizeClass {
 	}
 	n := len(waits)
 	c.MeanSeconds, c.MeanSlowdown = sum/float64(n), slowdown/float64(n)
-	c.P50Seconds, c.P99Seconds, c.MaxSeconds = waits[(n-1)/2].waited, waits[(n*99+99)/100-1].waited, waits[n-1].waited
+	c.P50Seconds, c.P99Seconds, c.MaxSeconds = waits[NearestRank(n, 50)].waited, waits[NearestRank(n, 99)].waited, waits[n-1].waited
 	return c
 }
+
+// NearestRank is the place, in a sorted list of n values, of the least one that so many percent
+// of them do not exceed. Of fewer than a hundred values 99 % are all.
+func NearestRank(n, percent int) int { return max(0, (n*percent+99)/100-1) }
 
 func percent(part, whole int64) float64 { return 100 * float64(part) / float64(whole) }
