@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"lockstep.dev/lockstep/pkg/autoscale"
@@ -57,23 +56,12 @@ func measureElastic(ctx context.Context, s Settings, report *Report) error {
 }
 
 // readGangs reads the trace of gangs under a directory of traces.
-func readGangs(dir string) ([]cluster.Node, []topology.Level, []sim.Job, error) {
-	var files [2]*os.File
-	for i, name := range []string{"cluster_128.csv", "gangs_128nodes.csv"} {
-		file, err := os.Open(filepath.Join(dir, "synth", name))
-		if err != nil {
-			return nil, nil, nil, err
+func readGangs(dir string) (nodes []cluster.Node, levels []topology.Level, jobs []sim.Job, err error) {
+	err = withTables(filepath.Join(dir, "synth"), func(tables []sim.Table) (err error) {
+		if nodes, levels, err = sim.ReadCluster(tables[0], sim.Table{}); err == nil {
+			jobs, err = sim.ReadJobs(tables[1])
 		}
-		defer file.Close()
-		files[i] = file
-	}
-	nodes, levels, err := sim.ReadCluster(files[0], nil)
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("%s: %w", dir, err)
-	}
-	jobs, err := sim.ReadJobs(files[1])
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("%s: %w", dir, err)
-	}
-	return nodes, levels, jobs, nil
+		return err
+	}, "cluster_128.csv", "gangs_128nodes.csv")
+	return nodes, levels, jobs, err
 }

@@ -2,8 +2,6 @@ package bench
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -64,19 +62,10 @@ func measureOpenb(ctx context.Context, s Settings, report *Report) error {
 }
 
 // readOpenb reads the trace under a directory of traces.
-func readOpenb(dir string) (*sim.OpenbTrace, error) {
-	var files [2]*os.File
-	for i, name := range []string{"nodes_gpu.csv", "pods_default.csv"} {
-		file, err := os.Open(filepath.Join(dir, "openb", name))
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close()
-		files[i] = file
-	}
-	trace, err := sim.ReadOpenb(files[0], files[1])
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
-	}
-	return trace, nil
+func readOpenb(dir string) (trace *sim.OpenbTrace, err error) {
+	err = withTables(filepath.Join(dir, "openb"), func(tables []sim.Table) (err error) {
+		trace, err = sim.ReadOpenb(tables[0], tables[1])
+		return err
+	}, "nodes_gpu.csv", "pods_default.csv")
+	return trace, err
 }

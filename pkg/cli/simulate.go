@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -150,16 +149,12 @@ func headerOf(name string) ([]string, error) {
 		return nil, err
 	}
 	defer file.Close()
-	header, err := sim.Header(file)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return header, nil
+	return sim.Table{Name: name, Text: file}.Header()
 }
 
-// withFiles opens files for read; an empty name gives nil.
-func withFiles(read func(files []io.Reader) error, names ...string) error {
-	files := make([]io.Reader, len(names))
+// withTables opens files for read; an empty name gives an empty table.
+func withTables(read func(tables []sim.Table) error, names ...string) error {
+	tables := make([]sim.Table, len(names))
 	for i, name := range names {
 		if name == "" {
 			continue
@@ -169,9 +164,9 @@ func withFiles(read func(files []io.Reader) error, names ...string) error {
 			return err
 		}
 		defer file.Close()
-		files[i] = file
+		tables[i] = sim.Table{Name: name, Text: file}
 	}
-	return read(files)
+	return read(tables)
 }
 
 // each calls run for 0 to n-1, as many at a time as there are processors, and

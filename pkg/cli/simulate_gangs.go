@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"time"
 
 	"lockstep.dev/lockstep/pkg/cluster"
@@ -24,14 +23,11 @@ func (f *simulateFlags) simulateGangs() (simulation, error) {
 	var nodes []cluster.Node
 	var levels []topology.Level
 	var jobs []sim.Job
-	err := withFiles(func(files []io.Reader) (err error) {
-		if nodes, levels, err = sim.ReadCluster(files[0], files[2]); err != nil {
-			return err
+	err := withTables(func(tables []sim.Table) (err error) {
+		if nodes, levels, err = sim.ReadCluster(tables[0], tables[2]); err == nil {
+			jobs, err = sim.ReadJobs(tables[1])
 		}
-		if jobs, err = sim.ReadJobs(files[1]); err != nil {
-			return fmt.Errorf("jobs: %w", err)
-		}
-		return nil
+		return err
 	}, f.nodes, f.jobs, f.topology)
 	if err != nil {
 		return nil, err

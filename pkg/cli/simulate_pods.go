@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"math"
 
 	"lockstep.dev/lockstep/pkg/sim"
@@ -49,8 +48,8 @@ func spreadOf(values []float64) spread {
 
 func (f *simulateFlags) simulatePods() (simulation, error) {
 	var trace *sim.OpenbTrace
-	err := withFiles(func(files []io.Reader) (err error) {
-		trace, err = sim.ReadOpenb(files[0], files[1])
+	err := withTables(func(tables []sim.Table) (err error) {
+		trace, err = sim.ReadOpenb(tables[0], tables[1])
 		return err
 	}, f.nodes, f.jobs)
 	if err != nil {

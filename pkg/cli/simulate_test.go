@@ -183,9 +183,9 @@ func TestSimulateBadInput(t *testing.T) {
 		{podNodes, podList, []string{"--elastic", "all"}, "--elastic: single pods have one size"},
 		{podNodes, podList, []string{"--seeds", "0"}, "--seeds"},
 		{podNodes, "name,size\na,1\n", nil, "neither a column num_gpu"},
-		{podNodes, podList + "bad,1,1,1,0,\n", nil, "pods: line 4: pod bad: gpu_milli is 0"},
-		{gangNode, gangList + "z,0,1,x,1,1,1,0\n", nil, `jobs: line 4: column "workers": "x"`},
-		{"node,gpu\na,1\n", gangList, nil, `nodes: line 2: there is no column "cpu_milli"`},
+		{podNodes, podList + "bad,1,1,1,0,\n", nil, "/jobs.csv: line 4: pod bad: gpu_milli is 0"},
+		{gangNode, gangList + "z,0,1,x,1,1,1,0\n", nil, `/jobs.csv: line 4: column "workers": "x"`},
+		{"node,gpu\na,1\n", gangList, nil, `/nodes.csv: line 2: there is no column "cpu_milli"`},
 	}
 	for _, tt := range tests {
 		code, _, errOut := simulated(t, tt.nodes, tt.jobs, tt.args...)

@@ -193,7 +193,7 @@ func TestShaken(t *testing.T) {
 // time. The others take no longer, but for what a replay varies by: one start that comes later
 // moves all after it.
 func TestElasticOnTheTrace(t *testing.T) {
-	nodes, levels, err := ReadCluster(openTrace(t, "synth", "cluster_128.csv"), nil)
+	nodes, levels, err := ReadCluster(openTrace(t, "synth", "cluster_128.csv"), Table{})
 	if err != nil {
 		t.Fatal(err)
 	}

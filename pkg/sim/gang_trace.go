@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"sort"
 	"strconv"
@@ -26,14 +25,14 @@ var levelColumns = []string{"zone", "block", "rack"}
 const podsPerNode = 110
 
 // ReadCluster reads the columns node (or sn), gpu, cpu_milli, memory_mib and, as
-// far as they are there, zone, block and rack. Where places is not nil the levels
+// far as they are there, zone, block and rack. Where places has a text the levels
 // come from there: a table with the columns node and some of zone, block, rack.
 // The nodes come sorted by name.
-func ReadCluster(r, places io.Reader) ([]cluster.Node, []topology.Level, error) {
+func ReadCluster(table, places Table) ([]cluster.Node, []topology.Level, error) {
 	var nodes []cluster.Node
 	seen := map[string]bool{}
 	at := placesOf{}
-	err := readTable(r, func(row row) error {
+	err := table.read(func(row row) error {
 		at.levelsIn(row)
 		n := cluster.Node{Name: row.optional("sn"), Labels: at.labels(row)}
 		if n.Name == "" {
@@ -50,11 +49,11 @@ func ReadCluster(r, places io.Reader) ([]cluster.Node, []topology.Level, error) 
 		return row.err()
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("nodes: %w", err)
+		return nil, nil, err
 	}
-	if places != nil {
+	if places.Text != nil {
 		if at, err = readPlaces(places, nodes); err != nil {
-			return nil, nil, fmt.Errorf("topology: %w", err)
+			return nil, nil, err
 		}
 	}
 	sort.Slice(nodes, func(i, j int) bool { return nodes[i].Name < nodes[j].Name })
@@ -85,13 +84,13 @@ func (p *placesOf) labels(row row) map[string]string {
 }
 
 // readPlaces labels the nodes with their places.
-func readPlaces(r io.Reader, nodes []cluster.Node) (placesOf, error) {
+func readPlaces(table Table, nodes []cluster.Node) (placesOf, error) {
 	byName := map[string]int{}
 	for i := range nodes {
 		byName[nodes[i].Name] = i
 	}
 	var at placesOf
-	err := readTable(r, func(row row) error {
+	err := table.read(func(row row) error {
 		at.levelsIn(row)
 		name := row.text("node")
 		i, known := byName[name]
@@ -142,10 +141,10 @@ func (j *Job) RunSeconds() int64 {
 // submit_s, duration_s, workers, gpu_per_worker, cpu_milli_per_worker,
 // memory_mib_per_worker, master_cpu_milli and, if there, min_workers, max_workers
 // (without them the size is fixed), priority, required, preferred, queue, fails_at.
-func ReadJobs(r io.Reader) ([]Job, error) {
+func ReadJobs(table Table) ([]Job, error) {
 	var jobs []Job
 	seen := map[string]bool{}
-	err := readTable(r, func(row row) error {
+	err := table.read(func(row row) error {
 		j := Job{
 			Name: row.text("job"), SubmitSeconds: row.number("submit_s"), DurationSeconds: row.number("duration_s"),
 			Workers: int(row.number("workers")), GPUsPerWorker: row.number("gpu_per_worker"),

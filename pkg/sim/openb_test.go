@@ -19,15 +19,17 @@ func openbTrace(t testing.TB, list ...string) *OpenbTrace {
 	return trace
 }
 
-func openTrace(t testing.TB, path ...string) *os.File {
+func openTrace(t testing.TB, path ...string) Table {
 	t.Helper()
 	f, err := os.Open(filepath.Join(append([]string{"..", "..", "..", "shared", "traces"}, path...)...))
 	if err != nil {
 		t.Skipf("the trace is not here: %v", err)
 	}
 	t.Cleanup(func() { f.Close() })
-	return f
+	return Table{Name: f.Name(), Text: f}
 }
+
+func tableOf(text string) Table { return Table{Name: "table.csv", Text: strings.NewReader(text)} }
 
 func TestReadOpenb(t *testing.T) {
 	trace := openbTrace(t, "pods_default.csv")
@@ -92,7 +94,7 @@ const (
 
 func few(t *testing.T) *OpenbTrace {
 	t.Helper()
-	trace, err := ReadOpenb(strings.NewReader(fewNodes), strings.NewReader(fewPods))
+	trace, err := ReadOpenb(tableOf(fewNodes), tableOf(fewPods))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,15 +149,15 @@ func TestSharedGPUsFillUp(t *testing.T) {
 
 func TestBadTraces(t *testing.T) {
 	pods := func(s string) error {
-		_, err := ReadOpenb(strings.NewReader(fewNodes), strings.NewReader(s))
+		_, err := ReadOpenb(tableOf(fewNodes), tableOf(s))
 		return err
 	}
 	nodes := func(s string) error {
-		_, err := ReadOpenb(strings.NewReader(s), strings.NewReader(fewPods))
+		_, err := ReadOpenb(tableOf(s), tableOf(fewPods))
 		return err
 	}
-	jobs := func(s string) error { _, err := ReadJobs(strings.NewReader(s)); return err }
-	machines := func(s string) error { _, _, err := ReadCluster(strings.NewReader(s), nil); return err }
+	jobs := func(s string) error { _, err := ReadJobs(tableOf(s)); return err }
+	machines := func(s string) error { _, _, err := ReadCluster(tableOf(s), Table{}); return err }
 	const job = "job,submit_s,duration_s,workers,gpu_per_worker,cpu_milli_per_worker,memory_mib_per_worker,master_cpu_milli,fails_at\n"
 	tests := []struct {
 		read func(string) error
@@ -186,7 +188,7 @@ func TestBadTraces(t *testing.T) {
 			t.Errorf("no error for %q", tt.text)
 			continue
 		}
-		for _, part := range tt.want {
+		for _, part := range append(tt.want, "table.csv: line ") {
 			if !strings.Contains(err.Error(), part) {
 				t.Errorf("error %q does not name %q", err, part)
 			}
@@ -197,11 +199,11 @@ func TestBadTraces(t *testing.T) {
 // Spreadsheets write a byte order mark before the first column.
 func TestTableOfASpreadsheet(t *testing.T) {
 	const table = byteOrderMark + "node,gpu,cpu_milli,memory_mib\r\nn,1,1,1\r\n"
-	nodes, _, err := ReadCluster(strings.NewReader(table), nil)
+	nodes, _, err := ReadCluster(tableOf(table), Table{})
 	if err != nil || len(nodes) != 1 || nodes[0].Name != "n" {
 		t.Errorf("nodes %v, error %v", nodes, err)
 	}
-	if header, err := Header(strings.NewReader(table)); err != nil || header[0] != "node" {
+	if header, err := tableOf(table).Header(); err != nil || header[0] != "node" {
 		t.Errorf("header %q, error %v", header, err)
 	}
 }

@@ -34,7 +34,7 @@ func TestReplaySharesOfTheTrace(t *testing.T) {
 	if testing.Short() {
 		t.Skip("half a minute of replays, and -short was given")
 	}
-	nodes, levels, err := ReadCluster(openTrace(t, "synth", "cluster_128.csv"), nil)
+	nodes, levels, err := ReadCluster(openTrace(t, "synth", "cluster_128.csv"), Table{})
 	if err != nil {
 		t.Fatal(err)
 	}

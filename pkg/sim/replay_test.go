@@ -22,7 +22,7 @@ func smallCluster(t fataler, racks int) ([]cluster.Node, []topology.Level) {
 			table += fmt.Sprintf("r%d-n%d,b%d,r%d,8,64000,100000\n", r, n, r/2, r)
 		}
 	}
-	nodes, levels, err := ReadCluster(strings.NewReader(table), nil)
+	nodes, levels, err := ReadCluster(tableOf(table), Table{})
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -202,7 +202,7 @@ func TestReplayEnds(t *testing.T) {
 // TestReplayOfTheTrace: planned as a whole, gangs of a busy cluster are spread less
 // than pod by pod, and no job waits for ever.
 func TestReplayOfTheTrace(t *testing.T) {
-	nodes, levels, err := ReadCluster(openTrace(t, "synth", "cluster_128.csv"), nil)
+	nodes, levels, err := ReadCluster(openTrace(t, "synth", "cluster_128.csv"), Table{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,16 +230,16 @@ func TestReplayOfTheTrace(t *testing.T) {
 
 func TestReadClusterWithPlaces(t *testing.T) {
 	nodes, levels, err := ReadCluster(
-		strings.NewReader("sn,cpu_milli,memory_mib,gpu,model\nb,1,1,8,T4\na,1,1,8,T4\n"),
-		strings.NewReader("node,zone,block,rack\na,z,b0,r0\nb,z,b0,r1\n"))
+		tableOf("sn,cpu_milli,memory_mib,gpu,model\nb,1,1,8,T4\na,1,1,8,T4\n"),
+		tableOf("node,zone,block,rack\na,z,b0,r0\nb,z,b0,r1\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(levels) != 3 || nodes[0].Name != "a" || nodes[1].Labels["rack"] != "r1" {
 		t.Errorf("levels %v, nodes %v", levels, nodes)
 	}
-	_, _, err = ReadCluster(strings.NewReader("node,cpu_milli,memory_mib,gpu\na,1,1,8\n"), strings.NewReader("node,rack\nx,r0\n"))
-	if err == nil || !strings.Contains(err.Error(), "topology: line 2") || !strings.Contains(err.Error(), `"x"`) {
+	_, _, err = ReadCluster(tableOf("node,cpu_milli,memory_mib,gpu\na,1,1,8\n"), Table{"places.csv", strings.NewReader("node,rack\nx,r0\n")})
+	if err == nil || !strings.Contains(err.Error(), "places.csv: line 2") || !strings.Contains(err.Error(), `"x"`) {
 		t.Errorf("error %v does not name the node that is not there", err)
 	}
 }
