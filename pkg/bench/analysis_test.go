@@ -103,15 +103,6 @@ func TestDeadlockIsSeen(t *testing.T) {
 	}
 }
 
-// Without the trace the scenario says so, and is no failure.
-func TestOpenbWithoutTrace(t *testing.T) {
-	scenario, _ := Find("openb")
-	report, err := scenario.Measure(t.Context(), Settings{Traces: t.TempDir()})
-	if err != nil || len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "--traces") {
-		t.Errorf("error %v, notes %q", err, report.Notes)
-	}
-}
-
 func TestUnknownPeer(t *testing.T) {
 	if _, err := contestants([]string{Ceiling, "volcano"}); err == nil || !strings.Contains(err.Error(), `"volcano"`) {
 		t.Errorf("error %v does not name it", err)

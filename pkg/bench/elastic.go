@@ -21,8 +21,7 @@ func measureElastic(ctx context.Context, s Settings, report *Report) error {
 	delete(report.Settings, "repeat")
 	nodes, levels, jobs, err := readGangs(s.Traces)
 	if err != nil {
-		report.note("elastic is left out: %v; --traces says where the trace lies", err)
-		return nil
+		return s.withoutTrace(report, err)
 	}
 	loads := []float64{0.7, 0.95, 1.2}
 	if s.Quick {

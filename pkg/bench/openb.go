@@ -16,8 +16,7 @@ import (
 func measureOpenb(ctx context.Context, s Settings, report *Report) error {
 	trace, err := readOpenb(s.Traces)
 	if err != nil {
-		report.note("openb is left out: %v; --traces says where the trace lies", err)
-		return nil
+		return s.withoutTrace(report, err)
 	}
 	seeds := 10
 	if s.Quick {

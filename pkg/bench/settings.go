@@ -19,8 +19,10 @@ type Settings struct {
 	Shapes []Shape
 	// Peers are measured beside Lockstep; see Peers.
 	Peers []string
-	// Traces is the directory with the trace that "openb" replays.
+	// Traces is the directory with the traces that "openb" and "elastic" replay.
 	Traces string
+	// LeaveOut makes a note, instead of an error, of a trace that is not there.
+	LeaveOut bool
 	// Quick takes fewer and smaller cases.
 	Quick bool
 	// Log takes a line per step; may be nil.

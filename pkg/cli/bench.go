@@ -13,6 +13,9 @@ import (
 	"lockstep.dev/lockstep/pkg/bench"
 )
 
+// everyScenario stands for each of them.
+const everyScenario = "all"
+
 // benchFlags are what a user says on the command line.
 type benchFlags struct {
 	settings    bench.Settings
@@ -24,7 +27,7 @@ type benchFlags struct {
 
 func newBenchCommand() *cobra.Command {
 	var flags benchFlags
-	names := []string{"all"}
+	names := []string{everyScenario}
 	var about strings.Builder
 	for _, s := range bench.Scenarios() {
 		names = append(names, s.Name)
@@ -52,6 +55,7 @@ it knows every answer and only binds.
 			if err := flags.complete(); err != nil {
 				return err
 			}
+			flags.settings.LeaveOut = args[0] == everyScenario
 			s := newScreen(command.ErrOrStderr(), time.Now)
 			flags.settings.Log = func(line string) { s.plain(s.quiet(line)) }
 			for _, scenario := range scenarios {
@@ -72,7 +76,7 @@ it knows every answer and only binds.
 	f.StringSliceVar(&flags.settings.Peers, "peer", nil, "what to measure beside Lockstep: none, "+strings.Join(bench.Peers(), ", ")+
 		" (default: the scenario's own)")
 	f.BoolVar(&flags.settings.Quick, "quick", false, "fewer and smaller cases, one repeat")
-	f.StringVar(&flags.settings.Traces, "traces", "../shared/traces", "directory with the trace that openb replays")
+	f.StringVar(&flags.settings.Traces, "traces", "../shared/traces", "directory with the traces that openb and elastic replay; "+everyScenario+" leaves these out where it has none")
 	f.StringVar(&flags.out, "out", "", "directory to keep the report in as JSON")
 	addOutputFlag(command, &flags.output)
 	return command
@@ -80,7 +84,7 @@ it knows every answer and only binds.
 
 // benchScenarios are those that a name stands for.
 func benchScenarios(name string, names []string) ([]bench.Scenario, error) {
-	if name == "all" {
+	if name == everyScenario {
 		return bench.Scenarios(), nil
 	}
 	scenario, ok := bench.Find(name)
@@ -115,6 +119,9 @@ func (f *benchFlags) complete() error {
 // kept and printed as well.
 func (f *benchFlags) run(command *cobra.Command, scenario bench.Scenario) error {
 	report, failure := scenario.Measure(command.Context(), f.settings)
+	if failure != nil && len(report.Runs) == 0 {
+		return fmt.Errorf("%s: %w", scenario.Name, failure)
+	}
 	err := keepReport(f.out, report)
 	switch {
 	case err != nil:

@@ -58,6 +58,8 @@ func TestMistakesAreOneLineThatSaysWhatAndWhere(t *testing.T) {
 		{[]string{"bench", "gang", "--shapes", "3"}, `--shapes: shape "3": is to be GANGSxSIZE`},
 		{[]string{"bench", "gang", "--nodes", "-1"}, "--nodes=-1: must be 1 or more"},
 		{[]string{"bench", "gang", "--gpus", "9"}, "--gpus=9: must be 8 or less, the GPUs of a node"},
+		{[]string{"bench", "elastic", "--traces", "/no/such"}, "elastic: open /no/such/synth/cluster_128.csv: no such file or directory: give --traces the directory"},
+		{[]string{"bench", "openb", "--traces", "/no/such"}, "openb: open /no/such/openb/nodes_gpu.csv: no such file or directory: give --traces the directory"},
 		{[]string{"bench", "gang", "--peer", "ceiling,foo"}, `--peer: no peer "foo"; there are: none, lockstep-unreserved, ceiling`},
 		{[]string{"devcluster", "status", "-o", "xml"}, `"xml" is neither text nor json`},
 	} {
