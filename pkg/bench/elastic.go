@@ -18,7 +18,6 @@ const fixedSize = "fixed-size"
 // once with elastic jobs that follow the recommender and once with none, at several loads;
 // first with the jobs that are elastic in the trace, then with all of several Workers.
 func measureElastic(ctx context.Context, s Settings, report *Report) error {
-	delete(report.Settings, "repeat")
 	nodes, levels, jobs, err := readGangs(s.Traces)
 	if err != nil {
 		return s.withoutTrace(report, err)

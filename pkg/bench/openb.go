@@ -23,7 +23,6 @@ func measureOpenb(ctx context.Context, s Settings, report *Report) error {
 		seeds = 2
 	}
 	report.Settings["seeds"] = seeds
-	delete(report.Settings, "repeat")
 	type result struct {
 		*sim.OpenbResult
 		seconds float64

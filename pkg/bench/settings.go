@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -74,6 +75,9 @@ type Scenario struct {
 	About string
 	// run puts runs and notes into the report, also before an error.
 	run func(context.Context, Settings, *Report) error
+	// Uses are the settings that mean something to it beside Quick, by the names that Validate
+	// gives them: "nodes", "gpus", "repeat", "shapes", "peer", "traces".
+	Uses []string
 	// Defaults and Quick fill in what the settings leave open.
 	Defaults, Quick Settings
 }
@@ -97,7 +101,7 @@ func (s Scenario) Measure(ctx context.Context, settings Settings) (*Report, erro
 		return report, err
 	}
 	for name, value := range map[string]int{"nodes": settings.Nodes, "gpus": settings.GPUs, "repeat": settings.Repeat} {
-		if value > 0 {
+		if value > 0 && slices.Contains(s.Uses, name) {
 			report.Settings[name] = value
 		}
 	}

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"lockstep.dev/lockstep/pkg/bench"
 )
@@ -56,6 +58,9 @@ it knows every answer and only binds.
 				return err
 			}
 			flags.settings.LeaveOut = args[0] == everyScenario
+			if len(scenarios) == 1 {
+				tellNotes(command, passedOver(scenarios[0], command.Flags()))
+			}
 			s := newScreen(command.ErrOrStderr(), time.Now)
 			flags.settings.Log = func(line string) { s.plain(s.quiet(line)) }
 			for _, scenario := range scenarios {
@@ -92,6 +97,28 @@ func benchScenarios(name string, names []string) ([]bench.Scenario, error) {
 		return nil, fmt.Errorf("no scenario %q; there are: %s", name, strings.Join(names, ", "))
 	}
 	return []bench.Scenario{scenario}, nil
+}
+
+// passedOver says which flags were given that mean nothing to a scenario, and to which ones
+// they do. They are no mistake: one line may go with every scenario.
+func passedOver(scenario bench.Scenario, given *pflag.FlagSet) []string {
+	var notes []string
+	given.Visit(func(flag *pflag.Flag) {
+		setting := flag.Name
+		if setting == "gangs" || setting == "size" {
+			setting = "shapes"
+		}
+		var users []string
+		for _, s := range bench.Scenarios() {
+			if slices.Contains(s.Uses, setting) {
+				users = append(users, s.Name)
+			}
+		}
+		if len(users) > 0 && !slices.Contains(users, scenario.Name) {
+			notes = append(notes, fmt.Sprintf("--%s: means nothing to %s, only to %s", flag.Name, scenario.Name, strings.Join(users, ", ")))
+		}
+	})
+	return notes
 }
 
 // complete checks the flags and reads the shapes.

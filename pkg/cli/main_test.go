@@ -70,6 +70,22 @@ func TestMistakesAreOneLineThatSaysWhatAndWhere(t *testing.T) {
 	}
 }
 
+// A flag of bench that means nothing to a scenario is no mistake, and is not passed over in silence.
+func TestBenchNotesFlagsThatMeanNothing(t *testing.T) {
+	code, _, errOut := invoke("bench", "elastic", "--traces", "/no/such", "--repeat", "3", "--gangs", "2", "--size", "2", "--quick")
+	for _, want := range []string{
+		"note: --repeat: means nothing to elastic, only to gang, latency, singles, deadlock, starvation, preemption, recovery, locality, plan\n",
+		"note: --gangs: means nothing to elastic", "note: --size: means nothing to elastic",
+	} {
+		if !strings.Contains(errOut, want) {
+			t.Errorf("%q is not in %q", want, errOut)
+		}
+	}
+	if code != exitError || strings.Count(errOut, "\n") != 4 {
+		t.Errorf("exit code %d, error %q; want 3 notes and that there is no trace", code, errOut)
+	}
+}
+
 func TestAnAnswerThatCannotBeWrittenIsAnError(t *testing.T) {
 	full := writerFunc(func([]byte) (int, error) { return 0, errors.New("no space left") })
 	for _, args := range [][]string{

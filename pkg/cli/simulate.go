@@ -27,6 +27,8 @@ type simulateFlags struct {
 	restart, checkpoint           time.Duration
 	reserveAfter, reclaimAfter    time.Duration
 	preemption, declare           bool
+	given                         func(flag string) bool
+	note                          func(notes []string)
 	stopped                       func() error
 }
 
@@ -59,7 +61,8 @@ The same files and the same seed give the same result on every machine.`,
   lockstep simulate --nodes cluster.csv --jobs gangs.csv --elastic trace --loads 0.7,0.95,1.2 --seeds 8`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			flags.stopped = command.Context().Err
+			flags.given, flags.stopped = command.Flags().Changed, command.Context().Err
+			flags.note = func(notes []string) { tellNotes(command, notes) }
 			result, err := flags.simulate()
 			if err != nil {
 				return err
@@ -129,17 +132,22 @@ func (f *simulateFlags) simulate() (simulation, error) {
 		return nil, fmt.Errorf("--seeds: %d is not from 1 to 1000", f.seeds)
 	}
 	header, err := headerOf(f.jobs)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case slices.Contains(header, "num_gpu") && f.elastic != "":
-		return nil, fmt.Errorf("--elastic: single pods have one size; the jobs need a column workers")
-	case slices.Contains(header, "num_gpu"):
-		return f.simulatePods()
-	case slices.Contains(header, "workers"):
-		return f.simulateGangs()
 	}
-	return nil, fmt.Errorf("%s: has neither a column num_gpu (single pods) nor workers (gangs); see lockstep simulate --help", f.jobs)
+	what, err := f.of(header)
+	if err != nil {
+		return nil, err
+	}
+	notes, err := f.suit(what)
+	if err != nil {
+		return nil, err
+	}
+	f.note(notes)
+	if what == ofPods {
+		return f.simulatePods()
+	}
+	return f.simulateGangs()
 }
 
 // headerOf is the names of a table's columns.

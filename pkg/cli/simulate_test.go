@@ -168,6 +168,26 @@ func TestSimulateReport(t *testing.T) {
 	}
 }
 
+// What scripts may give whatever the columns say is no mistake.
+func TestSimulateNotesGeneralFlags(t *testing.T) {
+	for _, tt := range []struct {
+		nodes, jobs string
+		args        []string
+		want        string
+	}{
+		{podNodes, podList, []string{"--policy", "fgd", "--arrive", "1.3", "--seed", "1"}, ""},
+		{gangNode, gangList, []string{"--policy", "best-fit", "--arrive", "1.3", "--seed", "1"},
+			"note: --arrive: is for single pods, and means nothing to gangs\n"},
+		{gangNode, gangList, []string{"--queues", "a=1,b=2", "--reclaim-after", "0"}, ""},
+		{gangNode, elasticList, []string{"--elastic", "trace", "--loads", "0.3", "--policy", "all"},
+			"note: --policy: is for single pods and gangs, and means nothing to elastic jobs (--elastic)\n"},
+	} {
+		if code, _, errOut := simulated(t, tt.nodes, tt.jobs, tt.args...); code != exitYes || errOut != tt.want {
+			t.Errorf("%q: exit code %d, error %q; want %q", tt.args, code, errOut, tt.want)
+		}
+	}
+}
+
 func TestSimulateBadInput(t *testing.T) {
 	tests := []struct {
 		nodes, jobs string
@@ -182,6 +202,14 @@ func TestSimulateBadInput(t *testing.T) {
 		{gangNode, gangList, []string{"--elastic", "all", "--checkpoint", "0s"}, "--checkpoint: 0s"},
 		{podNodes, podList, []string{"--elastic", "all"}, "--elastic: single pods have one size"},
 		{podNodes, podList, []string{"--seeds", "0"}, "--seeds"},
+		{podNodes, podList, []string{"--queues", "a=1"}, "--queues: is for gangs and elastic jobs (--elastic), and means nothing to single pods: leave it out"},
+		{podNodes, podList, []string{"--topology", "places.csv"}, "--topology: is for gangs and"},
+		{podNodes, podList, []string{"--preemption"}, "--preemption: is for gangs and"},
+		{gangNode, gangList, []string{"--seeds", "3"}, "--seeds: is for single pods and elastic jobs (--elastic), and means nothing to gangs"},
+		{gangNode, gangList, []string{"--loads", "0.7"}, "--loads: is for elastic jobs (--elastic), and means nothing to gangs"},
+		{gangNode, gangList, []string{"--reclaim-after", "0"}, "--reclaim-after: is for --queues"},
+		{gangNode, elasticList, []string{"--elastic", "trace", "--load", "0.7"}, "--load: is for gangs, and means nothing to elastic jobs"},
+		{gangNode, elasticList, []string{"--elastic", "trace", "--patience", "1h"}, "--patience: is for gangs, and"},
 		{podNodes, "name,size\na,1\n", nil, "neither a column num_gpu"},
 		{podNodes, podList + "bad,1,1,1,0,\n", nil, "/jobs.csv: line 4: pod bad: gpu_milli is 0"},
 		{gangNode, gangList + "z,0,1,x,1,1,1,0\n", nil, `/jobs.csv: line 4: column "workers": "x"`},
