@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -166,16 +165,12 @@ func lintTyped(text []byte, t reflect.Type) []finding {
 	return nil
 }
 
-// misplaced is what the decoder says of a value of a wrong type.
-var misplaced = regexp.MustCompile(`cannot unmarshal (\S+)(?: \S+)? into Go struct field [^.]*\.(\S+) of type (\S+)`)
-
 func undecodable(text []byte, err error) finding {
-	message := faultIn(text, err)
-	if m := misplaced.FindStringSubmatch(message); m != nil {
-		return fault(m[2], fmt.Sprintf("must be of type %s, not %s", m[3], m[1]))
+	path, message := misplaced(text, err)
+	if path == "" {
+		path, message = splitPath(message)
 	}
-	path, rest := splitPath(message)
-	return fault(path, rest)
+	return fault(path, message)
 }
 
 // splitPath takes the path of a field off the beginning of a message.

@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"fmt"
+	"math"
 	"path"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -92,6 +94,7 @@ func inWords(errs field.ErrorList) []finding {
 	var findings []finding
 	at, settled := map[string]int{}, map[string]bool{}
 	for _, err := range errs {
+		err = placed(err)
 		path := strings.TrimPrefix(err.Field, ".")
 		if path == "<nil>" || path == "" || strings.Contains(err.Detail, " evaluating rule: ") {
 			continue // says that others could not be looked at, or what another says as well
@@ -115,15 +118,35 @@ func inWords(errs field.ErrorList) []finding {
 	return findings
 }
 
+// outOfRange is what the schema says of a number that its format has no room for: with the path at
+// the end of the text, and none before it.
+var outOfRange = regexp.MustCompile(`^Checked value must be of type integer with format (int32|int64) in (\S+)$`)
+
+// placed is the error with its path before it, and in our words where that is missing.
+func placed(err *field.Error) *field.Error {
+	m := outOfRange.FindStringSubmatch(err.Detail)
+	if m == nil {
+		return err
+	}
+	return &field.Error{Type: field.ErrorTypeInvalid, Field: m[2], BadValue: "", Detail: "must be " + wholeNumbers[m[1]]}
+}
+
 // dotted is a path with its keys as names: rules write [Worker] where the schema writes .Worker.
 func dotted(path string) string {
 	return strings.NewReplacer("['", ".", "']", "", "[", ".", "]", "").Replace(path)
 }
 
-// typeNames are JSON's types as people call them.
+// typeNames are JSON's types, and Go's, as people call them.
 var typeNames = map[string]string{
 	"string": "a string", "integer": "a whole number", "integer,string": "a whole number or a string", "number": "a number",
-	"boolean": "true or false", "object": "an object", "array": "a list", "null": "nothing",
+	"boolean": "true or false", "object": "an object", "array": "a list", "null": "nothing", "bool": "true or false",
+	"int32": "a whole number", "int64": "a whole number",
+}
+
+// wholeNumbers are those that a type of Go has.
+var wholeNumbers = map[string]string{
+	"int32": fmt.Sprintf("a whole number from %d to %d", math.MinInt32, math.MaxInt32),
+	"int64": fmt.Sprintf("a whole number from %d to %d", math.MinInt64, math.MaxInt64),
 }
 
 // wrongType says that a value is of another type than its field.
@@ -134,6 +157,9 @@ func wrongType(err *field.Error) (message string, ok bool) {
 	}
 	wants, is, ok := strings.Cut(types, ": ")
 	is = strings.Trim(is, `"`)
+	if ok && wholeNumbers[wants] != "" && is == "float64" {
+		return "must be " + wholeNumbers[wants], true
+	}
 	if !ok || typeNames[wants] == "" || typeNames[is] == "" {
 		return "", false
 	}

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -203,16 +205,37 @@ func (d document) skipped(kind, apiVersion, name string) string {
 	return fmt.Sprintf("%s: %s %s: passed over, it does not decide where gangs go", d.where(), kind, name)
 }
 
-// faultIn says what is wrong with an object that could not be decoded. The decoder's
-// message has no path where a quantity is at fault, so those are looked for here.
+// faultIn says what is wrong with an object that could not be decoded, after the path of the field.
 func faultIn(text []byte, err error) string {
+	path, message := misplaced(text, err)
+	if path == "" {
+		return message
+	}
+	return path + ": " + message
+}
+
+// ofWrongType is what the decoder says of a value that has no place in its field.
+var ofWrongType = regexp.MustCompile(`^cannot unmarshal (\S+)(?: (\S+))? into Go struct field [^.]*\.(\S+) of type (\S+)$`)
+
+// misplaced says what is wrong with an object that could not be decoded, and in which field. The
+// decoder's message has no path where a quantity is at fault, so those are looked for here.
+func misplaced(text []byte, err error) (path, message string) {
 	var object any
 	if json.Unmarshal(text, &object) == nil {
 		if fault := badQuantity(object, nil, false); fault != nil {
-			return fault.Error()
+			return fault.Field, fault.ErrorBody()
 		}
 	}
-	return strings.TrimPrefix(oneLine(err), "json: ")
+	message = strings.TrimPrefix(oneLine(err), "json: ")
+	m := ofWrongType.FindStringSubmatch(message)
+	if m == nil {
+		return "", message
+	}
+	is, wants := cmp.Or(m[2], typeNames[m[1]], m[1]), cmp.Or(typeNames[m[4]], "of type "+m[4])
+	if m[1] == "number" {
+		wants = cmp.Or(wholeNumbers[m[4]], wants)
+	}
+	return m[3], fmt.Sprintf("must be %s, not %s", wants, is)
 }
 
 // quantityLists are the fields whose values are quantities by name.
