@@ -30,6 +30,7 @@ type member struct {
 	phase      corev1.PodPhase
 	failure    string // why it failed, or is not starting
 	fell       string // the container whose end with an error was told last, by ID and time
+	leaves     bool   // it was told to go before its program ended
 }
 
 // news is one thing that a report changed.
@@ -41,11 +42,12 @@ const (
 	memberRunning
 	memberEnded
 	memberFailed
-	memberFell // its program has ended with an error, and may start again
-	gangWhole  // the last member was bound
-	gangRuns   // the last member was running
-	gangEnded  // the last member has succeeded
-	gangReason // a reason to wait that was not seen before
+	memberFell   // its program has ended with an error, and may start again
+	memberLeaves // it is taken away before its program has ended
+	gangWhole    // the last member was bound
+	gangRuns     // the last member was running
+	gangEnded    // the last member has succeeded
+	gangReason   // a reason to wait that was not seen before
 )
 
 func newBoard(name string, size int) *board {
@@ -76,6 +78,9 @@ func (b *board) see(pod *corev1.Pod, at time.Time) []news {
 		m.phase = pod.Status.Phase
 		changes = append(changes, b.phaseNews(m, at)...)
 	}
+	if pod.DeletionTimestamp != nil && m.leave() {
+		changes = append(changes, memberLeaves)
+	}
 	m.failure = failureOf(pod)
 	if id, _ := fall(pod); id != "" && id != m.fell {
 		m.fell = id
@@ -100,6 +105,9 @@ func (b *board) phaseNews(m *member, at time.Time) []news {
 		}
 		return []news{memberEnded}
 	case corev1.PodFailed:
+		if m.leaves {
+			return nil // it ends because it was told to
+		}
 		return []news{memberFailed}
 	default:
 		return nil
@@ -124,8 +132,24 @@ func (b *board) reason(text string) bool {
 	return true
 }
 
-// forget takes the report that a pod is gone.
-func (b *board) forget(pod string) { delete(b.members, pod) }
+// leave says whether it is new that the member goes, and that before its end.
+func (m *member) leave() bool {
+	if m.leaves || m.phase == corev1.PodSucceeded || m.phase == corev1.PodFailed {
+		return false
+	}
+	m.leaves = true
+	return true
+}
+
+// forget takes the report that a pod is gone, and says what was new in it.
+func (b *board) forget(pod string) []news {
+	m := b.members[pod]
+	delete(b.members, pod)
+	if m != nil && m.leave() {
+		return []news{memberLeaves}
+	}
+	return nil
+}
 
 func (b *board) boundCount() int {
 	n := 0

@@ -56,6 +56,44 @@ func TestBoardTellsEachThingOnce(t *testing.T) {
 	}
 }
 
+// A member that is told to go before its end leaves once, however that is learnt; what its program
+// makes of it is no failure. One that has ended before leaves nothing.
+func TestBoardTellsWhoLeaves(t *testing.T) {
+	going := func(pod *corev1.Pod) *corev1.Pod {
+		pod.DeletionTimestamp = &metav1.Time{Time: time.Unix(1000, 0)}
+		return pod
+	}
+	b := newBoard("g", 4)
+	for i := range 4 {
+		b.see(podReport(i, "n", corev1.PodRunning, ""), time.Unix(1000, 0))
+	}
+	for i, step := range []struct {
+		pod  *corev1.Pod
+		gone bool
+		want []news
+	}{
+		{going(podReport(0, "n", corev1.PodRunning, "")), false, []news{memberLeaves}},
+		{going(podReport(0, "n", corev1.PodRunning, "")), false, nil},
+		{going(podReport(0, "n", corev1.PodFailed, "")), false, nil},
+		{going(podReport(0, "n", corev1.PodFailed, "")), true, nil},
+		{podReport(1, "n", corev1.PodRunning, ""), true, []news{memberLeaves}},
+		{podReport(2, "n", corev1.PodFailed, ""), false, []news{memberFailed}},
+		{going(podReport(2, "n", corev1.PodFailed, "")), false, nil},
+		{podReport(2, "n", corev1.PodFailed, ""), true, nil},
+		{going(podReport(3, "n", corev1.PodFailed, "")), false, []news{memberFailed}},
+	} {
+		var got []news
+		if step.gone {
+			got = b.forget(step.pod.Name)
+		} else {
+			got = b.see(step.pod, time.Unix(1001, 0))
+		}
+		if !slices.Equal(got, step.want) {
+			t.Errorf("report %d: got %v, want %v", i, got, step.want)
+		}
+	}
+}
+
 func TestFailureNamesWhatTheContainerSaid(t *testing.T) {
 	pod := podReport(0, "n", corev1.PodFailed, "")
 	pod.Status.Reason = "Evicted"

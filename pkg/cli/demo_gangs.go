@@ -192,7 +192,7 @@ func (r *gangRace) tell(b *board, change news) error {
 		s.say("%s has ended, and its GPUs are free", s.name(b.name))
 	case memberFailed:
 		return errors.New("a pod of " + b.name + " has failed")
-	case memberCreated, memberBound, memberRunning, memberEnded, memberFell, gangRuns:
+	case memberCreated, memberBound, memberRunning, memberEnded, memberFell, memberLeaves, gangRuns:
 	}
 	return nil
 }

@@ -129,7 +129,7 @@ func (r *jobRun) tellPod(ctx context.Context, report report) {
 				s.good("whole"), r.board.boundCount(), r.board.size, brief(r.board.bound.Sub(r.board.created)))
 		case gangReason:
 			s.say("gang %s %s: %s", s.name(r.board.name), s.wait("waits"), r.board.lastReason())
-		case memberCreated, memberFell, gangRuns, gangEnded:
+		case memberCreated, memberFell, memberLeaves, gangRuns, gangEnded:
 		}
 	}
 }

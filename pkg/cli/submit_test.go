@@ -92,6 +92,16 @@ func TestSubmitFollowsTheJobToItsEnd(t *testing.T) {
 			}},
 			{"pod mnist-worker-0 has failed: exit code 4: no data\n", func(a *apiserver) { a.put(mnist("Failed", "It ran into a wall.")) }},
 		}, exitNo, "job mnist: Failed: It ran into a wall.\n", ""},
+		{"it shrinks", []step{
+			{"created\n", func(a *apiserver) { a.put(jobPod("worker", 0, 0, "Running")) }},
+			{"pod mnist-worker-0 is running\n", func(a *apiserver) {
+				going := jobPod("worker", 0, 0, "Running")
+				going.DeletionTimestamp = &metav1.Time{Time: logStart}
+				a.put(going)
+			}},
+			{"pod mnist-worker-0 is taken away\n", func(a *apiserver) { a.delete("Pod", "mnist-worker-0") }},
+			{"taken away\n", func(a *apiserver) { a.put(mnist("Succeeded", "It is done.")) }},
+		}, exitYes, "job mnist: Succeeded\n", ""},
 		{"it is warned of and deleted", []step{
 			{"created\n", func(a *apiserver) {
 				a.put(warning("old", "Old", metav1.NewTime(logStart)))
@@ -117,8 +127,10 @@ func TestSubmitFollowsTheJobToItsEnd(t *testing.T) {
 			if strings.Contains(f.out.String(), "Old") || strings.Count(f.out.String(), "warning") > 1 {
 				t.Errorf("warnings of before, or more than once: %q", f.out.String())
 			}
-			if strings.Count(f.out.String(), "exit code 3") > 1 {
-				t.Errorf("one end is told more than once: %q", f.out.String())
+			for _, once := range []string{"exit code 3", "taken away"} {
+				if strings.Count(f.out.String(), once) > 1 {
+					t.Errorf("%q is told more than once: %q", once, f.out.String())
+				}
 			}
 		})
 	}

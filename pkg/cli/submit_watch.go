@@ -70,9 +70,9 @@ func (w *jobWatch) tell(r report) (done bool, err error) {
 	case r.err != nil:
 		return true, r.err
 	case r.pod != nil && r.gone:
-		w.board.forget(r.pod.Name)
+		w.tellPod(r.pod, w.board.forget(r.pod.Name))
 	case r.pod != nil:
-		w.tellPod(r)
+		w.tellPod(r.pod, w.board.see(r.pod, r.at))
 	case r.event != nil && !r.gone:
 		w.tellEvent(r.event)
 	case r.job != nil && r.gone:
@@ -91,9 +91,9 @@ func (w *jobWatch) tellEvent(event *corev1.Event) {
 	}
 }
 
-func (w *jobWatch) tellPod(r report) {
-	pod, s := r.pod, w.screen
-	for _, change := range w.board.see(pod, r.at) {
+func (w *jobWatch) tellPod(pod *corev1.Pod, changes []news) {
+	s := w.screen
+	for _, change := range changes {
 		switch change {
 		case gangWhole:
 			s.say("gang %s has its %s: %d of %d pods are bound", s.name(w.board.name), s.good("place"), w.board.boundCount(), w.board.size)
@@ -110,6 +110,8 @@ func (w *jobWatch) tellPod(r report) {
 			w.tellMember("pod %s is running", s.name(pod.Name))
 		case memberEnded:
 			w.tellMember("pod %s has %s", s.name(pod.Name), s.good("succeeded"))
+		case memberLeaves:
+			w.tellMember("pod %s is %s", s.name(pod.Name), s.wait("taken away"))
 		case memberCreated, gangRuns, gangEnded:
 		}
 	}
