@@ -15,12 +15,26 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/yaml"
 
 	"lockstep.dev/lockstep/manifests"
 	v1 "lockstep.dev/lockstep/pkg/apis/kubeflow/v1"
 	"lockstep.dev/lockstep/pkg/devcluster"
 )
+
+// bareManager is one of a cluster that serves nothing.
+type bareManager struct{ manager.Manager }
+
+func (bareManager) GetRESTMapper() meta.RESTMapper { return meta.NewDefaultRESTMapper(nil) }
+
+func TestProvisioningWithoutItsDefinition(t *testing.T) {
+	err := (&Reconciler{}).watchProvisioning(t.Context(), bareManager{}, nil)
+	want := "the cluster does not serve autoscaling.x-k8s.io/v1, Kind=ProvisioningRequest, whose CRD comes with cluster-autoscaler"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
 
 const provisioningClass = "check-capacity.autoscaling.x-k8s.io"
 

@@ -138,7 +138,8 @@ func (r *Reconciler) standAsideFor(ctx context.Context, mgr manager.Manager, sel
 // watchProvisioning is only for clusters that know the foreign kind.
 func (r *Reconciler) watchProvisioning(ctx context.Context, mgr manager.Manager, build *builder.Builder) error {
 	if _, err := mgr.GetRESTMapper().RESTMapping(ProvisioningRequestKind.GroupKind(), ProvisioningRequestKind.Version); err != nil {
-		return fmt.Errorf("a provisioning class is set, but the cluster does not serve %s: %w", ProvisioningRequestKind, err)
+		return fmt.Errorf("a provisioning class is set, but the cluster does not serve %s, whose CRD comes with cluster-autoscaler: %w",
+			ProvisioningRequestKind, err)
 	}
 	for _, object := range []client.Object{newRequest(), &corev1.PodTemplate{}} {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, object, indexController, byController); err != nil {
