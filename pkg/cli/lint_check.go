@@ -154,9 +154,11 @@ func lintTyped(text []byte, t reflect.Type) []finding {
 	}
 	switch value := value.(type) {
 	case *corev1.Pod:
+		findings := lintMemory(&value.Spec, specPath)
 		if err := checkPod(value); err != nil {
-			return inWords(field.ErrorList{asFieldError(err)})
+			findings = append(findings, inWords(field.ErrorList{asFieldError(err)})...)
 		}
+		return findings
 	case *configv1alpha1.LockstepArgs:
 		return lintArgs(text, "")
 	case *kubeschedulerv1.KubeSchedulerConfiguration:

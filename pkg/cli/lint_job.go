@@ -34,7 +34,7 @@ func lintJob(text []byte) []finding {
 	if errs := append(kubeflowv1.Validate(effective), kubeflowv1.ValidateSize(effective, settings.MaxGangSize)...); len(errs) > 0 {
 		return inWords(errs)
 	}
-	var findings []finding
+	findings := lintJobMemory(job)
 	plan := controller.Decide(controller.Observed{Job: job, Now: time.Unix(0, 0)}, settings)
 	for _, event := range plan.Events {
 		if event.Type == corev1.EventTypeWarning {

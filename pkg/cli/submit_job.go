@@ -165,6 +165,9 @@ func (f *jobFlags) container(command []string) (*corev1.Container, error) {
 		if err != nil || quantity.Sign() <= 0 {
 			return nil, fmt.Errorf("--%s=%s: not a positive quantity, such as %s", r.flag, r.text, r.like)
 		}
+		if wrong, _ := tooLittle(quantity); r.name == corev1.ResourceMemory && wrong != "" {
+			return nil, fmt.Errorf("--%s=%s: %s", r.flag, r.text, wrong)
+		}
 		if container.Resources.Requests == nil {
 			container.Resources.Requests = corev1.ResourceList{}
 		}

@@ -130,6 +130,9 @@ func (s *submission) notes() []string {
 	for _, fault := range kubeflowv1.ValidateSize(kubeflowv1.Effective(s.job), controller.DefaultSettings().MaxGangSize) {
 		notes = append(notes, fmt.Sprintf("%s: %s", fault.Field, fault.Detail))
 	}
+	for _, little := range lintJobMemory(s.job) {
+		notes = append(notes, little.Path+": "+little.Message)
+	}
 	return append(notes, s.withoutTorchrun()...)
 }
 
