@@ -29,19 +29,19 @@ func lintJob(text []byte) []finding {
 		return []finding{undecodable(text, err)}
 	}
 	job.Status = kubeflowv1.JobStatus{}
-	settings := controller.DefaultSettings()
 	effective := kubeflowv1.Effective(job)
-	if errs := append(kubeflowv1.Validate(effective), kubeflowv1.ValidateSize(effective, settings.MaxGangSize)...); len(errs) > 0 {
+	if errs := append(kubeflowv1.Validate(effective), kubeflowv1.ValidateSize(effective, controller.DefaultSettings().MaxGangSize)...); len(errs) > 0 {
 		return inWords(errs)
 	}
 	findings := lintJobMemory(job)
-	plan := controller.Decide(controller.Observed{Job: job, Now: time.Unix(0, 0)}, settings)
+	plan := firstPlan(job)
 	for _, event := range plan.Events {
 		if event.Type == corev1.EventTypeWarning {
 			path, message := splitPath(event.Message)
 			findings = append(findings, finding{Severity: severityWarning, Path: path, Message: message})
 		}
 	}
+	findings = append(findings, lintTorchrun(job, plan)...)
 	looked := map[string]bool{}
 	for _, object := range plan.Create {
 		switch object := object.(type) {
@@ -59,6 +59,11 @@ func lintJob(text []byte) []finding {
 		}
 	}
 	return findings
+}
+
+// firstPlan is what the controller makes of a job that has just come.
+func firstPlan(job *kubeflowv1.PyTorchJob) controller.Plan {
+	return controller.Decide(controller.Observed{Job: job, Now: time.Unix(0, 0)}, controller.DefaultSettings())
 }
 
 // lintPod says of a pod what the apiserver would not take in it.

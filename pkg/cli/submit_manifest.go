@@ -130,8 +130,10 @@ func (s *submission) notes() []string {
 	for _, fault := range kubeflowv1.ValidateSize(kubeflowv1.Effective(s.job), controller.DefaultSettings().MaxGangSize) {
 		notes = append(notes, fmt.Sprintf("%s: %s", fault.Field, fault.Detail))
 	}
-	for _, little := range lintJobMemory(s.job) {
-		notes = append(notes, little.Path+": "+little.Message)
+	fresh := s.job.DeepCopy()
+	fresh.Status = kubeflowv1.JobStatus{}
+	for _, doubt := range append(lintJobMemory(fresh), lintTorchrun(fresh, firstPlan(fresh))...) {
+		notes = append(notes, doubt.Path+": "+printable(doubt.Message))
 	}
 	return append(notes, s.withoutTorchrun()...)
 }
