@@ -127,6 +127,7 @@ var onceFailed = []uint64{
 	28090795, // another scheduler binds a gang's pod within a queue, unseen as yet
 	27031755, // a gang gets a node a second before the judges look
 	25057347, // a cap is lowered while it is not known whether a member was bound
+	31801026, // the member for whose priority others go is being deleted in that moment
 }
 
 func TestSeedsThatFailed(t *testing.T) {

@@ -197,8 +197,8 @@ func (w *world) takePod(e Event, staleness time.Duration, before *change) {
 		if p != nil && (p.Node != "" || p.Phase == Succeeded) {
 			w.once[p.UID], p.goneAt = p, e.At
 		}
-		if g := w.gangs[e.Pod.gang()]; p != nil && p.Group != "" && g != nil && (p.Priority >= g.lostPriority || e.At.Sub(g.lostAt) > staleness) {
-			g.lostAt, g.lostPriority = e.At, p.Priority
+		if p != nil {
+			w.lost(p, e.At, staleness)
 		}
 		return
 	}
@@ -221,8 +221,18 @@ func (w *world) takePod(e Event, staleness time.Duration, before *change) {
 		}
 	}
 	w.attach(p)
+	if p.Deleting && before.pod != nil && !before.pod.Deleting {
+		w.lost(p, e.At, staleness)
+	}
 	if g := w.gangs[p.gang()]; g != nil && !slices.Contains(before.gangs, g) {
 		before.gangs = append(before.gangs, g)
+	}
+}
+
+// lost takes in that a gang loses a member: it is being deleted, or gone.
+func (w *world) lost(p *podState, at time.Time, staleness time.Duration) {
+	if g := w.gangs[p.gang()]; p.Group != "" && g != nil && (p.Priority >= g.lostPriority || at.Sub(g.lostAt) > staleness) {
+		g.lostAt, g.lostPriority = at, p.Priority
 	}
 }
 
