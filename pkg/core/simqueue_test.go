@@ -295,10 +295,8 @@ func (s *sim) judgeQuota(j *job, waiting []simPod, n int, status core.Status) bo
 	var asked cluster.Resources
 	for _, p := range waiting[:min(n, len(waiting))] {
 		asked = asked.Add(h.charge(p.member.Requests, p.member.Class, ""))
-		refusal, ok := usage.Admit(spec.Queue, asked)
-		if ok {
-			continue
-		}
+	}
+	if refusal, ok := usage.Admit(spec.Queue, asked); !ok {
 		s.capped++
 		if s.prompted || s.lately || strings.Contains(status.Reason.Message, rests) {
 			return false // what is said may be a little old
