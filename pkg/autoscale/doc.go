@@ -23,9 +23,10 @@
 //     if that is worth the restarts of both.
 //  3. A resize restarts all Workers of a job. So a job changes its size only if the
 //     gain over the time it is expected to run, and for surplus half an hour at most, is
-//     more than twice what the restart costs, and not again before it has settled. A job
-//     that tells of its checkpoints grows right after one, unless it would gain more until
-//     then than is unsaved. Giving surplus back waits for none of that.
+//     more than twice what the restart costs, and not again before it has settled: it may
+//     grow soon after its start. A job that tells of its checkpoints grows right after one,
+//     unless it would gain more until then than is unsaved. Giving surplus back waits for
+//     none of that.
 //
 // Speed-up is not concave: it has steps where a job begins to use another node, and
 // some sizes are not allowed. Steps therefore go from corner to corner of the upper

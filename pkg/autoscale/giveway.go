@@ -42,7 +42,7 @@ func (r *round) makeWay(gang Pending) bool {
 	if gang.Floor >= gang.Asked {
 		return false
 	}
-	for _, i := range r.free() {
+	for _, i := range r.settled() {
 		if v := r.vessels[i]; v.Priority <= gang.Priority {
 			v.low = min(v.low, v.share(gang.Floor, gang.Asked))
 		}

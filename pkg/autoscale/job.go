@@ -34,6 +34,9 @@ type Job struct {
 	// long as it has run already is expected (true to the mean for run times with a
 	// heavy tail).
 	Age, Settled, Remaining time.Duration
+	// Unchanged is that the job still has the size with which it started. It may grow at once then:
+	// a cool-down is from one change to the next.
+	Unchanged bool
 	// Cooldown is how long the job keeps a size before it changes again; 0: the
 	// recommender's own.
 	Cooldown time.Duration

@@ -65,7 +65,7 @@ func (r *round) reason(i int, v *vessel, target int) (Verdict, string) {
 		return Enough, stays + "more would not make it faster"
 	case v.most == v.home && r.unmet != "":
 		return Reserved, stays + fmt.Sprintf("gang %s waits, and what is idle is for it", r.unmet)
-	case v.Settled < r.cooldown(v.Job):
+	case !r.may(v):
 		// What is written once and read later names no age: it would be that of the writing.
 		return Settling, stays + fmt.Sprintf("it came to this size less than %s ago, and changes at most once in that time", span(r.cooldown(v.Job)))
 	case !v.wants():

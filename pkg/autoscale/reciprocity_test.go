@@ -111,6 +111,11 @@ func TestElasticJobsMakeWayForEachOther(t *testing.T) {
 			want: []string{"a 8 Enough"},
 		},
 		{
+			name: "and so does one that has started a short while ago",
+			jobs: []autoscale.Job{with(asked(old("a", 1, 8, 8), 8), func(j *autoscale.Job) { j.Settled, j.Unchanged = 9*time.Minute, true })},
+			want: []string{"a 8 Enough"},
+		},
+		{
 			name: "in vain where another would take the room before", jobs: []autoscale.Job{asked(old("a", 1, 8, 8), 8)},
 			gangs: []autoscale.Pending{{Name: "team/before", GPUs: 3, Waited: time.Hour}, half},
 			want:  []string{"a 8 Enough"},

@@ -134,6 +134,11 @@ func TestRecommend(t *testing.T) {
 			reason: "stays at 2 Workers: it came to this size less than 10m0s ago, and changes at most once in that time",
 		},
 		{
+			name: "a start is no change of size", idle: 4,
+			jobs: []autoscale.Job{with(old("a", 2, 2, 8), func(j *autoscale.Job) { j.Settled, j.Unchanged = 9*time.Minute, true })},
+			want: []string{"a 6 Grow"},
+		},
+		{
 			name: "a job has its own cool-down", idle: 6,
 			jobs: []autoscale.Job{with(old("a", 2, 2, 8), func(j *autoscale.Job) { j.Settled, j.Cooldown = 9*time.Minute, time.Minute })},
 			want: []string{"a 8 Grow"},

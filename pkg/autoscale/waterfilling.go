@@ -97,11 +97,21 @@ func (r *round) resize(v *vessel, from, to int) {
 	}
 }
 
-// free are the jobs that may change their size now, by their place.
-func (r *round) free() []int {
+// settled are the jobs that have had their size for long enough to change it, by their place.
+func (r *round) settled() []int {
+	return r.which(func(v *vessel) bool { return v.Settled >= r.cooldown(v.Job) })
+}
+
+// free are these and such as have not changed their size yet: they may grow.
+func (r *round) free() []int { return r.which(r.may) }
+
+func (r *round) may(v *vessel) bool { return v.Unchanged || v.Settled >= r.cooldown(v.Job) }
+
+// which lists jobs that give way to nobody.
+func (r *round) which(is func(*vessel) bool) []int {
 	var list []int
 	for i, v := range r.vessels {
-		if _, gives := r.victim[i]; !gives && v.Settled >= r.cooldown(v.Job) {
+		if _, gives := r.victim[i]; !gives && is(v) {
 			list = append(list, i)
 		}
 	}

@@ -115,6 +115,7 @@ func (z *resizer) situation() autoscale.Situation {
 			Name: t.Name, Min: t.MinWorkers, Max: t.MaxWorkers, Current: t.size(), Asked: t.Workers, Priority: int32(t.Priority),
 			GPUs: int(t.GPUsPerWorker), NodeGPUs: z.machine.largest(),
 			Age: seconds(z.now - t.started), Settled: seconds(z.now - t.resized),
+			Unchanged:   t.whole && t.resized == t.started,
 			RestartCost: seconds(z.costs.RestartSeconds), Checkpoint: z.checkpoint(t),
 		})
 		placed[t.Name] = autoscale.Placed{

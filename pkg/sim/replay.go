@@ -218,7 +218,7 @@ func (r *replay) started(t *task) {
 	} else {
 		since += r.costs.RestartSeconds
 	}
-	t.charged, t.resized = since, r.now
+	t.charged, t.resized, t.whole = since, r.now, t.size() == t.Workers
 	t.work = work{done: t.work.done, at: r.now, since: since, rate: t.rate(t.size(), r.machine.largest())}
 	r.elastic.started(t)
 	r.expect(t)

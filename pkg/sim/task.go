@@ -20,6 +20,7 @@ type task struct {
 	// reserved is when room was first reserved for it; -1: never.
 	reserved int64
 	resized  int64 // when it came to have its present size
+	whole    bool  // it started with the size that it asks for
 	awaits   int64 // since when it is to change at its next checkpoint; 0: it is not
 	work     work
 	version  int     // of the expected end
