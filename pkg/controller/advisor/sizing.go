@@ -99,7 +99,7 @@ func (a *Advisor) sizing(stored *v1.PyTorchJob, workers []*corev1.Pod) sizing {
 		Current: len(s.pods),
 		Step:    int(terms.Step),
 		Age:     now.Sub(stored.Status.StartTime.Time), Settled: now.Sub(changed),
-		Unchanged: changed.Equal(stored.Status.StartTime.Time),
+		Unchanged: progress.LastResize == nil && progress.Granted == nil,
 		Remaining: remaining(stored, now), Cooldown: terms.Cooldown, RestartCost: restartCost,
 	}
 	if progress.Asked != nil {

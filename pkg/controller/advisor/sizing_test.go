@@ -81,6 +81,37 @@ func TestMovingOnlyWhileTheSizeChanges(t *testing.T) {
 	}
 }
 
+// TestSizingKnowsOfChanges: a job has the size with which it started until the controller changes it,
+// or it gives Workers away.
+func TestSizingKnowsOfChanges(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	start, workers := metav1.NewTime(now.Add(-time.Hour)), int32(4)
+	for _, c := range []struct {
+		name      string
+		resized   *metav1.Time
+		granted   *v1.Grant
+		settled   time.Duration
+		unchanged bool
+	}{
+		{name: "as it started", settled: time.Hour, unchanged: true},
+		{name: "resized", resized: &metav1.Time{Time: now.Add(-time.Minute)}, settled: time.Minute},
+		{name: "gave Workers away at its start", granted: &v1.Grant{Workers: 4, Since: start}, settled: time.Hour},
+	} {
+		job := &v1.PyTorchJob{}
+		if err := yaml.UnmarshalStrict([]byte(elasticJob), job); err != nil {
+			t.Fatal(err)
+		}
+		job.Status = v1.JobStatus{
+			StartTime: &start, Conditions: []v1.JobCondition{{Type: v1.JobRunning}},
+			Progress: &v1.Progress{Workers: &workers, LastResize: c.resized, Granted: c.granted},
+		}
+		a := &Advisor{Now: func() time.Time { return now }}
+		if got := a.sizing(job, nil).job; got.Settled != c.settled || got.Unchanged != c.unchanged {
+			t.Errorf("%s: settled for %s, unchanged: %v; want %s, %v", c.name, got.Settled, got.Unchanged, c.settled, c.unchanged)
+		}
+	}
+}
+
 // TestElasticGangs: of the gangs that wait only those of jobs that ask to be sized themselves
 // are made way for with what others asked for.
 func TestElasticGangs(t *testing.T) {
